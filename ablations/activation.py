@@ -1,0 +1,44 @@
+"""The five activation orders of Table 2 and Fig. 4, as data.
+
+A residual unit computes x' = f(h(x) + F(x)). An order says which of BN and ReLU stand in four
+places: before the first convolution of F, between its convolutions, after the last one, and after
+the addition (that is f).
+"""
+
+from dataclasses import dataclass
+
+LEGAL = ("bn", "relu")
+
+
+@dataclass
+class ActivationOrder:
+    """Where BN and ReLU stand in a residual unit; each place is a sequence of "bn" and "relu"."""
+
+    name: str
+    before: list[str]
+    between: list[str]
+    after: list[str]
+    after_addition: list[str]
+
+    def __post_init__(self):
+        for place in ("before", "between", "after", "after_addition"):
+            sequence = getattr(self, place)
+            if unknown := sorted(set(sequence) - set(LEGAL)):
+                raise ValueError(
+                    f"activation.{place}={sequence}: {unknown[0]!r} is unknown; legal are {', '.join(LEGAL)}"
+                )
+            if sequence.count("bn") > 1:
+                raise ValueError(f"activation.{place}={sequence}: one bn in one place is enough")
+
+
+ORDERS = {
+    order.name: order
+    for order in [
+        #               name                       before          between         after           after the addition
+        ActivationOrder("original",                [],             ["bn", "relu"], ["bn"],         ["relu"]),
+        ActivationOrder("bn_after_addition",       [],             ["bn", "relu"], [],             ["bn", "relu"]),
+        ActivationOrder("relu_before_addition",    [],             ["bn", "relu"], ["bn", "relu"], []),
+        ActivationOrder("relu_only_preactivation", ["relu"],       ["bn", "relu"], ["bn"],         []),
+        ActivationOrder("full_preactivation",      ["bn", "relu"], ["bn", "relu"], [],             []),
+    ]
+}  # fmt: skip

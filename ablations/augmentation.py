@@ -1,0 +1,42 @@
+"""Normalisation, random crops and flips of a batch, inside the compiled step; Sec. 4 and He et al. 2015a, 4.2."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def statistics(images: np.ndarray, normalization: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and divisor of pixels in [0, 1], over the training set (N, H, W, C) uint8.
+
+    "per_pixel_mean": (H, W, C) and 1; "per_channel": (C,) and (C,).
+    """
+    if normalization == "per_pixel_mean":
+        return (images.mean(0, dtype=np.float64) / 255).astype(np.float32), np.ones(1, np.float32)
+    pixels = images.reshape(-1, images.shape[-1])
+    mean = pixels.mean(0, dtype=np.float64)
+    std = np.sqrt(np.maximum((np.square(pixels, dtype=np.float32)).mean(0, dtype=np.float64) - mean**2, 1e-12))
+    return (mean / 255).astype(np.float32), (std / 255).astype(np.float32)
+
+
+def normalise(images: jax.Array, mean: jax.Array, divisor: jax.Array) -> jax.Array:
+    """(N, H, W, C) uint8 -> float32."""
+    shape = (1,) * (images.ndim - mean.ndim) + mean.shape
+    return (images.astype(jnp.float32) / 255 - mean.reshape(shape)) / divisor.reshape((1,) * 3 + divisor.shape)
+
+
+def draw(key: jax.Array, images: int, pad: int, flip: bool) -> tuple[jax.Array, jax.Array]:
+    """Where to crop, (N, 2) int32 in 0 ... 2 pad, and what to mirror, (N,) bool."""
+    crop, mirror = jax.random.split(key)
+    offsets = jax.random.randint(crop, (images, 2), 0, 2 * pad + 1)
+    flips = jax.random.bernoulli(mirror, 0.5, (images,)) if flip else jnp.zeros((images,), bool)
+    return offsets, flips
+
+
+def augment(images: jax.Array, offsets: jax.Array, flips: jax.Array, pad: int) -> jax.Array:
+    """Zero padding, then the crop at `offsets`, then the mirror image where `flips`; shapes are kept."""
+    n, height, width, _ = images.shape
+    padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    rows = offsets[:, :1] + jnp.arange(height)[None]
+    columns = jnp.arange(width)[None]
+    columns = offsets[:, 1:] + jnp.where(flips[:, None], width - 1 - columns, columns)
+    return padded[jnp.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]

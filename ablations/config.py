@@ -1,0 +1,89 @@
+"""The typed configuration of one run, and the schemas that Hydra composes it from.
+
+Nothing here imports JAX: a configuration is checked as a whole before any array is made.
+"""
+
+from dataclasses import asdict, dataclass
+
+from ablations.activation import ORDERS, ActivationOrder
+from ablations.data import DataConfig
+from ablations.model import ModelConfig
+from ablations.recipe import RecipeConfig
+from ablations.shortcut import SHORTCUTS, Shortcut
+
+PRECISIONS = ("f32", "bf16")
+
+
+@dataclass
+class Config:
+    """One run. The first seven fields decide its result; the others say where and how it runs.
+
+    precision: of activations; parameters, BN statistics and the loss are always float32.
+    threads: of XLA on a CPU. Another number of threads gives other last bits.
+    unroll: write the loop over a stage's units out. Changes neither parameters nor checkpoints.
+    seeds: of a study, each row is run with seeds 0 ... seeds - 1.
+    force: run again what is already done.
+    """
+
+    shortcut: Shortcut
+    activation: ActivationOrder
+    model: ModelConfig
+    data: DataConfig
+    recipe: RecipeConfig
+    seed: int = 0
+    precision: str = "f32"
+    threads: int = 1
+    unroll: bool = False
+    study: str = "single"
+    row: str = "default"
+    seeds: int | None = None
+    runs_dir: str = "runs"
+    force: bool = False
+
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision={self.precision}: legal are {', '.join(PRECISIONS)}")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed}: must be at least 0")
+        if self.threads < 1:
+            raise ValueError(f"threads={self.threads}: must be at least 1")
+
+    def resolved(self) -> dict:
+        """What decides the result, as plain data: equal for two runs that must give the same numbers."""
+        names = ("shortcut", "activation", "model", "data", "recipe", "seed", "precision", "threads")
+        return {name: part for name, part in asdict(self).items() if name in names}
+
+
+def register_schemas() -> None:
+    """Put the schemas where `conf/` finds them: /schema/..."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(group="schema", name="config", node=Config)
+    for name, node in SHORTCUTS.items():
+        store.store(group="schema/shortcut", name=name, node=node)
+    for name, node in ORDERS.items():
+        store.store(group="schema/activation", name=name, node=node)
+    for group, node in (("model", ModelConfig), ("data", DataConfig), ("recipe", RecipeConfig)):
+        store.store(group="schema", name=group, node=node)
+
+
+def parse(composed) -> Config:
+    """A composed Hydra configuration -> a checked Config.
+
+    Raises UserError (one message that names the setting) where a value is missing or not legal.
+    """
+    import copy
+
+    from omegaconf import OmegaConf, open_dict
+    from omegaconf.errors import OmegaConfBaseException
+
+    from ablations.errors import UserError
+
+    own = copy.deepcopy(composed)
+    with open_dict(own):
+        own.pop("hydra", None)
+    try:
+        return OmegaConf.to_object(own)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise UserError(str(error).split("\n")[0]) from error

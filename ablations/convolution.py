@@ -1,0 +1,90 @@
+"""One convolution, in the form that is fast where it runs.
+
+Three forms compute the same function:
+
+- "native": `lax.conv_general_dilated` and its own gradient. For GPU and TPU.
+- "loop": the same forward, and a backward pass that is made of forward convolutions in NHWC/HWIO.
+  XLA's CPU compiler turns only convolutions of the entry computation into the shape that its fast
+  kernel takes; inside a loop the native gradient is 25 to 60 times slower (jax-ml/jax#12868).
+- "matrix": a stride-1 convolution of maps of at most 2x2 as one product with a banded matrix made of the
+  kernel: such maps are too small for the convolution kernels of the CPU.
+
+"auto" takes "native" on an accelerator; on a CPU "matrix" for tiny maps, else "loop".
+"""
+
+import contextlib
+import contextvars
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_form = contextvars.ContextVar("form", default="auto")
+TINY = 2  # pixels a side up to which "matrix" was measured to be faster on a CPU
+
+
+@contextlib.contextmanager
+def use_form(form: str):
+    """Trace convolutions in this form: "auto", "native", "loop" or "matrix"."""
+    token = _form.set(form)
+    try:
+        yield
+    finally:
+        _form.reset(token)
+
+
+def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """Cross-correlation with zero padding of (k - 1) / 2 on every side.
+
+    x: (N, H, W, C); kernel: (k, k, C, D) with odd k; returns (N, ceil(H / stride), ceil(W / stride), D).
+    """
+    form = _form.get()
+    if form == "auto":
+        form = "loop" if jax.default_backend() == "cpu" else "native"
+        if form == "loop" and max(x.shape[1:3]) <= TINY:
+            form = "matrix"
+    if form != "native" and kernel.shape[0] == 1:
+        return x[:, ::stride, ::stride] @ kernel[0, 0]
+    if form == "native" or stride != 1:
+        return _native(x, kernel, stride)
+    return _loop(x, kernel) if form == "loop" else _matrix(x, kernel)
+
+
+def _native(x, kernel, stride=1, pad=None):
+    pad = kernel.shape[0] // 2 if pad is None else pad
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+@jax.custom_vjp
+def _loop(x, kernel):
+    return _native(x, kernel)
+
+
+def _loop_forward(x, kernel):
+    return _native(x, kernel), (x, kernel)
+
+
+def _loop_backward(saved, dy):
+    x, kernel = saved
+    # The cotangent, convolved with the kernel flipped in space and with its channel axes swapped.
+    dx = _native(dy, kernel[::-1, ::-1].swapaxes(2, 3))
+    # Images and channels change places: every tap of the kernel is a sum over N, H, W.
+    dk = _native(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), pad=kernel.shape[0] // 2)
+    return dx, dk.transpose(1, 2, 0, 3)
+
+
+_loop.defvjp(_loop_forward, _loop_backward)
+
+
+def _matrix(x, kernel):
+    n, height, width, channels = x.shape
+    k, _, _, filters = kernel.shape
+    # band[v, w, j] = 1 where input column v meets output column w at tap j = v - w + (k - 1) / 2
+    tap = np.arange(width)[:, None] - np.arange(width) + k // 2
+    band = jnp.asarray(tap[..., None] == np.arange(k), x.dtype)
+    matrix = jnp.einsum("ijcd,vwj->ivcwd", kernel, band).reshape(k * width * channels, width * filters)
+    rows = jnp.pad(x.reshape(n, height, width * channels), ((0, 0), (k // 2, k // 2), (0, 0)))
+    rows = jnp.concatenate([rows[:, i : i + height] for i in range(k)], axis=-1)
+    return (rows @ matrix).reshape(n, height, width, filters)

@@ -1,0 +1,5 @@
+"""What a user did wrong or can mend: one message, no traceback."""
+
+
+class UserError(Exception):
+    """The message says what is wrong and what to do; the command line prints it and exits with 2."""

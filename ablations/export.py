@@ -1,0 +1,27 @@
+"""`ablations export`: the weights of a finished run for other programs (see `weights`)."""
+
+import shutil
+from pathlib import Path
+
+from ablations.errors import UserError
+from ablations.records import read_record
+
+
+def command(arguments: list[str]) -> int:
+    """Copy the weights of run=FOLDER to out=FILE."""
+    settings = dict(argument.partition("=")[::2] for argument in arguments)
+    unknown = sorted(set(settings) - {"run", "out"})
+    if unknown or not all(settings.get(key) for key in ("run", "out")):
+        raise UserError("export needs run=RUNS_DIR/STUDY/ROW/seed=K and out=FILE, and nothing else")
+    folder, out = Path(settings["run"]), Path(settings["out"])
+    if read_record(folder) is None:
+        raise UserError(f"run={folder}: there is no finished run in this folder")
+    source = folder / "weights.safetensors"
+    if not source.is_file():
+        raise UserError(f"run={folder}: its weights.safetensors is gone; ablations train ... force=true makes it anew")
+    try:
+        shutil.copyfile(source, out)
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
+    print(f"wrote {out}: {out.stat().st_size:,} bytes")
+    return 0

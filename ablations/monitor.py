@@ -1,0 +1,129 @@
+"""A sweep as a person sees it: all runs at once, read from their folders while they run.
+
+Knows nothing of how the runs are launched, so it serves processes here and jobs of a cluster alike.
+"""
+
+import json
+import sys
+import threading
+import time
+
+from ablations.progress import clock
+from ablations.records import failed, read_metrics, read_record
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LINES = 15.0
+
+
+class Monitor:
+    """Shows jobs until they are done; a context manager.
+
+    On a terminal one table that moves, elsewhere a line when a run is done and one now and then.
+    """
+
+    def __init__(self, jobs, *, quiet: bool = False):
+        self.jobs, self.quiet = jobs, quiet
+        self.started, self.last_line = time.time(), time.time()
+        self.done = {}
+        self.stop = threading.Event()
+        self.live = None
+
+    def __enter__(self):
+        if self.quiet:
+            return self
+        folder = self.jobs[0].folder.parents[1]
+        print(f"{len(self.jobs)} runs, in {folder}; interrupt and type the same command to continue", file=sys.stderr)
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self.live = Live(console=Console(stderr=True), refresh_per_second=2)
+            self.live.start()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        if self.quiet:
+            return
+        self.stop.set()
+        self.thread.join()
+        self._look()
+        if self.live:
+            self.live.stop()
+
+    def _watch(self):
+        while not self.stop.wait(SECONDS_BETWEEN_LOOKS):
+            self._look()
+
+    def _look(self):
+        running = {}
+        for job in self.jobs:
+            if job in self.done:
+                continue
+            record = self._fresh(job)
+            if record:
+                self.done[job] = record
+                if not self.live:
+                    self._say(f"[{len(self.done)}/{len(self.jobs)}] {_title(job)}: {_result(record)}")
+            else:
+                running[job] = _progress(job)
+        if self.live:
+            self.live.update(self._table(running))
+        elif time.time() - self.last_line > SECONDS_BETWEEN_LINES:
+            for job, state in running.items():
+                if state:
+                    self._say(f"      {_title(job)}: {state}")
+
+    def _fresh(self, job):
+        path = job.folder / "record.json"
+        try:
+            if path.stat().st_mtime < self.started - 1:
+                return None  # of an earlier run that is being replaced
+        except OSError:
+            return None
+        return read_record(job.folder)
+
+    def _say(self, line):
+        self.last_line = time.time()
+        print(f"{clock(time.time() - self.started):>6}  {line}", file=sys.stderr, flush=True)
+
+    def _table(self, running):
+        from rich.table import Table
+
+        table = Table(
+            box=None, title=f"{len(self.done)} of {len(self.jobs)} runs done, {clock(time.time() - self.started)}"
+        )
+        table.add_column("run")
+        table.add_column("")
+        for job in self.jobs:
+            if job in self.done:
+                table.add_row(_title(job), _result(self.done[job]), style="red" if failed(self.done[job]) else "green")
+            elif running[job]:
+                table.add_row(_title(job), running[job])
+            else:
+                table.add_row(_title(job), "waiting", style="dim")
+        return table
+
+
+def _title(job) -> str:
+    return f"{job.config.row} seed={job.config.seed}"
+
+
+def _result(record) -> str:
+    error = f"test error {record['test_error_percent']:.2f} %"
+    outcome = "diverged" if record["status"] == "diverged" else "fail" if failed(record) else "done"
+    return f"{outcome}, {error}, {record['steps']} steps in {clock(record['wall_seconds'])}"
+
+
+def _progress(job) -> str:
+    try:
+        now = json.loads((job.folder / "progress.json").read_text())
+    except (OSError, ValueError):
+        return ""
+    text = f"step {now['step']}/{now['total_steps']}  loss {now['train_loss']:.3f}"
+    metrics = read_metrics(job.folder)
+    if metrics:
+        text += f"  test error {metrics[-1]['test_error_percent']:.1f} %"
+    text += f"  {now['train_images_per_second']:,.0f} images/s"
+    return text + (f"  {clock(now['seconds_left'])} left" if now["seconds_left"] else "")

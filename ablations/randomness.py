@@ -1,0 +1,35 @@
+"""Everything random comes from one seed, here.
+
+Four independent streams: "init" draws the weights, "order" shuffles the training set, "augmentation"
+crops and flips, "dropout" drops. What step t uses is a function of the seed and t alone, so a run can
+start again at any step.
+"""
+
+import jax
+import numpy as np
+
+STREAMS = ("init", "order", "augmentation", "dropout")
+
+
+def key(seed: int, stream: str) -> jax.Array:
+    """The key of a stream."""
+    return jax.random.fold_in(jax.random.key(seed), STREAMS.index(stream))
+
+
+def network_keys(seed: int) -> dict[str, jax.Array]:
+    """The keys that a network is built with, by the names of flax's streams."""
+    return {"params": key(seed, "init"), "dropout": key(seed, "dropout")}
+
+
+def batches(seed: int, first_step: int, steps: int, batch_size: int, images: int) -> np.ndarray:
+    """Indices into the training set, (steps, batch_size) int32.
+
+    Epochs follow each other without a gap: each image comes once an epoch, and a batch may hold the
+    end of one epoch and the start of the next.
+    """
+    start, stop = first_step * batch_size, (first_step + steps) * batch_size
+    epochs = range(start // images, (stop - 1) // images + 1)
+    stream = STREAMS.index("order")
+    shuffled = [np.random.default_rng([seed, stream, epoch]).permutation(images) for epoch in epochs]
+    offset = epochs[0] * images
+    return np.concatenate(shuffled)[start - offset : stop - offset].reshape(steps, batch_size).astype(np.int32)

@@ -1,0 +1,69 @@
+"""How a network is trained: the schema of `conf/recipe/`. Steps count batches, as the paper does."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class RecipeConfig:
+    """A training protocol.
+
+    total_steps scales the schedule: the warm-up and the drops stand at fractions of it.
+    warmup_fraction: of total_steps; at warmup_factor x learning_rate.
+    drop_fractions: where the learning rate is multiplied by drop_factor (schedule "step").
+    schedule: "step", or "cosine" down to 0 after a linear warm-up.
+    weight_decay_on: "all" parameters, or the kernels of "convolutions" only.
+    normalization: "per_pixel_mean" subtracts the mean image; "per_channel" subtracts each channel's
+        mean and divides by its standard deviation. Both over the training set, of pixels in [0, 1].
+    bn_group: images that share BN statistics when training; null for the whole batch.
+    bn_statistics: what a test uses, the "running" averages or those of a pass over the training
+        set after the last step ("exact").
+    evaluate_every: steps between two evaluations; the last step is always evaluated.
+    """
+
+    name: str
+    batch_size: int
+    total_steps: int
+    learning_rate: float
+    evaluate_every: int
+    schedule: str = "step"
+    warmup_fraction: float = 0.0
+    warmup_factor: float = 0.1
+    drop_fractions: list[float] = field(default_factory=lambda: [0.5, 0.75])
+    drop_factor: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    weight_decay_on: str = "all"
+    normalization: str = "per_pixel_mean"
+    label_smoothing: float = 0.0
+    bn_momentum: float = 0.9
+    bn_group: int | None = None
+    bn_statistics: str = "running"
+
+    def __post_init__(self):
+        for name in ("batch_size", "total_steps", "evaluate_every"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"recipe.{name}={value}: must be at least 1")
+        for name in ("learning_rate", "weight_decay", "warmup_factor", "drop_factor"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"recipe.{name}={value}: must be a number of at least 0")
+        for name in ("warmup_fraction", "momentum", "label_smoothing", "bn_momentum"):
+            if not 0 <= (value := getattr(self, name)) < 1:
+                raise ValueError(f"recipe.{name}={value}: must be at least 0 and below 1")
+        if any(not 0 < drop < 1 for drop in self.drop_fractions):
+            raise ValueError(f"recipe.drop_fractions={self.drop_fractions}: must lie between 0 and 1")
+        legal = {
+            "schedule": ("step", "cosine"),
+            "weight_decay_on": ("all", "convolutions"),
+            "normalization": ("per_pixel_mean", "per_channel"),
+            "bn_statistics": ("running", "exact"),
+        }
+        for name, values in legal.items():
+            if (value := getattr(self, name)) not in values:
+                raise ValueError(f"recipe.{name}={value}: legal are {', '.join(values)}")
+        if self.bn_group is not None and (self.bn_group < 1 or self.batch_size % self.bn_group):
+            raise ValueError(
+                f"recipe.bn_group={self.bn_group}: must divide recipe.batch_size={self.batch_size}; "
+                f"{', '.join(str(n) for n in range(1, self.batch_size + 1) if self.batch_size % n == 0)} do"
+            )

@@ -1,0 +1,115 @@
+"""What a run leaves on disk: `record.json`, written whole or not at all, and `metrics.jsonl`.
+
+These files are the source of truth of every table. Reading them needs the standard library only.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+SCHEMA_VERSION = 1
+FAIL_PERCENT = 20.0  # a final test error above this is a "fail" in the paper's Table 1
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees all of it or nothing, also after a power cut."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def write_record(folder: Path, record: dict) -> None:
+    write_whole(folder / "record.json", json.dumps({"schema_version": SCHEMA_VERSION} | record, indent=2) + "\n")
+
+
+def read_record(folder: Path) -> dict | None:
+    """The record of a finished run, None where there is none or none that can be read."""
+    try:
+        record = json.loads((folder / "record.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("schema_version") == SCHEMA_VERSION else None
+
+
+def read_records(runs_dir: Path, study: str) -> list[dict]:
+    """All finished runs of a study, in the order of their folders."""
+    records = [read_record(path.parent) for path in sorted((runs_dir / study).glob("*/seed=*/record.json"))]
+    return [record for record in records if record]
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """The evaluations of a run so far; a last line that was cut short is left out."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    except OSError:
+        return []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def failed(record: dict) -> bool:
+    """Whether the paper's tables would print "fail": above 20 %, or diverged."""
+    return record["status"] == "diverged" or record["test_error_percent"] > FAIL_PERCENT
+
+
+def provenance() -> dict:
+    """What a figure must name: package versions, machine, commit."""
+    import jax
+
+    device = jax.devices()[0]
+    names = ("ablations", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in names},
+        "device": f"{device.platform}: {_processor() if device.platform == 'cpu' else device.device_kind}",
+        "commit": commit(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def commit() -> str:
+    """The commit of the source that runs, with "+" where it has uncommitted changes; "unknown" outside git."""
+
+    def git(*arguments):
+        here = Path(__file__).parent
+        return subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True, check=True).stdout
+
+    try:
+        if "ablations/records.py" not in git("ls-files", "--full-name", "records.py"):
+            return "unknown"
+        changes = git("status", "--porcelain", "--untracked-files=no", ":/ablations", ":/conf")
+        return git("rev-parse", "HEAD").strip() + ("+" if changes else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def command() -> str:
+    """The command line, as typed."""
+    return " ".join(["ablations", *sys.argv[1:]])

@@ -1,0 +1,181 @@
+"""The six shortcuts of Table 1 and Fig. 2: each one is its settings, its layers and its equation.
+
+A shortcut takes x and F(x) and returns their sum. It does not know in what network it stands: h is
+what makes the shape of x that of F(x), x itself where the two are equal.
+
+A seventh shortcut is one more class in this file:
+
+    @dataclass
+    class Halved(Shortcut):
+        name: str = "halved"
+
+        def layers(self, build):
+            return {"h": build.match()}
+
+        @staticmethod
+        def equation(x, fx, h):
+            return h(x) / 2 + fx
+
+and can be trained as `shortcut=halved`. Numbers that a row of a table varies go through
+`build.number`, so that rows which differ only in a number share one compiled program.
+
+This module imports no JAX: it is also the schema of `conf/shortcut/`.
+"""
+
+from dataclasses import MISSING, dataclass
+
+
+@dataclass
+class Shortcut:
+    """Settings that every shortcut has; abstract.
+
+    at_dimension_change: whether the shortcut also stands on the units that change the shape of x;
+        if not, those units have an identity shortcut. The paper does not say; its parameter counts
+        are those of all units.
+    """
+
+    name: str
+    at_dimension_change: bool = True
+
+    def layers(self, build) -> dict:
+        """The layers that `equation` is called with, by name, made by a `layers.Build`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def equation(x, fx, **layers):
+        """The sum, from x: (N, H, W, C) and F(x): (N, H', W', C'); returns (N, H', W', C')."""
+        raise NotImplementedError
+
+    def __post_init__(self):
+        key = type(self).__dataclass_fields__["name"].default
+        if self.name != key:
+            raise ValueError(f"shortcut.name={self.name}: choose a shortcut with shortcut={self.name}")
+
+
+@dataclass
+class Identity(Shortcut):
+    """h(x) = x: Fig. 2(a), Eqn. 3."""
+
+    name: str = "identity"
+
+    def layers(self, build):
+        return {"h": build.match()}
+
+    @staticmethod
+    def equation(x, fx, h):
+        return h(x) + fx
+
+
+@dataclass
+class ConstantScaling(Shortcut):
+    """Both branches scaled by a constant: Fig. 2(b), Sec. 3.1. Scale 0 on the shortcut is the plain network."""
+
+    name: str = "constant_scaling"
+    shortcut_scale: float = 0.5
+    residual_scale: float = 0.5
+
+    def layers(self, build):
+        return {"h": build.match(), "a": build.number(self.shortcut_scale), "b": build.number(self.residual_scale)}
+
+    @staticmethod
+    def equation(x, fx, h, a, b):
+        return a * h(x) + b * fx
+
+
+@dataclass
+class Gated(Shortcut):
+    """Settings of the two gated shortcuts: g(x) = sigmoid(W_g x + b_g), element-wise; abstract.
+
+    bias: the initial b_g. gate_bn: BN between W_g and the sigmoid; without it W_g x has a bias, with
+    it b_g is BN's shift. gate_kernel: the size of W_g, 1 in the paper.
+    """
+
+    bias: float = -6.0
+    gate_bn: bool = False
+    gate_kernel: int = 1
+
+    def layers(self, build):
+        return {"h": build.match(), "gate": build.gate(self.bias, kernel=self.gate_kernel, bn=self.gate_bn)}
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.gate_kernel not in (1, 3):
+            raise ValueError(f"shortcut.gate_kernel={self.gate_kernel}: legal are 1 and 3")
+
+
+@dataclass
+class ExclusiveGating(Gated):
+    """The shortcut gets 1 - g(x), F gets g(x), as in Highway Networks: Fig. 2(c), Sec. 3.1."""
+
+    name: str = "exclusive_gating"
+
+    @staticmethod
+    def equation(x, fx, h, gate):
+        g = gate(x)
+        return (1 - g) * h(x) + g * fx
+
+
+@dataclass
+class ShortcutOnlyGating(Gated):
+    """The shortcut gets 1 - g(x), F is left alone: Fig. 2(d), Sec. 3.1."""
+
+    name: str = "shortcut_only_gating"
+
+    @staticmethod
+    def equation(x, fx, h, gate):
+        g = gate(x)
+        return (1 - g) * h(x) + fx
+
+
+@dataclass
+class Conv1x1(Shortcut):
+    """A 1x1 convolution on every shortcut, "option C": Fig. 2(e), Sec. 3.1.
+
+    bn: BN after the convolution, as after every weight layer (caption of Fig. 2).
+    """
+
+    name: str = "conv1x1"
+    bn: bool = True
+
+    def layers(self, build):
+        return {"w": build.projection(kernel=1, bn=self.bn)}
+
+    @staticmethod
+    def equation(x, fx, w):
+        return w(x) + fx
+
+
+@dataclass
+class Dropout(Shortcut):
+    """Dropout on the shortcut's output: Fig. 2(f), Sec. 3.1.
+
+    inverted: divide by 1 - rate when training, as frameworks do. The paper speaks of an expected
+    scale of 0.5 at rate 0.5, which is true without that division only; then the output is
+    multiplied by 1 - rate at test time.
+    """
+
+    name: str = "dropout"
+    rate: float = 0.5
+    inverted: bool = False
+
+    def layers(self, build):
+        return {"h": build.match(), "drop": build.dropout(self.rate, inverted=self.inverted)}
+
+    @staticmethod
+    def equation(x, fx, h, drop):
+        return drop(h(x)) + fx
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"shortcut.rate={self.rate}: a rate is at least 0 and below 1")
+
+
+def _variants(cls):
+    for variant in cls.__subclasses__():
+        if variant.__dataclass_fields__["name"].default is not MISSING:
+            yield variant
+        yield from _variants(variant)
+
+
+SHORTCUTS = {variant.__dataclass_fields__["name"].default: variant for variant in _variants(Shortcut)}

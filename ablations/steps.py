@@ -1,0 +1,172 @@
+"""The compiled steps: pure functions from arrays to arrays."""
+
+import time
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from ablations import augmentation, randomness
+from ablations.config import Config
+from ablations.data import Dataset
+from ablations.network import ResNet
+from ablations.optimizer import optimizer
+
+DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
+
+
+class State(NamedTuple):
+    """Everything that a step changes, as pure arrays.
+
+    params: what SGD trains; others: BN statistics, dropout keys and the numbers of the shortcut.
+    """
+
+    step: jax.Array
+    params: nnx.State
+    others: nnx.State
+    momentum: optax.OptState
+
+
+class Steps:
+    """The steps of a configuration on a data set.
+
+    What differs between rows only in its value (weights, keys, scaling factors) is an argument of the
+    compiled programs, so such rows share them.
+    """
+
+    def __init__(self, config: Config, dataset: Dataset):
+        self.config, self.dataset = config, dataset
+        self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
+        self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)
+        self.optimizer = optimizer(config.recipe)
+        mean, divisor = augmentation.statistics(dataset.train_images, config.recipe.normalization)
+        self.normalization = {"mean": mean, "divisor": divisor}
+        data = {"images": dataset.train_images, "labels": dataset.train_labels} | self.normalization
+        self.data = jax.device_put(data) | {"key": randomness.key(config.seed, "augmentation")}
+        self.compile_seconds = 0.0
+        self._compiled = {}
+
+    def _build(self, keys):
+        config, dataset = self.config, self.dataset
+        channels = dataset.train_images.shape[-1]
+        of_all = {"classes": dataset.classes, "image_channels": channels, "rngs": nnx.Rngs(**keys)}
+        return ResNet(config.model, config.activation, config.shortcut, **of_all)
+
+    def _call(self, name, function, *arguments, donate=(), **options):
+        """Call a compiled function; the first time, compile it and count the seconds."""
+        if name not in self._compiled:
+            start = time.perf_counter()
+            lowered = jax.jit(function, donate_argnums=donate, **options).lower(*arguments)
+            self._compiled[name] = lowered.compile()
+            self.compile_seconds += time.perf_counter() - start
+        return self._compiled[name](*arguments)
+
+    def init(self) -> State:
+        """The state before the first step."""
+
+        def init(keys):
+            _, params, others = nnx.split(self._build(keys), nnx.Param, ...)
+            params, others = nnx.as_pure(params), nnx.as_pure(others)
+            return State(jnp.zeros((), jnp.int32), params, others, self.optimizer.init(params))
+
+        # Drawing weights is milliseconds of work; on a CPU, optimising the program that does it is seconds.
+        options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+        return self._call("init", init, randomness.network_keys(self.config.seed), compiler_options=options)
+
+    def train(self, state: State, batches: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
+        """One step for each row of `batches`, (steps, batch_size) indices into the training set.
+
+        Returns the new state (the old one's memory is reused), and of each step the mean loss and the
+        number of wrong predictions, made before its update on the augmented images.
+        """
+        batches = jnp.asarray(batches)
+        name = ("train", len(batches))
+        state, (losses, wrong) = self._call(name, self._steps, state, self.data, batches, donate=0)
+        return state, np.asarray(losses), np.asarray(wrong)
+
+    def _steps(self, state, data, batches):
+        if len(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
+            state, outputs = self._step(data, state, batches[0])
+            return state, jax.tree.map(lambda x: x[None], outputs)
+        return jax.lax.scan(partial(self._step, data), state, batches)
+
+    def _step(self, data, state, batch):
+        images = augmentation.normalise(data["images"][batch], data["mean"], data["divisor"])
+        key, pad = jax.random.fold_in(data["key"], state.step), self.config.data.pad
+        images = augmentation.augment(images, *augmentation.draw(key, len(batch), pad, self.config.data.flip), pad)
+        gradient = jax.value_and_grad(self._loss, has_aux=True)
+        (loss, (others, wrong)), grads = gradient(state.params, state.others, images, data["labels"][batch])
+        updates, momentum = self.optimizer.update(grads, state.momentum, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return State(state.step + 1, params, others, momentum), (loss, wrong)
+
+    def _merge(self, params, others, *, train: bool):
+        network, recipe = nnx.merge(self.graphdef, params, others), self.config.recipe
+        network.train(momentum=recipe.bn_momentum, group=recipe.bn_group) if train else network.eval()
+        network.set_attributes(unroll=self.config.unroll)
+        return network
+
+    def _loss(self, params, others, images, labels):
+        network = self._merge(params, others, train=True)
+        logits = network(images.astype(DTYPES[self.config.precision]))
+        targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), self.config.recipe.label_smoothing)
+        loss = optax.softmax_cross_entropy(logits, targets).mean()
+        wrong = (logits.argmax(-1) != labels).sum()
+        return loss, (nnx.as_pure(nnx.state(network, nnx.Not(nnx.Param))), wrong)
+
+    def logits(self, state: State, images: np.ndarray) -> np.ndarray:
+        """uint8 images (N, H, W, C) -> logits (N, classes), with the running BN statistics."""
+        batch = min(self.config.recipe.batch_size, len(images))
+        padded = np.concatenate([images, images[: -len(images) % batch]])
+        chunks = padded.reshape(-1, batch, *images.shape[1:])
+        outputs = [
+            self._call(("logits", batch), self._logits, state.params, state.others, self.data, x) for x in chunks
+        ]
+        return np.concatenate([np.asarray(x) for x in outputs])[: len(images)]
+
+    def _logits(self, params, others, data, images):
+        images = augmentation.normalise(images, data["mean"], data["divisor"])
+        return self._merge(params, others, train=False)(images.astype(DTYPES[self.config.precision]))
+
+    def test(self, state: State) -> tuple[float, float]:
+        """Mean cross-entropy and error in percent over the test set."""
+        logits, labels = self.logits(state, self.dataset.test_images), self.dataset.test_labels
+        losses = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), labels)
+        return float(losses.mean()), 100 * float((logits.argmax(-1) != labels).mean())
+
+    def exact_statistics(self, state: State) -> State:
+        """BN statistics averaged over one pass through the training set, not augmented, in place of running ones."""
+        size = self.config.recipe.batch_size
+        count = len(self.dataset.train_images) // size
+        batches = randomness.batches(self.config.seed, 0, count, size, len(self.dataset.train_images))
+        sums = None
+        for batch in batches:
+            arguments = (state.params, state.others, self.data, jnp.asarray(batch))
+            moments = self._call("moments", self._moments, *arguments)
+            sums = moments if sums is None else jax.tree.map(jnp.add, sums, moments)
+        return state._replace(others=_statistics(state.others, jax.tree.map(lambda x: x / count, sums)))
+
+    def _moments(self, params, others, data, batch):
+        network = self._merge(params, others, train=True)
+        network.set_attributes(momentum=0.0)
+        images = augmentation.normalise(data["images"][batch], data["mean"], data["divisor"])
+        network(images.astype(DTYPES[self.config.precision]))
+        flat = nnx.to_flat_state(nnx.as_pure(nnx.state(network, nnx.BatchStat)))
+        means = {path: value for path, value in flat if path[-1] == "mean"}
+        squares = {
+            path: value + jnp.square(means[*path[:-1], "mean"]) for path, value in flat if path[-1] == "variance"
+        }
+        return means | squares
+
+
+def _statistics(others, moments):
+    """`others` with the means and variances that belong to these first and second moments."""
+    flat = dict(nnx.to_flat_state(others))
+    for path, value in moments.items():
+        mean = moments[*path[:-1], "mean"]
+        flat[path] = value if path[-1] == "mean" else value - jnp.square(mean)
+    return nnx.from_flat_state(flat)

@@ -1,0 +1,348 @@
+"""A study's table from the runs on disk: the paper's figures beside ours. Imports neither JAX nor Hydra."""
+
+import csv
+import io
+import statistics
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from itertools import combinations
+from pathlib import Path
+
+import yaml
+
+from ablations import study as studies
+from ablations.errors import UserError
+from ablations.records import FAIL_PERCENT, failed, read_records, write_whole
+from ablations.study import Row, Study
+
+FORMATS = ("terminal", "markdown", "csv")
+NOT_RUN = "not run"
+HEADER = ("row", "figure", "on shortcut", "on F", "paper", "median", "mean ± std", "n", "verdict")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row with its runs: errors in percent, of the last evaluation, one a seed."""
+
+    row: Row
+    paper: str | None
+    errors: tuple[float, ...]
+    diverged: int
+
+    @property
+    def n(self) -> int:
+        return len(self.errors)
+
+    @property
+    def median(self) -> float | None:
+        """inf where most runs diverged: such a run has no error that could be averaged."""
+        ordered = sorted(self.errors[: self.n - self.diverged]) + [float("inf")] * self.diverged
+        return statistics.median(ordered) if ordered else None
+
+    @property
+    def fails(self) -> bool:
+        return self.median is not None and self.median > FAIL_PERCENT
+
+    @property
+    def paper_fails(self) -> bool:
+        return self.paper == "fail"
+
+
+@dataclass(frozen=True)
+class Table:
+    study: Study
+    settings: str
+    lines: tuple[Line, ...]
+    provenance: str
+
+
+def command(arguments: list[str]) -> int:
+    """`ablations table`: print or write a table."""
+    settings = _settings(arguments)
+    name, form = settings.pop("study", None), settings.pop("format", "terminal")
+    runs_dir, out = Path(settings.pop("runs_dir", "runs")), settings.pop("out", None)
+    if name is None:
+        raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
+    if form not in FORMATS:
+        raise UserError(f"format={form}: legal are {', '.join(FORMATS)}")
+    if not runs_dir.is_dir():
+        raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
+    study = studies.load(name)
+    table = make(study, select(read_records(runs_dir, study.name), settings))
+    if form == "terminal" and not out:
+        show(table)
+        return 0
+    text = markdown(table) if form == "markdown" or (form == "terminal" and out) else as_csv(table)
+    if not out:
+        print(text, end="")
+        return 0
+    try:
+        write_whole(Path(out), text)
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
+    print(f"wrote {out}")
+    return 0
+
+
+def _settings(arguments: list[str]) -> dict[str, str]:
+    for argument in arguments:
+        if "=" not in argument:
+            raise UserError(f"{argument}: settings are key=value; see ablations table --help")
+    return dict(argument.split("=", 1) for argument in arguments)
+
+
+def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
+    """The records whose configuration has these settings: data=digits, recipe.total_steps=440.
+
+    Raises UserError where a setting is in no configuration, or where the records that are left differ
+    in data set, recipe or model switches: a table never mixes those.
+    """
+    for key, value in settings.items():
+        found = [_lookup(record, key) for record in records]
+        if records and all(one is None for one in found):
+            raise UserError(f"{key}={value}: no run has such a setting; see ablations table --help")
+        wanted = yaml.safe_load(value)
+        records = [record for record, one in zip(records, found) if one == wanted or str(one) == value]
+    for part in ("data", "recipe", "precision"):
+        kinds = {}
+        for record in records:
+            kinds.setdefault(yaml.safe_dump(record["config"][part]), record)
+        if len(kinds) > 1:
+            one, other, *_ = (record["config"] for record in kinds.values())
+            where = _difference(one[part], other[part], part)
+            raise UserError(f"the runs differ in {where}: a table never mixes those; choose with key=value")
+    return records
+
+
+def _lookup(record: dict, key: str):
+    value = record["config"]
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value.get("name") if isinstance(value, dict) else value
+
+
+def _difference(one, other, at: str) -> str:
+    if not isinstance(one, dict):
+        return f"{at} ({one} and {other})"
+    key = "name" if one.get("name") != other.get("name") else next(k for k in one if one[k] != other.get(k))
+    return at + (f" ({one['name']} and {other['name']})" if key == "name" else f".{key} ({one[key]} and {other[key]})")
+
+
+def paper_values(table: str) -> dict[str, str]:
+    """Row -> test error in percent, or "fail", of a table of the paper."""
+    text = (resources.files("ablations.results") / "paper.csv").read_text()
+    return {line["row"]: line["value"] for line in csv.DictReader(io.StringIO(text)) if line["table"] == table}
+
+
+def make(study: Study, records: list[dict]) -> Table:
+    """The rows of the study in the paper's order, then rows of the user's own."""
+    paper = paper_values(study.paper_table)
+    runs = {}
+    for record in records:
+        name = record["row"].split(",")[0] if record["row"].split(",")[0] in paper else record["row"]
+        runs.setdefault(name, []).append(record)
+    own = [
+        Row(name, (), on_shortcut=_shortcut(of))
+        for name, of in runs.items()
+        if name not in {r.name for r in study.rows}
+    ]
+    lines = []
+    for row in [*study.rows, *own]:
+        done = sorted(runs.get(row.name, []), key=lambda record: record["status"] == "diverged")
+        errors = tuple(record["test_error_percent"] for record in done)
+        diverged = sum(record["status"] == "diverged" for record in done)
+        lines.append(Line(row, paper.get(row.name), errors, diverged))
+    return Table(study, _heading(records), tuple(lines), _provenance(records))
+
+
+def _shortcut(records: list[dict]) -> str:
+    shortcut = records[0]["config"]["shortcut"]
+    return ", ".join([shortcut["name"], *(f"{k} {v:g}" for k, v in shortcut.items() if isinstance(v, float))])
+
+
+def _heading(records: list[dict]) -> str:
+    if not records:
+        return "no runs"
+    config = records[0]["config"]
+    models = sorted({record["config"]["model"]["name"] for record in records})
+    seeds = sorted({record["seed"] for record in records})
+    return (
+        f"{', '.join(models)} on {config['data']['name']} ({records[0]['train_images']:,} training images), "
+        f"recipe {config['recipe']['name']}, {config['recipe']['total_steps']:,} steps of batch "
+        f"{config['recipe']['batch_size']}, {'seed' if len(seeds) == 1 else 'seeds'} {_ranges(seeds)}"
+    )
+
+
+def _ranges(seeds: list[int]) -> str:
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def _provenance(records: list[dict]) -> str:
+    parts = {
+        "device": {record["device"] for record in records},
+        "commit": {record["commit"][:12] + ("+" if record["commit"].endswith("+") else "") for record in records},
+        "jax": {record["versions"]["jax"] for record in records},
+    }
+    return "; ".join(f"{name} {', '.join(sorted(values))}" for name, values in parts.items() if values)
+
+
+def cells(line: Line, table: Table) -> tuple[str, ...]:
+    """What a row prints, in the order of HEADER."""
+    row = line.row
+    paper = line.paper or "-"
+    if not line.n:
+        return row.name, row.figure, row.on_shortcut, row.on_residual, paper, NOT_RUN, "", "0", ""
+    median = "diverged" if line.median == float("inf") else f"{line.median:.2f}"
+    if line.fails and line.median != float("inf"):
+        median = f"fail ({median})"
+    finite = line.errors[: line.n - line.diverged]
+    spread = ""
+    if len(finite) > 1:
+        spread = f"{statistics.mean(finite):.2f} ± {statistics.stdev(finite):.2f}"
+    elif finite:
+        spread = f"{finite[0]:.2f}"
+    if line.diverged:
+        spread += f" ({line.diverged} diverged)" if spread else "all diverged"
+    return (
+        row.name, row.figure, row.on_shortcut, row.on_residual, paper, median, spread, str(line.n),
+        verdict(line, table),
+    )  # fmt: skip
+
+
+def verdict(line: Line, table: Table) -> str:
+    """Whether ours agrees with the paper: the same side of "fail", then the same rank among the rows that are run."""
+    if line.paper is None:
+        return ""
+    if line.fails != line.paper_fails:
+        return "differs: ours fails" if line.fails else "differs: the paper's fails"
+    if line.fails:
+        return "agrees: fails"
+    paper, ours = _rank(line, table, _paper_key), _rank(line, table, _our_key)
+    return f"agrees: rank {ours}" if paper == ours else f"agrees, rank {ours}, the paper's {paper}"
+
+
+def _paper_key(line: Line) -> float:
+    return float("inf") if line.paper_fails else float(line.paper)
+
+
+def _our_key(line: Line) -> float:
+    return float("inf") if line.fails else line.median
+
+
+def _compared(table: Table) -> list[Line]:
+    return [line for line in table.lines if line.n and line.paper is not None]
+
+
+def _rank(line: Line, table: Table, key) -> int:
+    return 1 + sum(key(other) < key(line) for other in _compared(table))
+
+
+def kendall_tau(table: Table) -> tuple[float | None, int]:
+    """Kendall's tau-b between the paper's order and ours, and the number of rows; all "fail" are tied.
+
+    None where one of the two orders has nothing but ties.
+    """
+    lines = _compared(table)
+    concordant = discordant = paper_pairs = our_pairs = 0
+    for one, other in combinations(lines, 2):
+        paper = _sign(_paper_key(one), _paper_key(other))
+        ours = _sign(_our_key(one), _our_key(other))
+        paper_pairs, our_pairs = paper_pairs + bool(paper), our_pairs + bool(ours)
+        concordant, discordant = concordant + (paper * ours > 0), discordant + (paper * ours < 0)
+    if not paper_pairs or not our_pairs:
+        return None, len(lines)
+    return (concordant - discordant) / (paper_pairs * our_pairs) ** 0.5, len(lines)
+
+
+def _sign(one: float, other: float) -> int:
+    return (one > other) - (one < other)
+
+
+def title(table: Table) -> str:
+    return f"{table.study.paper_table} ({table.study.name}): {table.study.question}"
+
+
+def notes(table: Table) -> list[str]:
+    """What stands below a table."""
+    tau, rows = kendall_tau(table)
+    lines = [
+        f"Test error in percent, of the last evaluation. Above {FAIL_PERCENT:g} % or diverged is a fail. "
+        "The paper's column: CIFAR-10, 64,000 steps, median of 5 runs.",
+    ]
+    if tau is not None:
+        lines.append(f"Kendall's tau between the paper's order and ours: {tau:.2f} over {rows} rows.")
+    if table.provenance:
+        lines.append(table.provenance)
+    return lines
+
+
+def show(table: Table) -> None:
+    """Print to the terminal."""
+    import shutil
+
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((132, 24)).columns, 132)
+    console = Console(width=width)
+    console.print(title(table), style="bold", highlight=False)
+    console.print(table.settings + "\n", highlight=False)
+    grid = Grid(box=None, header_style="bold", pad_edge=False)
+    used = _used(table)
+    for i in used:
+        grid.add_column(HEADER[i], justify="right" if HEADER[i] in ("paper", "median", "n") else "left", no_wrap=i < 1)
+    for line in table.lines:
+        text = cells(line, table)
+        style = "dim" if not line.n else "yellow" if text[-1].startswith("differs") else None
+        grid.add_row(*(text[i] for i in used), style=style)
+    console.print(grid)
+    console.print()
+    for note in notes(table):
+        console.print(note, highlight=False)
+
+
+def _used(table: Table) -> list[int]:
+    rows = [cells(line, table) for line in table.lines]
+    return [i for i in range(len(HEADER)) if any(row[i] for row in rows)]
+
+
+def markdown(table: Table) -> str:
+    used = _used(table)
+    rows = [[HEADER[i] for i in used], *([cells(line, table)[i] for i in used] for line in table.lines)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(used))]
+    text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
+    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join([f"**{title(table)}**", "", table.settings, "", *text, "", *_paragraphs(notes(table))]) + "\n"
+
+
+def _paragraphs(lines: list[str]) -> list[str]:
+    return [part for line in lines for part in (line, "")][:-1]
+
+
+def as_csv(table: Table) -> str:
+    """One line a row; errors of the seeds separated by spaces."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = ("study", "row", "paper", "median", "mean", "std", "n", "diverged", "errors", "verdict", "settings")
+    writer.writerow(names)
+    for line in table.lines:
+        finite = line.errors[: line.n - line.diverged]
+        writer.writerow(
+            [
+                table.study.name,
+                line.row.name,
+                line.paper or "",
+                NOT_RUN if not line.n else f"{line.median:.4f}",
+                f"{statistics.mean(finite):.4f}" if finite else "",
+                f"{statistics.stdev(finite):.4f}" if len(finite) > 1 else "",
+                line.n,
+                line.diverged,
+                " ".join(f"{error:.4f}" for error in finite),
+                verdict(line, table) if line.n else "",
+                table.settings,
+            ]
+        )
+    return out.getvalue()

@@ -1,0 +1,1 @@
+"""The paper's figures as data. Ships in the wheel as `ablations.results`."""

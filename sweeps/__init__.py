@@ -1,0 +1,1 @@
+"""Studies: one file each. Ships in the wheel as `ablations.sweeps`."""
