@@ -59,21 +59,21 @@ class Monitor:
     def _look(self):
         running = {}
         for job in self.jobs:
-            if job in self.done:
+            if job.folder in self.done:
                 continue
             record = self._fresh(job)
             if record:
-                self.done[job] = record
+                self.done[job.folder] = record
                 if not self.live:
                     self._say(f"[{len(self.done)}/{len(self.jobs)}] {_title(job)}: {_result(record)}")
             else:
-                running[job] = _progress(job)
+                running[job.folder] = _progress(job)
         if self.live:
             self.live.update(self._table(running))
         elif time.time() - self.last_line > SECONDS_BETWEEN_LINES:
-            for job, state in running.items():
-                if state:
-                    self._say(f"      {_title(job)}: {state}")
+            for job in self.jobs:
+                if running.get(job.folder):
+                    self._say(f"      {_title(job)}: {running[job.folder]}")
 
     def _fresh(self, job):
         path = job.folder / "record.json"
@@ -97,10 +97,11 @@ class Monitor:
         table.add_column("run")
         table.add_column("")
         for job in self.jobs:
-            if job in self.done:
-                table.add_row(_title(job), _result(self.done[job]), style="red" if failed(self.done[job]) else "green")
-            elif running[job]:
-                table.add_row(_title(job), running[job])
+            record = self.done.get(job.folder)
+            if record:
+                table.add_row(_title(job), _result(record), style="red" if failed(record) else "green")
+            elif running[job.folder]:
+                table.add_row(_title(job), running[job.folder])
             else:
                 table.add_row(_title(job), "waiting", style="dim")
         return table

@@ -5,8 +5,10 @@ sweep of one, a study a sweep over its rows and seeds.
 """
 
 import hashlib
+import multiprocessing
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -260,7 +262,9 @@ def run(context: GlobalHydra, jobs: list[Job], master: DictConfig, overrides: li
         task_function=task,
         config=master,
     )
-    with Monitor(waiting, quiet=not parallel):
+    with Monitor(waiting, quiet=not parallel), warnings.catch_warnings():
+        # joblib renews a worker that has grown by more than 300 MB, which any that has trained has.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         returns = launcher.launch([list(job.overrides) for job in waiting], initial_job_idx=0)
     errors = [(job, r._return_value) for job, r in zip(waiting, returns) if r.status != JobStatus.COMPLETED]
     for job, error in errors:
@@ -302,4 +306,4 @@ def task(composed: DictConfig) -> None:
     """One job, in the process that the launcher chose."""
     from ablations.entry import run_one
 
-    run_one(parse(composed))
+    run_one(parse(composed), quiet=multiprocessing.parent_process() is not None)

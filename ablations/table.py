@@ -13,7 +13,7 @@ import yaml
 
 from ablations import study as studies
 from ablations.errors import UserError
-from ablations.records import FAIL_PERCENT, failed, read_records, write_whole
+from ablations.records import FAIL_PERCENT, read_records, write_whole
 from ablations.study import Row, Study
 
 FORMATS = ("terminal", "markdown", "csv")
@@ -269,8 +269,8 @@ def notes(table: Table) -> list[str]:
     """What stands below a table."""
     tau, rows = kendall_tau(table)
     lines = [
-        f"Test error in percent, of the last evaluation. Above {FAIL_PERCENT:g} % or diverged is a fail. "
-        "The paper's column: CIFAR-10, 64,000 steps, median of 5 runs.",
+        f"Test error in percent, of the last evaluation; above {FAIL_PERCENT:g} % or diverged is a fail.",
+        "The paper's column is CIFAR-10, 64,000 steps, the median of 5 runs.",
     ]
     if tau is not None:
         lines.append(f"Kendall's tau between the paper's order and ours: {tau:.2f} over {rows} rows.")
