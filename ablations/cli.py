@@ -152,8 +152,7 @@ def train(arguments: list[str]) -> int:
             return 0
         if flags := [a for a in arguments if a.startswith("-")]:
             raise UserError(f"{flags[0]}: unknown option; see ablations train --help")
-        jobs, master = sweep.plan(context, arguments)
-        return sweep.run(context, jobs, master, arguments)
+        return sweep.run(context, sweep.plan(context, arguments), arguments)
 
 
 def table(arguments: list[str]) -> int:

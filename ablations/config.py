@@ -16,13 +16,14 @@ PRECISIONS = ("f32", "bf16")
 
 @dataclass
 class Config:
-    """One run. The first seven fields decide its result; the others say where and how it runs.
+    """One run. `resolved` says which fields decide its result; the others say where and how it runs.
 
     precision: of activations; parameters, BN statistics and the loss are always float32.
     threads: of XLA on a CPU. Another number of threads gives other last bits.
     unroll: write the loop over a stage's units out. Changes neither parameters nor checkpoints.
-    seeds: of a study, each row is run with seeds 0 ... seeds - 1.
+    seeds: each row is run with seeds 0 ... seeds - 1.
     force: run again what is already done.
+    checkpoint_seconds: between two checkpoints.
     """
 
     shortcut: Shortcut
@@ -39,6 +40,7 @@ class Config:
     seeds: int | None = None
     runs_dir: str = "runs"
     force: bool = False
+    checkpoint_seconds: float = 60.0
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:

@@ -3,16 +3,45 @@
 import os
 from pathlib import Path
 
+from ablations import interrupt, lock
 from ablations.config import Config
+from ablations.errors import UserError
+from ablations.records import read_record
 
 
-def run_one(config: Config, *, quiet: bool = False) -> dict:
-    """Train and leave everything in `runs_dir/study/row/seed=k`; returns the record."""
-    prepare(config.threads)
-    from ablations.train import train
+class Busy(UserError):
+    """Another process works on this run."""
 
-    folder = Path(config.runs_dir) / config.study / config.row / f"seed={config.seed}"
-    return train(config, folder, quiet=quiet)
+
+def folder_of(config: Config) -> Path:
+    return Path(config.runs_dir) / config.study / config.row / f"seed={config.seed}"
+
+
+def run_one(config: Config, *, quiet: bool = False) -> None:
+    """Train and leave everything in the run's folder.
+
+    Raises UserError where that cannot be done: Busy where another process does it, Interrupted where a
+    signal stopped it, or with the system's reason where the disk refused.
+    """
+    folder = folder_of(config)
+    with lock.hold(folder) as ours:
+        if not ours:
+            raise Busy(f"{folder}: {lock.holder(folder)} works on it")
+        if not config.force and (record := read_record(folder)) and record["config"] == config.resolved():
+            return  # another process has just done it
+        if interrupt.asked(config.runs_dir):
+            raise interrupt.Interrupted(interrupt.NOT_STARTED)
+        interrupt.listen()
+        prepare(config.threads)
+        from ablations.train import train
+
+        try:
+            train(config, folder, quiet=quiet)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(
+                f"{folder} cannot be written: {reason}; what was finished is kept. Make room, then type the same command"
+            ) from error
 
 
 def prepare(threads: int) -> None:

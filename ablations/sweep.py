@@ -8,6 +8,7 @@ import hashlib
 import multiprocessing
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,14 +27,16 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ablations import entry, interrupt, lock
 from ablations import study as studies
 from ablations.config import Config, parse, register_schemas
 from ablations.errors import UserError
 from ablations.model import units_a_stage
+from ablations.monitor import Monitor
 from ablations.records import read_record
 
 # Where and how a run happens: no part of its name.
-PLACES = ("runs_dir", "force", "unroll", "study", "row", "seed", "seeds", "threads")
+PLACES = ("runs_dir", "force", "unroll", "checkpoint_seconds", "study", "row", "seed", "seeds")
 LONGEST_NAME = 120  # a file name holds 255 bytes
 
 
@@ -97,8 +100,8 @@ def _depth_advice(depth: int) -> str:
     return f"Other depths: model=resnet110 model.depth=N; {first}"
 
 
-def plan(context: GlobalHydra, overrides: list[str]) -> tuple[list[Job], DictConfig]:
-    """The jobs that the overrides of a command ask for, all of them checked, and Hydra's configuration.
+def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
+    """The jobs that the overrides of a command ask for, all of them checked.
 
     Raises UserError on anything that cannot be run, before anything is run.
     """
@@ -144,8 +147,8 @@ def plan(context: GlobalHydra, overrides: list[str]) -> tuple[list[Job], DictCon
             except (HydraException, OmegaConfBaseException) as error:
                 raise UserError(explain(error, line)) from error
             config = parse(composed)
-            jobs.append(Job(config, tuple(line), Path(config.runs_dir) / study / name / f"seed={seed}"))
-    return jobs, master
+            jobs.append(Job(config, tuple(line), entry.folder_of(config)))
+    return jobs
 
 
 def _values(override) -> list[str]:
@@ -230,48 +233,90 @@ def _own(composed: DictConfig) -> list[str]:
     return [key for key in composed if key != "hydra"]
 
 
-def run(context: GlobalHydra, jobs: list[Job], master: DictConfig, overrides: list[str]) -> int:
+def run(context: GlobalHydra, jobs: list[Job], overrides: list[str]) -> int:
     """Run what is not done yet. Returns the exit code: 0 where every job has a record in the end."""
-    from ablations.monitor import Monitor
-
-    waiting = []
-    for job in jobs:
-        record = read_record(job.folder)
-        if record is None or job.config.force:
-            waiting.append(job)
-        elif record["config"] != job.config.resolved():
-            raise UserError(
-                f"{job.folder} holds a run of another configuration ({_first_difference(record['config'], job.config.resolved())}); "
-                "choose another runs_dir=..., or force=true to replace it"
-            )
-        else:
-            print(
-                f"{job.folder}: done already, test error {record['test_error_percent']:.2f} %; force=true runs it anew"
-            )
+    waiting = [job for job in jobs if not _is_done(job)]
     if not waiting:
         return 0
     _check_writable(waiting)
-    if len(waiting) == 1 and not any(o.startswith("hydra/launcher") for o in overrides):
-        overrides = [*overrides, "hydra/launcher=basic"]
-    master = compose(context, [o for o in overrides if o.startswith("hydra")])
-    parallel = "joblib" in master.hydra.launcher._target_
-    if parallel and master.hydra.launcher.n_jobs < 1:
+    hydra_overrides = [o for o in overrides if o.startswith("hydra")]
+    if len(waiting) == 1 and not hydra_overrides:
+        hydra_overrides = ["hydra/launcher=basic"]
+    master = compose(context, hydra_overrides)
+    local = "joblib" in master.hydra.launcher._target_
+    if local and master.hydra.launcher.n_jobs < 1:
         master.hydra.launcher.n_jobs = processes(len(waiting), waiting[0].config.threads)
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=HydraContext(config_loader=context.config_loader(), callbacks=Callbacks()),
         task_function=task,
         config=master,
     )
-    with Monitor(waiting, quiet=not parallel), warnings.catch_warnings():
+    failed = False
+    with Monitor(waiting, quiet=not local), _stoppable(Path(waiting[0].config.runs_dir)):
+        while waiting:
+            errors = _launch(launcher, waiting)
+            busy = [job for job, error in errors if isinstance(error, entry.Busy)]
+            failed |= len(errors) > len(busy)
+            for job, error in errors:
+                if not isinstance(error, UserError):
+                    raise error
+                if str(error) != interrupt.NOT_STARTED and (job not in busy or len(busy) == len(waiting)):
+                    print(f"ablations: {error}", file=sys.stderr)
+            waiting = _wait_for_others(busy)
+    return interrupt.exit_code() or (2 if failed else 0)
+
+
+def _is_done(job: Job) -> bool:
+    record = read_record(job.folder)
+    if record is None or job.config.force:
+        return False
+    if record["config"] != job.config.resolved():
+        where = _first_difference(record["config"], job.config.resolved())
+        raise UserError(
+            f"{job.folder} holds a run of another configuration ({where}); choose another runs_dir=..., or "
+            "force=true to replace it"
+        )
+    print(f"{job.folder}: done already, test error {record['test_error_percent']:.2f} %; force=true runs it anew")
+    return True
+
+
+def _launch(launcher, jobs: list[Job]) -> list[tuple[Job, Exception]]:
+    """The jobs that have no result, each with its reason."""
+    with warnings.catch_warnings():
         # joblib renews a worker that has grown by more than 300 MB, which any that has trained has.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-        returns = launcher.launch([list(job.overrides) for job in waiting], initial_job_idx=0)
-    errors = [(job, r._return_value) for job, r in zip(waiting, returns) if r.status != JobStatus.COMPLETED]
-    for job, error in errors:
-        if not isinstance(error, UserError):
-            raise error
-        print(f"ablations: {job.folder}: {error}", file=sys.stderr)
-    return 2 if errors else 0
+        try:
+            returns = launcher.launch([list(job.overrides) for job in jobs], initial_job_idx=0)
+        except Exception as error:
+            if "Terminated" not in type(error).__name__ and "BrokenProcess" not in type(error).__name__:
+                raise
+            raise UserError(
+                "a process of the sweep was killed, perhaps for want of memory; what was finished is kept. Type the "
+                "same command to go on, with hydra.launcher.n_jobs=1 for one run at a time"
+            ) from error
+    # The property return_value prints before it raises; a job's error is ours to print.
+    return [(job, r._return_value) for job, r in zip(jobs, returns, strict=True) if r.status != JobStatus.COMPLETED]
+
+
+def _wait_for_others(busy: list[Job]) -> list[Job]:
+    """Wait until other processes have ended their work on these jobs; what then is not done is ours."""
+    for job in busy:
+        while lock.holder(job.folder) and interrupt.exit_code() is None:
+            time.sleep(0.5)
+    if interrupt.exit_code() is not None:
+        return []
+    return [job for job in busy if read_record(job.folder) is None]
+
+
+@contextmanager
+def _stoppable(runs_dir: Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM reach all runs, also those that have not started; each keeps what it has."""
+    marker = interrupt.marker(runs_dir, os.getpid())
+    interrupt.listen(after=marker.touch)
+    try:
+        yield
+    finally:
+        marker.unlink(missing_ok=True)
 
 
 def processes(jobs: int, threads: int) -> int:
@@ -304,6 +349,4 @@ def _first_difference(one, other, at="") -> str:
 
 def task(composed: DictConfig) -> None:
     """One job, in the process that the launcher chose."""
-    from ablations.entry import run_one
-
-    run_one(parse(composed), quiet=multiprocessing.parent_process() is not None)
+    entry.run_one(parse(composed), quiet=multiprocessing.parent_process() is not None)

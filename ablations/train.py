@@ -1,93 +1,147 @@
 """Training one network: the loop around the compiled steps, which has all the effects."""
 
+import contextlib
 import json
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 
-from ablations import count, data, randomness, weights
+from ablations import count, data, interrupt, randomness, weights
+from ablations.checkpoint import Checkpoints
 from ablations.config import Config
 from ablations.errors import UserError
 from ablations.optimizer import learning_rates
 from ablations.progress import Progress
-from ablations.records import command, provenance, write_record
+from ablations.records import command, provenance, write_record, write_whole
 from ablations.steps import Steps
 
-STEPS_PER_CALL = {"cpu": 1}  # XLA:CPU is slow on convolutions in a loop; elsewhere a call is up to
+# Elsewhere than on a CPU, where convolutions in a loop are slow, many steps make one call.
 MOST_STEPS_PER_CALL = 100
 
 
 def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
     """Train a configuration and write its record, metrics and weights into `folder`.
 
-    Returns the record. Raises UserError where the configuration does not fit the data set.
+    A run that was stopped goes on from its last checkpoint and gives the same bits as one that was
+    not. Returns the record. Raises UserError where the configuration does not fit the data set, and
+    Interrupted where a signal stopped the run.
     """
-    import jax
-
     started = time.perf_counter()
     dataset = data.load(config.data)
     check_fits(config, dataset)
     recipe, images = config.recipe, len(dataset.train_images)
-    steps = Steps(config, dataset)
+    steps, checkpoints = Steps(config, dataset), Checkpoints(folder)
+    # What the loop counts, as plain data: a checkpoint holds it beside the state.
+    loop = {"step": 0, "losses": [], "wrong": [], "metrics": [], "train_seconds": 0.0, "wall_seconds": 0.0}
+    loop |= {"compile_seconds": 0.0, "status": "done"}
     state = steps.init()
-    most = STEPS_PER_CALL.get(jax.default_backend(), MOST_STEPS_PER_CALL)
-    rates = learning_rates(recipe)
-    step, train_seconds, status = 0, 0.0, "done"
-    losses, wrong, metrics = [], [], []
-    with Progress(config, folder, quiet=quiet) as progress, open(folder / "metrics.jsonl", "w") as log:
-        while step < recipe.total_steps and status == "done":
-            evaluation = min((step // recipe.evaluate_every + 1) * recipe.evaluate_every, recipe.total_steps)
-            call = min(most, evaluation - step)
-            compiled, start = steps.compile_seconds, time.perf_counter()
+    with Progress(config, folder, quiet=quiet) as progress:
+        if restored := checkpoints.restore(state, config.resolved(), progress.say):
+            state, loop = restored
+            progress.say(f"{progress.name}  goes on from step {loop['step']}")
+        write_whole(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in loop["metrics"]))
+        clock = Clock(loop, steps, started)
+        most = 1 if jax.default_backend() == "cpu" else MOST_STEPS_PER_CALL
+        while loop["step"] < recipe.total_steps and loop["status"] == "done":
+            step = loop["step"]
+            since = step % recipe.evaluate_every
+            evaluation = min(step - since + recipe.evaluate_every, recipe.total_steps)
+            # Calls end where they end in a run that was never stopped: other calls, other last bits.
+            call = min(most - since % most, evaluation - step)
             batches = randomness.batches(config.seed, step, call, recipe.batch_size, images)
-            state, call_losses, call_wrong = steps.train(state, batches)
-            train_seconds += time.perf_counter() - start - (steps.compile_seconds - compiled)
-            step += call
-            losses.extend(call_losses.tolist())
-            wrong.extend(call_wrong.tolist())
-            if not np.isfinite(call_losses).all():
-                status = "diverged"
-                step += 1 + int(np.argmin(np.isfinite(call_losses))) - call
-            speed = step * recipe.batch_size / train_seconds
-            progress.update(step, losses[-1], 100 * wrong[-1] / recipe.batch_size, speed)
-            if step == evaluation or status == "diverged":
-                if step == recipe.total_steps and recipe.bn_statistics == "exact":
+            with clock.training():
+                state, losses, wrong = steps.train(state, batches)
+            finite = np.isfinite(losses)
+            if not finite.all():
+                loop["status"], call = "diverged", int(np.argmin(finite)) + 1
+            loop["step"] += call
+            loop["losses"] += losses[:call].tolist()
+            loop["wrong"] += wrong[:call].tolist()
+            speed = loop["step"] * recipe.batch_size / loop["train_seconds"]
+            progress.update(loop["step"], loop["losses"][-1], 100 * loop["wrong"][-1] / recipe.batch_size, speed)
+            if loop["step"] == evaluation or loop["status"] == "diverged":
+                if loop["step"] == recipe.total_steps and recipe.bn_statistics == "exact":
                     state = steps.exact_statistics(state)
-                test_loss, test_error_percent = steps.test(state)
-                metrics = {
-                    "step": step,
-                    "epoch": step * recipe.batch_size / images,
-                    "lr": float(rates(step - 1)),
-                    "train_loss": float(np.mean(losses)),
-                    "train_error_percent": 100 * float(np.sum(wrong)) / (len(wrong) * recipe.batch_size),
-                    "test_loss": test_loss,
-                    "test_error_percent": test_error_percent,
-                }
-                log.write(json.dumps(metrics) + "\n")
-                log.flush()
+                metrics = evaluate(steps, state, loop)
+                with open(folder / "metrics.jsonl", "a") as log:
+                    log.write(json.dumps(metrics) + "\n")
+                loop["metrics"].append(metrics)
+                loop["losses"], loop["wrong"] = [], []
                 progress.evaluated(metrics)
-                losses, wrong = [], []
+            stop = interrupt.asked(config.runs_dir)
+            if stop or clock.since_checkpoint() > config.checkpoint_seconds:
+                clock.note()
+                checkpoints.save(loop["step"], state, loop, config.resolved(), wait=stop)
+            if stop:
+                raise interrupt.Interrupted(
+                    f"stopped at step {loop['step']} of {recipe.total_steps}, which is kept in {checkpoints.path}; "
+                    "type the same command to go on"
+                )
+    clock.note()
     weights.save(folder / "weights.safetensors", steps, state)
     record = {
         "study": config.study,
         "row": config.row,
         "seed": config.seed,
-        "status": status,
-        "test_error_percent": metrics["test_error_percent"],
-        "train_loss": metrics["train_loss"],
-        "steps": step,
+        "status": loop["status"],
+        "test_error_percent": loop["metrics"][-1]["test_error_percent"],
+        "train_loss": loop["metrics"][-1]["train_loss"],
+        "steps": loop["step"],
         "parameters": count.parameters(steps.network),
         "macs": count.macs(steps.network, dataset.train_images.shape[1:]),
         "train_images": images,
-        "compile_seconds": steps.compile_seconds,
-        "wall_seconds": time.perf_counter() - started,
-        "train_images_per_second": speed,
+        "compile_seconds": loop["compile_seconds"],
+        "wall_seconds": loop["wall_seconds"],
+        "train_images_per_second": loop["step"] * recipe.batch_size / loop["train_seconds"],
         "config": config.resolved(),
         "command": command(),
     } | provenance()
     write_record(folder, record)
+    checkpoints.remove()
     return record
+
+
+def evaluate(steps: Steps, state, loop: dict) -> dict:
+    """A line of `metrics.jsonl`; the training figures are means since the line before."""
+    recipe, step = steps.config.recipe, loop["step"]
+    test_loss, test_error_percent = steps.test(state)
+    return {
+        "step": step,
+        "epoch": step * recipe.batch_size / len(steps.dataset.train_images),
+        "lr": float(learning_rates(recipe)(step - 1)),
+        "train_loss": float(np.mean(loop["losses"])),
+        "train_error_percent": 100 * float(np.sum(loop["wrong"])) / (len(loop["wrong"]) * recipe.batch_size),
+        "test_loss": test_loss,
+        "test_error_percent": test_error_percent,
+    }
+
+
+class Clock:
+    """Counts seconds into `loop`, over all the processes that a run has seen."""
+
+    def __init__(self, loop: dict, steps: Steps, started: float):
+        self.loop, self.steps = loop, steps
+        self.noted, self.saved, self.compiled = started, time.perf_counter(), 0.0
+
+    @contextlib.contextmanager
+    def training(self):
+        """The seconds of a block, without those in which it compiled."""
+        start, compiled = time.perf_counter(), self.steps.compile_seconds
+        yield
+        self.loop["train_seconds"] += time.perf_counter() - start - (self.steps.compile_seconds - compiled)
+
+    def since_checkpoint(self) -> float:
+        return time.perf_counter() - self.saved
+
+    def note(self) -> None:
+        """Bring the counts up to date, before they are written."""
+        now = time.perf_counter()
+        self.loop["wall_seconds"] += now - self.noted
+        self.loop["compile_seconds"] += self.steps.compile_seconds - self.compiled
+        self.noted = self.saved = now
+        self.compiled = self.steps.compile_seconds
 
 
 def check_fits(config: Config, dataset: data.Dataset) -> None:

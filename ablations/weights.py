@@ -2,8 +2,8 @@
 
 One tensor a layer of one unit, stacks taken apart: `stages.1.units.4.convolutions.0.weight`. Convolutions
 are (out, in, k, k), linear layers (out, in), BN has weight, bias, running_mean and running_var, as in
-PyTorch. `normalization.mean` and `.divisor` make the network's input from pixels in [0, 1]. The metadata
-hold the configuration and the BN epsilon.
+PyTorch. `normalization.mean` and `.divisor` make the network's input from pixels in [0, 1]. The metadata's
+entry `ablations` is JSON: the configuration and the epsilon of BN.
 """
 
 import json
@@ -51,5 +51,6 @@ def save(path: Path, steps, state) -> None:
 
     tensors = named(state.params, state.others)
     tensors |= {f"normalization.{name}": value for name, value in steps.normalization.items()}
-    metadata = {"config": json.dumps(steps.config.resolved()), "bn_epsilon": "1e-05", "layout": "torch"}
-    write_whole(path, serialise(tensors, metadata))
+    metadata = {"config": steps.config.resolved(), "bn_epsilon": 1e-5, "layout": "torch"}
+    # One entry: safetensors writes several in any order, and the same run is to give the same file.
+    write_whole(path, serialise(tensors, {"ablations": json.dumps(metadata)}))

@@ -1,0 +1,32 @@
+# make demo: Table 1 on handwritten digits, six minutes on two cores. make test: the whole suite.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test results format clean
+
+demo: .venv/installed
+	$(BIN)/ablations train study=demo
+	$(BIN)/ablations table study=demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+# Table 1 on the digits, three seeds: the runs of results/, about 20 minutes on two cores.
+results: .venv/installed
+	$(BIN)/ablations train study=table1 seeds=3 runs_dir=results/digits
+	$(BIN)/ablations table study=table1 runs_dir=results/digits format=markdown out=results/table1-digits.md
+	$(BIN)/ablations table study=table1 runs_dir=results/digits format=csv out=results/table1-digits.csv
+
+format: .venv/installed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf .venv build *.egg-info
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "ablations needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@

@@ -1,0 +1,126 @@
+"""Checkpoints of a run that is on its way: written beside training, whole or not at all, the newest two kept.
+
+Orbax is known to this module only. A checkpoint holds the arrays of a `steps.State` and, as JSON, what the
+loop around it counts, the configuration, and a digest of the arrays.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints in `folder/checkpoints`."""
+
+    def __init__(self, folder: Path):
+        self.path = folder.absolute() / "checkpoints"
+        self._opened = None
+
+    def _manager(self):
+        if self._opened is None:
+            import orbax.checkpoint as ocp
+
+            options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=True)
+            self._opened = ocp.CheckpointManager(self.path, options=options, item_names=("state", "loop"))
+        return self._opened
+
+    def save(self, step: int, state, loop: dict, config: dict, *, wait: bool = False) -> None:
+        """Start to write a checkpoint; with `wait`, return when it is on disk.
+
+        Raises OSError, of this write or of the last one, where the disk is full or read-only.
+        """
+        import orbax.checkpoint as ocp
+
+        leaves = _to_host(state)
+        loop = {"config": config, "digest": _digest(leaves), "loop": loop}
+        arguments = ocp.args.Composite(state=ocp.args.StandardSave(leaves), loop=ocp.args.JsonSave(loop))
+        manager = self._manager()
+        if step not in manager.all_steps():
+            _as_os_error(lambda: manager.save(step, args=arguments, force=True))
+        if wait:
+            _as_os_error(manager.wait_until_finished)
+
+    def restore(self, like, config: dict, say: Callable[[str], None]):
+        """The newest checkpoint that can be used: (state, loop), or None where there is none.
+
+        like: a state of the same structure. What is refused is said, with its reason.
+        """
+        if not self.path.is_dir():
+            return None
+        import orbax.checkpoint as ocp
+
+        manager = self._manager()
+        for step in sorted(manager.all_steps(), reverse=True):
+            where = self.path / str(step)
+            try:
+                loop = manager.restore(step, args=ocp.args.Composite(loop=ocp.args.JsonRestore()))["loop"]
+                if loop["config"] != config:
+                    say(f"{where} is of another configuration: not used")
+                    continue
+                abstract = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in _to_host(like)]
+                restore = ocp.args.StandardRestore(abstract)
+                leaves = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
+                if _digest(leaves) != loop["digest"]:
+                    raise ValueError("its digest does not match")
+            except Exception as error:  # noqa: BLE001, whatever a damaged file makes of Orbax
+                reason = str(error).strip().splitlines() or [type(error).__name__]
+                say(f"{where} is damaged ({reason[0][:200]}): not used")
+                continue
+            return _from_host(leaves, like), loop["loop"]
+        return None
+
+    def close(self) -> None:
+        """Wait for the last write."""
+        if self._opened is not None:
+            manager, self._opened = self._opened, None
+            _as_os_error(manager.close)
+
+    def remove(self) -> None:
+        """Once the run is finished and its weights are written."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _to_host(state) -> list[np.ndarray]:
+    # Copies: on a CPU an array of JAX shares its memory with numpy, and the next step reuses that memory.
+    leaves = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state)]
+    return [np.array(leaf, copy=True) for leaf in leaves]
+
+
+def _from_host(leaves, like):
+    kinds, structure = jax.tree.flatten(like)
+    # Copies again: the steps reuse the memory of the state that they are given.
+    arrays = [jax.numpy.array(leaf, copy=True) for leaf in leaves]
+    return structure.unflatten(
+        jax.random.wrap_key_data(leaf) if _is_key(kind) else leaf for leaf, kind in zip(arrays, kinds, strict=True)
+    )
+
+
+def _is_key(leaf) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _digest(leaves) -> str:
+    digest = hashlib.sha256()
+    for leaf in leaves:
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def _as_os_error(write: Callable) -> None:
+    try:
+        write()
+    except OSError:
+        raise
+    except Exception as error:  # Orbax and its threads wrap the system's message
+        if any(
+            sign in str(error) for sign in ("RESOURCE_EXHAUSTED", "No space left", "PERMISSION_DENIED", "Read-only")
+        ):
+            raise OSError(str(error).strip().splitlines()[0]) from error
+        raise

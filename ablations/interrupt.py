@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM ask a run to stop after its step; a second Ctrl-C stops at once."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+from ablations.errors import UserError
+
+
+class Interrupted(UserError):
+    """A run was asked to stop and has kept what it had."""
+
+
+NOT_STARTED = "not started: the sweep was asked to stop"
+_signal: int | None = None
+
+
+def listen(after=None) -> None:
+    """From now on note the signals instead of dying; `after` is called on the first. Main thread only."""
+
+    def note(number, _frame):
+        global _signal
+        if _signal is not None and number == signal.SIGINT:
+            os._exit(130)
+        _signal = number
+        if after:
+            after()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, note)
+
+
+def asked(runs_dir: Path) -> bool:
+    """Whether this process, or the sweep that it works for, was asked to stop."""
+    return _signal is not None or marker(runs_dir, os.getppid()).exists()
+
+
+def exit_code() -> int | None:
+    """What a process that was stopped by its signal exits with; None where there was none."""
+    return None if _signal is None else 128 + _signal
+
+
+def marker(runs_dir: Path, process: int) -> Path:
+    """The file by which a sweep tells its workers, those it has yet to start too, to stop."""
+    return Path(runs_dir) / f".stop-{process}"
