@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.extend.core import jaxprs_in_params
 
 from ablations.convolution import use_form
 
@@ -40,5 +41,5 @@ def _macs(jaxpr) -> int:
             ((contracted, _), _), left = params["dimension_numbers"], equation.invars[0].aval.shape
             total += math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contracted)
         times = params["length"] if name == "scan" else 1
-        total += times * sum(_macs(inner) for inner in jax.core.jaxprs_in_params(params))
+        total += times * sum(_macs(inner) for inner in jaxprs_in_params(params))
     return total

@@ -1,0 +1,41 @@
+"""What all tests share. Warnings are errors, rank promotion raises, one thread, no accelerator."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["NPROC"] = "1"
+os.environ["XDG_CACHE_HOME"] = str(ROOT / ".pytest_cache" / "xdg")  # compiled programs, shared by all tests
+os.environ.pop("COLUMNS", None)
+
+import jax  # noqa: E402, after the environment that it reads
+import pytest  # noqa: E402
+
+from ablations import sweep  # noqa: E402
+from ablations.config import Config, parse  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+COMMAND = [sys.executable, "-m", "ablations"]
+
+
+def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess:
+    """Run the command as a user does."""
+    return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **options)
+
+
+def configure(*overrides: str) -> Config:
+    """The checked configuration that these overrides make."""
+    with sweep.hydra() as context:
+        return parse(sweep.compose(context, list(overrides)))
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A small finished run: (folder it was made in, folder of the run)."""
+    done = ablations("train", "model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path, next((tmp_path / "runs" / "single").glob("*/seed=0"))

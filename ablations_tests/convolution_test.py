@@ -1,0 +1,55 @@
+"""All forms of a convolution are one function, and so are their gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ablations.convolution import convolve, use_form
+from ablations_tests import reference
+
+
+def draw(size, kernel, channels=5, filters=7):
+    rng = np.random.default_rng(size)
+    x = rng.normal(size=(4, size, size, channels)).astype(np.float32)
+    return x, rng.normal(size=(kernel, kernel, channels, filters)).astype(np.float32)
+
+
+@pytest.mark.parametrize("form", ["native", "loop", "matrix", "auto"])
+@pytest.mark.parametrize(
+    "size,kernel,stride", [(8, 3, 1), (2, 3, 1), (1, 3, 1), (8, 1, 1), (8, 1, 2), (8, 3, 2), (7, 3, 2), (9, 7, 2)]
+)
+def test_forms_against_numpy(form, size, kernel, stride):
+    x, w = draw(size, kernel)
+    with use_form(form):
+        np.testing.assert_allclose(convolve(x, w, stride), reference.conv(x, w, stride), atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["loop", "matrix"])
+@pytest.mark.parametrize("size,kernel", [(8, 3), (2, 3), (1, 3), (5, 5), (8, 1)])
+def test_gradients_are_those_of_the_native_form(form, size, kernel):
+    x, w = draw(size, kernel)
+    cotangent = np.random.default_rng(9).normal(size=(4, size, size, 7)).astype(np.float32)
+
+    def gradients(form):
+        with use_form(form):
+            return jax.vjp(convolve, x, w)[1](jnp.asarray(cotangent))
+
+    for ours, native in zip(gradients(form), gradients("native"), strict=True):
+        np.testing.assert_allclose(ours, native, atol=1e-4)
+
+
+def test_in_the_loop_form_every_convolution_is_one_that_stays_fast():
+    """XLA:CPU's fast kernel takes NHWC with HWIO and no dilation; the native gradient has others."""
+
+    def found(form):
+        with use_form(form):
+            text = str(jax.make_jaxpr(jax.grad(lambda w, x: convolve(x, w).sum(), argnums=(0, 1)))(w, x))
+        plain = "ConvDimensionNumbers(lhs_spec=(0, 3, 1, 2), rhs_spec=(3, 2, 0, 1), out_spec=(0, 3, 1, 2))"
+        return text.count("conv_general_dilated"), text.count(plain), text.count("lhs_dilation=(1, 1)")
+
+    x, w = draw(8, 3)
+    total, plain, undilated = found("loop")
+    assert total == plain == undilated > 0
+    total, plain, _ = found("native")
+    assert plain < total
