@@ -68,7 +68,7 @@ class Checkpoints:
                 leaves = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
                 if _digest(leaves) != loop["digest"]:
                     raise ValueError("its digest does not match")
-            except Exception as error:  # noqa: BLE001, whatever a damaged file makes of Orbax
+            except Exception as error:  # whatever a damaged file makes of Orbax
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 say(f"{where} is damaged ({reason[0][:200]}): not used")
                 continue

@@ -69,7 +69,7 @@ class ResNet(nnx.Module):
         of_all = {"model": model, "order": order, "shortcut": shortcut, "rngs": rngs}
         self.stages = nnx.List()
         channels = model.stem_width
-        for i, (units, width) in enumerate(zip(model.units, model.widths)):
+        for i, (units, width) in enumerate(zip(model.units, model.widths, strict=True)):
             first = i == 0 and model.stem_activation
             self.stages.append(Stage(units, channels, width, 1 if i == 0 else 2, first=first, **of_all))
             channels = 4 * width if model.branch == "bottleneck" else width

@@ -103,7 +103,7 @@ def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
         if records and all(one is None for one in found):
             raise UserError(f"{key}={value}: no run has such a setting; see ablations table --help")
         wanted = yaml.safe_load(value)
-        records = [record for record, one in zip(records, found) if one == wanted or str(one) == value]
+        records = [record for record, one in zip(records, found, strict=True) if one == wanted or str(one) == value]
     for part in ("data", "recipe", "precision"):
         kinds = {}
         for record in records:
@@ -313,7 +313,9 @@ def markdown(table: Table) -> str:
     used = _used(table)
     rows = [[HEADER[i] for i in used], *([cells(line, table)[i] for i in used] for line in table.lines)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(used))]
-    text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
+    text = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join([f"**{title(table)}**", "", table.settings, "", *text, "", *_paragraphs(notes(table))]) + "\n"
 

@@ -61,7 +61,7 @@ class ResidualUnit(nnx.Module):
 
     def residual(self, x):
         """F after its first activation."""
-        for convolution, activation in zip(self.convolutions, self.activations):
+        for convolution, activation in zip(self.convolutions, self.activations, strict=True):
             x = activation(convolution(x))
         return x
 
