@@ -113,8 +113,9 @@ def _title(job) -> str:
 
 def _result(record) -> str:
     error = f"test error {record['test_error_percent']:.2f} %"
-    outcome = "diverged" if record["status"] == "diverged" else "fail" if failed(record) else "done"
-    return f"{outcome}, {error}, {record['steps']} steps in {clock(record['wall_seconds'])}"
+    if failed(record):
+        error += ', in a table: "fail"'
+    return f"{record['status']}, {error}, {record['steps']} steps in {clock(record['wall_seconds'])}"
 
 
 def _progress(job) -> str:
@@ -122,7 +123,9 @@ def _progress(job) -> str:
         now = json.loads((job.folder / "progress.json").read_text())
     except (OSError, ValueError):
         return ""
-    text = f"step {now['step']}/{now['total_steps']}  loss {now['train_loss']:.3f}"
+    text = f"step {now['step']}/{now['total_steps']}"
+    if now["train_loss"] is not None:
+        text += f"  loss {now['train_loss']:.3f}"
     metrics = read_metrics(job.folder)
     if metrics:
         text += f"  test error {metrics[-1]['test_error_percent']:.1f} %"

@@ -6,6 +6,7 @@ all of its runs at once. The file is gone when the run has ended.
 
 import contextlib
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -60,7 +61,12 @@ class Progress:
         self.written = now
         rate = (step - self.first_step) / max(now - self.started, 1e-9)
         left = (self.total - step) / rate if rate else None
-        figures = {"step": step, "total_steps": self.total, "train_loss": loss, "train_error_percent": error_percent}
+        figures = {
+            "step": step,
+            "total_steps": self.total,
+            "train_loss": loss if math.isfinite(loss) else None,
+            "train_error_percent": error_percent,
+        }
         figures |= {"train_images_per_second": images_per_second, "seconds_left": left}
         # A full disk stops a run where it must write a result, not where it tells how far it is.
         with contextlib.suppress(OSError):
@@ -76,7 +82,7 @@ class Progress:
             return
         line = (
             f"{self.name}  step {metrics['step']}/{self.total}  epoch {metrics['epoch']:.1f}  "
-            f"lr {metrics['lr']:g}  train loss {metrics['train_loss']:.3f}  "
+            f"lr {metrics['lr']:g}  train loss {_number(metrics['train_loss'])}  "
             f"train error {metrics['train_error_percent']:.2f} %  test error {metrics['test_error_percent']:.2f} %"
         )
         self.say(line)
@@ -86,6 +92,10 @@ class Progress:
             self.bar.console.print(line, highlight=False, markup=False)
         elif not self.quiet:
             print(line, file=sys.stderr, flush=True)
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3f}"
 
 
 def clock(seconds: float) -> str:

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -65,25 +65,30 @@ def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
     try:
         return context.hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, overrides)) from error
+        raise UserError(explain(error, context, overrides)) from error
 
 
-def explain(error: Exception, overrides: list[str]) -> str:
+def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str:
     """Hydra's message in one line, with what is legal."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
     message = lines[0] if lines else repr(error)
-    if "Could not find" in message or "Available options" in str(error):
+    if "Could not find" in message:
         options = [line for line in lines[1:] if ":" not in line and "=" not in line and " " not in line]
         group, _, choice = message.split("'")[-2].rpartition("/")
         message = f"{group}={choice}: unknown; legal are {', '.join(options)}"
         if group == "model" and choice.removeprefix("resnet").isdigit():
             message += f". {_depth_advice(int(choice.removeprefix('resnet')))}"
-    elif message.startswith("Error merging override") and error.__cause__:
-        override = message.removeprefix("Error merging override ")
-        message = f"{override}: {str(error.__cause__).splitlines()[0]}"
     elif message.startswith("Could not override"):
-        cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
-        message = f"{message} {cause}".strip()
+        key = message.split("'")[1]
+        rest = [override for override in overrides if override.partition("=")[0] != key]
+        beside = OmegaConf.select(compose(context, rest), key.rpartition(".")[0]) if "." in key else None
+        legal = f"; legal are {', '.join(map(str, beside))}" if isinstance(beside, DictConfig) else ""
+        message = f"{key}: there is no such setting{legal}; ablations train --cfg job prints all of them"
+    elif message.startswith("Error merging override"):
+        message = f"{message.removeprefix('Error merging override ')}: {cause}"
+    elif isinstance(error, OverrideParseException):
+        message = f"{error.override}: {message}"
     return message
 
 
@@ -108,7 +113,7 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     try:
         parsed = OverridesParser.create(config_loader=context.config_loader()).parse_overrides(overrides)
     except HydraException as error:
-        raise UserError(explain(error, overrides)) from error
+        raise UserError(explain(error, context, overrides)) from error
     own = [o for o in parsed if not o.key_or_group.startswith("hydra")]
     for override in own:
         if override.is_sweep_override() and not override.is_discrete_sweep():
@@ -139,15 +144,14 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
         if key not in names:
             names[key] = _name(context, default, extra)
         name = ",".join(part for part in (row, names[key]) if part) or "default"
+        line = [f"{key}={value}" for key, value in cell.items()] + [f"study={study}", f"row='{name}'"]
+        try:
+            config = parse(loader.load_sweep_config(master, [*line, *hydra_overrides]))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(explain(error, context, line)) from error
         for seed in seeds:
-            line = [f"{key}={value}" for key, value in cell.items()]
-            line += [f"seed={seed}", f"study={study}", f"row='{name}'"]
-            try:
-                composed = loader.load_sweep_config(master, [*line, *hydra_overrides])
-            except (HydraException, OmegaConfBaseException) as error:
-                raise UserError(explain(error, line)) from error
-            config = parse(composed)
-            jobs.append(Job(config, tuple(line), entry.folder_of(config)))
+            of_seed = replace(config, seed=seed)
+            jobs.append(Job(of_seed, (*line, f"seed={seed}"), entry.folder_of(of_seed)))
     return jobs
 
 

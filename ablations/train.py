@@ -107,7 +107,7 @@ def evaluate(steps: Steps, state, loop: dict) -> dict:
     """A line of `metrics.jsonl`; the training figures are means since the line before."""
     recipe, step = steps.config.recipe, loop["step"]
     test_loss, test_error_percent = steps.test(state)
-    return {
+    metrics = {
         "step": step,
         "epoch": step * recipe.batch_size / len(steps.dataset.train_images),
         "lr": float(learning_rates(recipe)(step - 1)),
@@ -116,6 +116,8 @@ def evaluate(steps: Steps, state, loop: dict) -> dict:
         "test_loss": test_loss,
         "test_error_percent": test_error_percent,
     }
+    # JSON has no word for what is not finite.
+    return {name: value if np.isfinite(value) else None for name, value in metrics.items()}
 
 
 class Clock:
