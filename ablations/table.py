@@ -138,14 +138,15 @@ def paper_values(table: str) -> dict[str, str]:
 def make(study: Study, records: list[dict]) -> Table:
     """The rows of the study in the paper's order, then rows of the user's own."""
     paper = paper_values(study.paper_table)
-    runs = {}
+    known, runs = {row.name for row in study.rows}, {}
     for record in records:
-        name = record["row"].split(",")[0] if record["row"].split(",")[0] in paper else record["row"]
+        base = record["row"].split(",")[0]
+        name = base if base in known else record["row"]
         runs.setdefault(name, []).append(record)
     own = [
         Row(name, (), on_shortcut=_shortcut(of))
         for name, of in runs.items()
-        if name not in {r.name for r in study.rows}
+        if name not in known
     ]
     lines = []
     for row in [*study.rows, *own]:
