@@ -26,6 +26,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ablations import data
 from ablations import study as studies
 from ablations.config import Config, parse, register_schemas
 from ablations.errors import UserError
@@ -34,6 +35,7 @@ from ablations.records import read_record
 
 # Where and how a run happens: no part of its name.
 PLACES = ("runs_dir", "force", "unroll", "study", "row", "seed", "seeds", "threads")
+PLACES += ("data.archive_dir", "data.data_dir", "data.verify")
 LONGEST_NAME = 120  # a file name holds 255 bytes
 
 
@@ -250,6 +252,8 @@ def run(context: GlobalHydra, jobs: list[Job], master: DictConfig, overrides: li
             )
     if not waiting:
         return 0
+    for of in {repr(job.config.data): job.config.data for job in waiting}.values():
+        data.prepare(of)  # here, once: not in every process
     _check_writable(waiting)
     if len(waiting) == 1 and not any(o.startswith("hydra/launcher") for o in overrides):
         overrides = [*overrides, "hydra/launcher=basic"]
