@@ -169,12 +169,15 @@ def _check_complete(path: Path, wanted: list[str], there: list[str]) -> None:
         return
     hint = ""
     for name, other in CIFARS.items():
-        files = {f"{other.binary}/{file}.bin" for file in other.train + other.test}
-        files |= {file + suffix for file in other.train + other.test for suffix in ("", ".bin")}
-        if files & set(there) and not files & set(wanted):
+        files = {file + suffix for file in other.train + other.test for suffix in ("", ".bin")}
+        if files & _last_parts(there) and not files & _last_parts(wanted):
             hint = f": this is {other.title}; data={name} reads it"
     found = ", ".join(there[:8]) + (", ..." if len(there) > 8 else "") or "nothing"
     raise UserError(f"{path}: expected {', '.join(missing)}, found {found}{hint}")
+
+
+def _last_parts(names: list[str]) -> set[str]:
+    return {PurePosixPath(name).name for name in names}
 
 
 def _binary_records(cifar: Cifar, where: str, content: bytes) -> np.ndarray:

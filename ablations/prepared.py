@@ -81,7 +81,8 @@ def load(config: DataConfig) -> Dataset:
 def _cached(name: str, place: Path) -> tuple[cifar.Splits, str]:
     """The images and labels, and what tells them from the published ones."""
     source = _sum_of_files(place)
-    with contextlib.suppress(OSError, KeyError, ValueError, zipfile.BadZipFile), np.load(place / CACHE) as cache:
+    damage = OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile
+    with contextlib.suppress(*damage), open(place / CACHE, "rb") as file, np.load(file) as cache:
         if str(cache["source"]) == source:
             return _splits(cache), str(cache["difference"])
     splits = decode(name, place)
