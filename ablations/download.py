@@ -1,5 +1,6 @@
 """Downloads with TensorFlow Datasets, in a process of their own: its threads cannot be interrupted."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ def download(url: str, folder: Path, progress: Callable[[int], None]) -> Path:
     try:
         while child.poll() is None:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            progress(sum(path.stat().st_size for path in _files(folder)))
+            progress(_bytes(folder))
         output, errors = child.communicate()
     finally:
         child.kill()
@@ -36,8 +37,12 @@ def download(url: str, folder: Path, progress: Callable[[int], None]) -> Path:
     return Path(output.splitlines()[-1])
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+def _bytes(folder: Path) -> int:
+    total = 0
+    with contextlib.suppress(OSError):  # files move while they are counted
+        for path in folder.rglob("*"):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def main(url: str, folder: str) -> None:

@@ -106,8 +106,11 @@ def build(name: str, splits: cifar.Splits, folder: Path) -> Path:
     total = sum(len(part.images) for part in splits.values())
     with bar(f"{name}: prepare", total, "images") as progress:
         builder = _builder_class(name, splits, progress)(data_dir=folder, file_format="array_record")
-        with contextlib.redirect_stdout(io.StringIO()):  # it announces a place that is not the final one
-            builder.download_and_prepare(download_dir=folder / "download")
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # it announces a place that is not the final one
+                builder.download_and_prepare(download_dir=folder / "download")
+        except RuntimeError as error:  # of the writer, when the disk is full
+            raise OSError(str(error).split(";")[0]) from error
     place = Path(builder.data_dir)
     written = prepared.decode(name, place)
     for split, part in splits.items():

@@ -105,13 +105,14 @@ def test_a_bad_archive_leaves_nothing(tmp_path):
     assert left_in(tmp_path) == []
 
 
-def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", (OSError, RuntimeError))  # array_record's writer raises the second
+def test_a_full_disk_is_named_and_nothing_left(kind, tmp_path, monkeypatch):
     official.write("cifar10", "binary", tmp_path)
     quick, images = prepare.png, iter(range(50))
 
     def failing(image):
         if next(images, None) is None:
-            raise OSError(28, "No space left on device")
+            raise kind("No space left on device; writing something")
         return quick(image)
 
     monkeypatch.setattr(prepare, "png", failing)
