@@ -1,5 +1,6 @@
 """The command line: `ablations SUBCOMMAND`, then Hydra's syntax."""
 
+import os
 import sys
 
 from ablations.errors import UserError
@@ -10,6 +11,8 @@ Train very deep residual networks with other shortcuts and activation orders, an
 
     ablations train       train one network, a sweep, or all rows of a study
     ablations table       print a study's table from the runs on disk
+    ablations data        bring a data set here, once: CIFAR-10, CIFAR-100
+    ablations eval        test a finished run again
     ablations export      write the weights of a run for other programs
     ablations completion  print the code that completes commands in bash
 
@@ -49,6 +52,7 @@ Settings:
     shortcut.shortcut_scale=0.5 shortcut.residual_scale=1   constant scaling
     shortcut.bias=-6                                        initial bias of the gates
     shortcut.rate=0.5                                       dropout
+    data.train_images=5000 data.split=train_val             fewer images; for choosing: see ablations data --help
     model.depth=56                                          6n + 2, or 9n + 2 with bottleneck units
     recipe.total_steps=880 recipe.batch_size=64 recipe.learning_rate=0.02
     hydra.launcher.n_jobs=1                                 runs at a time
@@ -84,6 +88,46 @@ file's metadata.
 """
 
 
+DATA = """\
+ablations data prepare data=NAME [key=value ...]
+
+Brings a data set to where training reads it, once; what is prepared already is left as it is.
+
+    ablations data prepare data=cifar10                                  with a network: downloads 170 MB
+    ablations data prepare data=cifar10 data.archive_dir=~/downloads     without one
+
+    data=cifar10               {datasets}; or several: data=cifar10,cifar100
+    data.archive_dir=FOLDER    take the official archive from here: cifar-10-binary.tar.gz, or the unpacked
+                               cifar-10-batches-bin or cifar-10-batches-py (cifar-100-binary.tar.gz,
+                               cifar-100-python)
+    data.data_dir=FOLDER       keep the data set here, not in $TFDS_DATA_DIR or else ~/tensorflow_datasets; say
+                               the same to `ablations train`
+    data.verify=false          take files that are not, to the byte, the published ones; their structure is
+                               checked all the same
+
+CIFAR is kept as TensorFlow Datasets keeps it (330 MB with a decoded copy, which starts a run in a second);
+`tfds.data_source("cifar10")` of any other program reads it too. TensorFlow is not needed. A preparation that
+is broken off leaves nothing behind, and a second one at the same time waits for the first.
+
+`ablations train data=cifar10 data.archive_dir=FOLDER` prepares by itself. There, further settings choose what
+is trained on; they are for every data set:
+
+    data.train_images=5000     only so many images, always the same, with the same share of each class
+    data.split=train_val       for choosing: a tenth of the training set (5,000 images of CIFAR's 50,000) takes the
+                               place of the test set; the default, train_test, is for results
+"""
+
+
+EVAL = """\
+ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
+
+Tests the weights of a finished run, on the test set of its data set or on another one of the same kind.
+
+    ablations eval run=runs/table1/identity/seed=0
+    ablations eval run=runs/table1/identity/seed=0 data.split=train_val
+"""
+
+
 def main() -> None:
     """The console script: exit code 0, 2 on a user's mistake, 130 on Ctrl-C."""
     arguments = sys.argv[1:]
@@ -95,6 +139,8 @@ def main() -> None:
 
         print(f"ablations {__version__}")
         return
+    # No shell writes a home folder out after "=" behind a dot, and to Hydra "~" is a deletion.
+    arguments = [argument.replace("=~/", f"={os.path.expanduser('~')}/", 1) for argument in arguments]
     try:
         code = dispatch(arguments[0], arguments[1:])
     except UserError as error:
@@ -111,15 +157,18 @@ def main() -> None:
 
 def dispatch(command: str, arguments: list[str]) -> int:
     """Run a subcommand and return its exit code."""
-    commands = {"train": train, "table": table, "export": export, "completion": completion, "-sc": complete}
+    commands = {"train": train, "table": table, "data": data, "eval": evaluate, "export": export}
+    commands |= {"completion": completion, "-sc": complete}
     if command not in commands:
         legal = ", ".join(name for name in commands if name[0] != "-")
         raise UserError(f"{command}: unknown subcommand; legal are {legal}")
-    helps = {"train": TRAIN, "table": TABLE, "export": EXPORT}
+    helps = {"train": TRAIN, "table": TABLE, "data": DATA, "eval": EVAL, "export": EXPORT}
     if command in helps and {"-h", "--help"} & set(arguments):
         from ablations import study
+        from ablations.data import DATASETS
 
-        print(helps[command].format(groups=_groups(), studies=", ".join(study.names())), end="")
+        words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
+        print(helps[command].format(**words), end="")
         return 0
     return commands[command](arguments) or 0
 
@@ -161,6 +210,28 @@ def table(arguments: list[str]) -> int:
     return table.command(arguments)
 
 
+def data(arguments: list[str]) -> None:
+    if arguments[:1] != ["prepare"]:
+        raise UserError("data: say what to do: ablations data prepare data=cifar10; see ablations data --help")
+    if wrong := [a for a in arguments[1:] if not a.startswith(("data=", "data."))]:
+        raise UserError(f"{wrong[0]}: settings are data=... and data.KEY=...; see ablations data --help")
+    if not any(a.startswith("data=") for a in arguments):
+        raise UserError("data prepare: say which data set: data=cifar10; see ablations data --help")
+    from ablations import data, sweep
+
+    with sweep.hydra() as context:
+        jobs = sweep.plan(context, arguments[1:])
+    for config in {job.config.data.name: job.config.data for job in jobs}.values():
+        place = data.prepare(config, download=True)
+        print(f"{config.name}: is in {place}" if place else f"{config.name}: comes with a package: nothing to prepare")
+
+
+def evaluate(arguments: list[str]) -> None:
+    from ablations import evaluate
+
+    evaluate.command(arguments)
+
+
 def export(arguments: list[str]) -> int:
     from ablations import export
 
@@ -174,14 +245,16 @@ def completion(_arguments: list[str]) -> None:
 
 def complete(_arguments: list[str]) -> None:
     """Answer bash: the line so far is in COMP_LINE."""
-    import os
-
     words = os.environ.get("COMP_LINE", "").split(" ")
     if len(words) <= 2:
-        print("train table export completion")
+        print("train table data eval export completion")
         return
-    if words[1] != "train":
+    if words[1] == "data" and len(words) == 3:
+        print("prepare")
         return
+    if words[1] not in ("train", "data"):
+        return
+    settings = words[2:] if words[1] == "train" else words[3:]
     from hydra.core.plugins import Plugins
     from hydra.plugins.completion_plugin import CompletionPlugin
 
@@ -190,7 +263,7 @@ def complete(_arguments: list[str]) -> None:
     with sweep.hydra() as context:
         for plugin in Plugins.instance().discover(CompletionPlugin):
             if plugin.provides() == "bash":
-                found = plugin(context.config_loader())._query("config", " ".join(words[2:]))
+                found = plugin(context.config_loader())._query("config", " ".join(settings))
                 print(" ".join(choice for choice in found if not choice.startswith(("schema", "/schema"))))
 
 

@@ -5,6 +5,7 @@ Nothing here imports JAX: a configuration is checked as a whole before any array
 
 from dataclasses import asdict, dataclass
 
+from ablations import data as data_sets
 from ablations.activation import ORDERS, ActivationOrder
 from ablations.data import DataConfig
 from ablations.model import ModelConfig
@@ -53,7 +54,22 @@ class Config:
     def resolved(self) -> dict:
         """What decides the result, as plain data: equal for two runs that must give the same numbers."""
         names = ("shortcut", "activation", "model", "data", "recipe", "seed", "precision", "threads")
-        return {name: part for name, part in asdict(self).items() if name in names}
+        resolved = {name: part for name, part in asdict(self).items() if name in names}
+        for place in data_sets.PLACES:
+            del resolved["data"][place]
+        return resolved
+
+
+def from_resolved(resolved: dict, **places) -> Config:
+    """The inverse of `Config.resolved`, as a record holds it."""
+    parts = {
+        "shortcut": SHORTCUTS[resolved["shortcut"]["name"]](**resolved["shortcut"]),
+        "activation": ActivationOrder(**resolved["activation"]),
+        "model": ModelConfig(**resolved["model"]),
+        "data": DataConfig(**resolved["data"]),
+        "recipe": RecipeConfig(**resolved["recipe"]),
+    }
+    return Config(**(resolved | parts | places))
 
 
 def register_schemas() -> None:

@@ -27,7 +27,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ablations import entry, interrupt, lock
+from ablations import data, entry, interrupt, lock
 from ablations import study as studies
 from ablations.config import Config, parse, register_schemas
 from ablations.errors import UserError
@@ -37,6 +37,7 @@ from ablations.records import read_record
 
 # Where and how a run happens: no part of its name.
 PLACES = ("runs_dir", "force", "unroll", "checkpoint_seconds", "study", "row", "seed", "seeds")
+PLACES += tuple(f"data.{place}" for place in data.PLACES)
 LONGEST_NAME = 120  # a file name holds 255 bytes
 
 
@@ -242,6 +243,8 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str]) -> int:
     waiting = [job for job in jobs if not _is_done(job)]
     if not waiting:
         return 0
+    for of in {repr(job.config.data): job.config.data for job in waiting}.values():
+        data.prepare(of)  # here, once: not in every process
     _check_writable(waiting)
     hydra_overrides = [o for o in overrides if o.startswith("hydra")]
     if len(waiting) == 1 and not hydra_overrides:

@@ -143,11 +143,7 @@ def make(study: Study, records: list[dict]) -> Table:
         base = record["row"].split(",")[0]
         name = base if base in known else record["row"]
         runs.setdefault(name, []).append(record)
-    own = [
-        Row(name, (), on_shortcut=_shortcut(of))
-        for name, of in runs.items()
-        if name not in known
-    ]
+    own = [Row(name, (), on_shortcut=_shortcut(of)) for name, of in runs.items() if name not in known]
     lines = []
     for row in [*study.rows, *own]:
         done = sorted(runs.get(row.name, []), key=lambda record: record["status"] == "diverged")

@@ -7,42 +7,17 @@ entry `ablations` is JSON: the configuration and the epsilon of BN.
 """
 
 import json
-import re
 from pathlib import Path
 
 import jax
 import numpy as np
 from flax import nnx
 
+from ablations.errors import UserError
 from ablations.records import write_whole
 
 BN = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
-LAYOUT = {2: (1, 0), 4: (3, 2, 0, 1)}  # (in, out) -> (out, in); (k, k, in, out) -> (out, in, k, k)
-
-
-def named(params, others) -> dict[str, np.ndarray]:
-    """All weights and BN statistics of a state by their outside names."""
-    tensors = {}
-    for path, value in [*nnx.to_flat_state(params), *nnx.to_flat_state(others)]:
-        if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key) or path[-1] == "count":
-            continue  # where the random streams stand is no weight
-        name, value = ".".join(map(str, path)), np.asarray(value)
-        stage = re.match(r"(stages\.\d+)\.(first|rest)\.(.+)", name)
-        if stage is None:
-            tensors |= _outside(name, value)
-        elif stage[2] == "first":
-            tensors |= _outside(f"{stage[1]}.units.0.{stage[3]}", value)
-        else:
-            for i, one in enumerate(value):
-                tensors |= _outside(f"{stage[1]}.units.{i + 1}.{stage[3]}", one)
-    return tensors
-
-
-def _outside(name, value):
-    parent, leaf = name.rsplit(".", 1)
-    if leaf == "kernel":
-        return {f"{parent}.weight": np.ascontiguousarray(value.transpose(LAYOUT[value.ndim]))}
-    return {f"{parent}.{BN.get(leaf, leaf)}": np.ascontiguousarray(value)}
+TO_TORCH = {2: (1, 0), 4: (3, 2, 0, 1)}  # (in, out) -> (out, in); (k, k, in, out) -> (out, in, k, k)
 
 
 def save(path: Path, steps, state) -> None:
@@ -54,3 +29,64 @@ def save(path: Path, steps, state) -> None:
     metadata = {"config": steps.config.resolved(), "bn_epsilon": 1e-5, "layout": "torch"}
     # One entry: safetensors writes several in any order, and the same run is to give the same file.
     write_whole(path, serialise(tensors, {"ablations": json.dumps(metadata)}))
+
+
+def load(path: Path, state):
+    """The state with the weights and BN statistics of a file, and the file's normalization by name.
+
+    Raises UserError where the file is damaged or of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+        params, others = (_filled(part, tensors) for part in (state.params, state.others))
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged or of another network: {error}") from error
+    normalization = {name: tensors[f"normalization.{name}"] for name in ("mean", "divisor")}
+    return state._replace(params=params, others=others), normalization
+
+
+def named(params, others) -> dict[str, np.ndarray]:
+    """All weights and BN statistics of a state by their outside names."""
+    tensors = {}
+    for path, value in [*nnx.to_flat_state(params), *nnx.to_flat_state(others)]:
+        if not _is_random(path, value):
+            names, value = _names(path, value.shape), np.asarray(value)
+            units = value if path[2:3] == ("rest",) else value[None]
+            for name, one in zip(names, units, strict=True):
+                is_kernel = path[-1] == "kernel"
+                tensors[name] = np.ascontiguousarray(one.transpose(TO_TORCH[one.ndim]) if is_kernel else one)
+    return tensors
+
+
+def _filled(part, tensors):
+    flat = []
+    for path, value in nnx.to_flat_state(part):
+        if not _is_random(path, value):
+            units = [tensors[name] for name in _names(path, value.shape)]
+            if path[-1] == "kernel":
+                units = [one.transpose(np.argsort(TO_TORCH[one.ndim])) for one in units]
+            stacked = np.stack(units) if path[2:3] == ("rest",) else units[0]
+            if stacked.shape != value.shape:
+                raise ValueError(f"{'.'.join(map(str, path))} has shape {stacked.shape}, not {value.shape}")
+            value = jax.numpy.asarray(stacked)
+        flat.append((path, value))
+    return nnx.from_flat_state(flat)
+
+
+def _names(path, shape) -> list[str]:
+    """One name, or one a unit for a leaf of the stacked units of a stage."""
+    *parents, leaf = path
+    leaf = "weight" if leaf == "kernel" else BN.get(leaf, leaf)
+    if path[0] != "stages":
+        return [".".join([*map(str, parents), leaf])]
+    _, stage, which, *inside = parents
+    units = [0] if which == "first" else range(1, shape[0] + 1)
+    return [".".join(["stages", str(stage), "units", str(unit), *map(str, inside), leaf]) for unit in units]
+
+
+def _is_random(path, value) -> bool:
+    """Where the random streams stand is no weight."""
+    return jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key) or path[-1] == "count"

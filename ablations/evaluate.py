@@ -1,0 +1,56 @@
+"""`ablations eval`: the test error of a finished run, from its weights."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ablations.config import from_resolved
+from ablations.errors import UserError
+from ablations.records import read_record
+
+
+def command(arguments: list[str]) -> None:
+    """Test the weights of run=FOLDER on its test set, or on what data=... says."""
+    folder = [a.removeprefix("run=") for a in arguments if a.startswith("run=")]
+    data_overrides = [a for a in arguments if a.startswith(("data=", "data."))]
+    if len(folder) != 1 or len(folder) + len(data_overrides) < len(arguments):
+        raise UserError("eval needs run=RUNS_DIR/STUDY/ROW/seed=K, and takes data=... and data.KEY=... beside it")
+    folder = Path(folder[0])
+    record = read_record(folder)
+    if record is None:
+        raise UserError(f"run={folder}: there is no finished run in this folder")
+    if not (folder / "weights.safetensors").is_file():
+        raise UserError(f"run={folder}: its weights.safetensors is gone; ablations train ... force=true makes it anew")
+    config = from_resolved(record["config"])
+    if data_overrides:
+        config = replace(config, data=_data(config.data.name, data_overrides))
+    from ablations.entry import prepare
+
+    prepare(config.threads)
+    from ablations import data, weights
+    from ablations.steps import Steps
+
+    dataset = data.load(config.data)
+    steps = Steps(config, dataset)
+    state, normalization = weights.load(folder / "weights.safetensors", steps.init())
+    if normalization["mean"].shape[-1] != dataset.test_images.shape[-1]:
+        raise UserError(
+            f"data={config.data.name}: images of another kind than those of {record['config']['data']['name']}"
+        )
+    steps.data |= normalization
+    loss, error = steps.test(state)
+    wrong, images = round(error * len(dataset.test_labels) / 100), len(dataset.test_labels)
+    print(
+        f"{folder} on {config.data.name}, {config.data.split}: test error {error:.2f} % ({wrong} of {images:,} images), loss {loss:.4f}"
+    )
+    if not data_overrides:
+        print(f"its record: test error {record['test_error_percent']:.2f} %")
+
+
+def _data(name: str, overrides: list[str]):
+    from ablations import sweep
+    from ablations.config import parse
+
+    if not any(override.startswith("data=") for override in overrides):
+        overrides = [f"data={name}", *overrides]
+    with sweep.hydra() as context:
+        return parse(sweep.compose(context, overrides)).data
