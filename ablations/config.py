@@ -60,8 +60,8 @@ class Config:
         return resolved
 
 
-def from_resolved(resolved: dict, **places) -> Config:
-    """The inverse of `Config.resolved`, as a record holds it."""
+def from_resolved(resolved: dict) -> Config:
+    """The inverse of `Config.resolved`. A setting that a record does not have yet has its default."""
     parts = {
         "shortcut": SHORTCUTS[resolved["shortcut"]["name"]](**resolved["shortcut"]),
         "activation": ActivationOrder(**resolved["activation"]),
@@ -69,7 +69,7 @@ def from_resolved(resolved: dict, **places) -> Config:
         "data": DataConfig(**resolved["data"]),
         "recipe": RecipeConfig(**resolved["recipe"]),
     }
-    return Config(**(resolved | parts | places))
+    return Config(**(resolved | parts))
 
 
 def register_schemas() -> None:

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM ask a run to stop after its step; a second Ctrl-C stops at once."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -33,8 +34,10 @@ def listen(after=None) -> None:
 
 
 def asked(runs_dir: Path) -> bool:
-    """Whether this process, or the sweep that it works for, was asked to stop."""
-    return _signal is not None or marker(runs_dir, os.getppid()).exists()
+    """Whether this process, or the sweep that it works for, was asked to stop or has died."""
+    parent = multiprocessing.parent_process()
+    orphaned = parent is not None and os.getppid() != parent.pid
+    return _signal is not None or orphaned or marker(runs_dir, os.getppid()).exists()
 
 
 def exit_code() -> int | None:

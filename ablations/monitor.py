@@ -108,7 +108,8 @@ class Monitor:
 
 
 def _title(job) -> str:
-    return f"{job.config.row} seed={job.config.seed}"
+    row = job.config.row if job.config.study == "single" else job.config.row.partition(",")[0]
+    return f"{row} seed={job.config.seed}"
 
 
 def _result(record) -> str:

@@ -13,6 +13,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from ablations.config import from_resolved
+
 SCHEMA_VERSION = 1
 FAIL_PERCENT = 20.0  # a final test error above this is a "fail" in the paper's Table 1
 
@@ -43,7 +45,12 @@ def read_record(folder: Path) -> dict | None:
         record = json.loads((folder / "record.json").read_text())
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("schema_version") == SCHEMA_VERSION else None
+    if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
+        return None
+    try:  # settings that are younger than the record have their defaults in it
+        return record | {"config": from_resolved(record["config"]).resolved()}
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def read_records(runs_dir: Path, study: str) -> list[dict]:

@@ -51,9 +51,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
+    """departures: where the recipe leaves the paper's protocol; provenance: machine, commit, versions."""
+
     study: Study
     settings: str
     lines: tuple[Line, ...]
+    departures: str
     provenance: str
 
 
@@ -150,7 +153,7 @@ def make(study: Study, records: list[dict]) -> Table:
         errors = tuple(record["test_error_percent"] for record in done)
         diverged = sum(record["status"] == "diverged" for record in done)
         lines.append(Line(row, paper.get(row.name), errors, diverged))
-    return Table(study, _heading(records), tuple(lines), _provenance(records))
+    return Table(study, _heading(records), tuple(lines), _departures(records), _provenance(records))
 
 
 def _shortcut(records: list[dict]) -> str:
@@ -164,8 +167,11 @@ def _heading(records: list[dict]) -> str:
     config = records[0]["config"]
     models = sorted({record["config"]["model"]["name"] for record in records})
     seeds = sorted({record["seed"] for record in records})
+    images = f"{records[0]['train_images']:,} training images"
+    if config["data"]["split"] == "train_val":
+        images += "; the errors are of the validation set, for choosing"
     return (
-        f"{', '.join(models)} on {config['data']['name']} ({records[0]['train_images']:,} training images), "
+        f"{', '.join(models)} on {config['data']['name']} ({images}), "
         f"recipe {config['recipe']['name']}, {config['recipe']['total_steps']:,} steps of batch "
         f"{config['recipe']['batch_size']}, {'seed' if len(seeds) == 1 else 'seeds'} {_ranges(seeds)}"
     )
@@ -175,6 +181,36 @@ def _ranges(seeds: list[int]) -> str:
     if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]}-{seeds[-1]}"
     return ", ".join(map(str, seeds))
+
+
+def _departures(records: list[dict]) -> str:
+    if not records:
+        return ""
+    recipe = records[0]["config"]["recipe"]
+    found = [
+        f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
+        for key, value in paper_protocol().items()
+        if _plain(recipe[key]) != _plain(value)
+    ]
+    return f"Recipe {recipe['name']} departs from the paper's protocol in {', '.join(found)}." if found else ""
+
+
+def paper_protocol() -> dict:
+    """What the paper says of training: conf/recipe/paper.yaml, but for what it does not say or we left."""
+    stated = yaml.safe_load((resources.files("ablations.conf") / "recipe" / "paper.yaml").read_text())
+    ours = {"defaults", "name", "evaluate_every", "nesterov", "weight_decay_on", "bn_momentum", "bn_statistics"}
+    return {key: value for key, value in stated.items() if key not in ours} | {"bn_group": 64}
+
+
+def _plain(value) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return "/".join(map(_plain, value))
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return str(value)
 
 
 def _provenance(records: list[dict]) -> str:
@@ -271,8 +307,7 @@ def notes(table: Table) -> list[str]:
     ]
     if tau is not None:
         lines.append(f"Kendall's tau between the paper's order and ours: {tau:.2f} over {rows} rows.")
-    if table.provenance:
-        lines.append(table.provenance)
+    lines += [note for note in (table.departures, table.provenance) if note]
     return lines
 
 

@@ -30,6 +30,19 @@ def test_torch():
     assert recipe.nesterov and recipe.weight_decay_on == "all" and recipe.normalization == "per_channel"
 
 
+def test_short_is_a_tenth_of_the_paper():
+    np.testing.assert_allclose(curve("recipe=short")[0], curve("recipe=paper")[0][::10], rtol=1e-5)
+
+
+def test_modern():
+    rates, recipe = curve("recipe=modern")
+    step = np.arange(200 * 391)
+    warm = 0.01 + 0.09 * step / 1955
+    cosine = 0.05 * (1 + np.cos(np.pi * (step - 1955) / (200 * 391 - 1955)))
+    np.testing.assert_allclose(rates, np.where(step < 1955, warm, cosine), atol=1e-6)
+    assert recipe.label_smoothing == 0.1 and recipe.nesterov
+
+
 @pytest.mark.parametrize("total", [440, 880, 100])
 def test_total_steps_scale_the_schedule(total):
     rates, _ = curve(f"recipe.total_steps={total}")

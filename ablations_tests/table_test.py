@@ -86,9 +86,22 @@ def test_kendall_tau(paper, ours):
     paper, ours = paper.split(), [float(error) for error in ours.split()]
     rows = zip(paper, ours, strict=True)
     lines = tuple(table.Line(studies.Row(str(i), ()), p, (o,), 0) for i, (p, o) in enumerate(rows))
-    made_table = table.Table(studies.load("table1"), "", lines, "")
+    made_table = table.Table(studies.load("table1"), "", lines, "", "")
     expected = kendalltau([100 if p == "fail" else float(p) for p in paper], [min(o, 20.5) for o in ours]).statistic
     assert table.kendall_tau(made_table) == (pytest.approx(expected), len(lines))
+
+
+def test_departures_from_the_paper_are_named():
+    def departures(*overrides):
+        config = configure(*overrides).resolved()
+        return made([record("identity", 3.0, **config)]).departures
+
+    assert departures("recipe=paper", "recipe.bn_group=64") == ""
+    assert departures("recipe=paper") == (
+        "Recipe paper departs from the paper's protocol in bn_group none (the paper: 64)."
+    )
+    assert "total_steps 6400 (the paper: 64000)" in departures("recipe=short")
+    assert "label_smoothing" not in departures("recipe=paper") and "schedule cosine" in departures("recipe=modern")
 
 
 def test_no_runs():

@@ -249,3 +249,48 @@ def test_two_identical_sweeps_share_the_work(tmp_path):
         assert read_record(folder)["status"] == "done"
         assert [line["step"] for line in read_metrics(folder)] == [12]
     assert not list(tmp_path.rglob(".stop-*"))
+
+
+def test_a_sweep_whose_process_is_killed_stops_its_workers_and_keeps_their_steps(tmp_path):
+    line = (
+        "train",
+        "model=resnet20",
+        "model.depth=8",
+        "seed=0,1,2",
+        "recipe.total_steps=3000",
+        "hydra.launcher.n_jobs=2",
+    )
+    process = start(tmp_path, *line)
+    wait_for(lambda: len(list(tmp_path.glob("runs/single/*/seed=*/progress.json"))) == 2)
+    process.kill()
+    wait_for(lambda: not list(tmp_path.glob("runs/single/*/seed=*/progress.json")))
+    kept = {path.parents[1].name for path in tmp_path.glob("runs/single/*/seed=*/checkpoints/[0-9]*")}
+    assert kept == {"seed=0", "seed=1"}, "the third was not started"
+
+
+def test_eval_gives_the_error_of_the_record(finished):
+    cwd, folder = finished
+    done = ablations("eval", f"run={folder}", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert f"test error {read_record(folder)['test_error_percent']:.2f} %" in done.stdout.splitlines()[0]
+    other = ablations("eval", f"run={folder}", "data.split=train_val", cwd=cwd)
+    assert "on digits, train_val" in other.stdout and "of 144 images" in other.stdout
+    (folder / "weights.safetensors").write_bytes(b"damaged")
+    damaged = ablations("eval", f"run={folder}", cwd=cwd)
+    assert damaged.returncode == 2 and "weights.safetensors is damaged" in damaged.stderr
+
+
+@pytest.mark.parametrize("precision,closeness", [("f32", 1e-5), ("bf16", 0.1)])
+def test_precision(precision, closeness):
+    """bf16 stays near f32, and neither changes what is kept: all float32."""
+    import jax
+
+    exact, other = (
+        steps_of("model=resnet20", "model.depth=8"),
+        steps_of("model=resnet20", "model.depth=8", f"precision={precision}"),
+    )
+    batch = np.arange(64)[None]
+    (_, loss, _), (state, other_loss, _) = exact.train(exact.init(), batch), other.train(other.init(), batch)
+    np.testing.assert_allclose(other_loss, loss, rtol=closeness)
+    floats = [x for x in jax.tree.leaves(state) if np.issubdtype(x.dtype, np.floating)]
+    assert {str(x.dtype) for x in floats} == {"float32"}
