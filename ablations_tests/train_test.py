@@ -140,13 +140,9 @@ def test_the_test_set_is_tested_whole():
 
 
 LONGER = (
-    "train",
-    "model=resnet20",
-    "model.depth=8",
-    "recipe.total_steps=300",
-    "recipe.evaluate_every=32",
-    "checkpoint_seconds=0.3",
-)
+    "train", "model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=300",
+    "recipe.evaluate_every=32", "checkpoint_seconds=0.3",
+)  # fmt: skip
 
 
 def start(cwd, *arguments):
@@ -263,6 +259,7 @@ def test_a_sweep_whose_process_is_killed_stops_its_workers_and_keeps_their_steps
     process = start(tmp_path, *line)
     wait_for(lambda: len(list(tmp_path.glob("runs/single/*/seed=*/progress.json"))) == 2)
     process.kill()
+    process.wait()
     wait_for(lambda: not list(tmp_path.glob("runs/single/*/seed=*/progress.json")))
     kept = {path.parents[1].name for path in tmp_path.glob("runs/single/*/seed=*/checkpoints/[0-9]*")}
     assert kept == {"seed=0", "seed=1"}, "the third was not started"
