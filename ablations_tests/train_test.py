@@ -248,15 +248,9 @@ def test_two_identical_sweeps_share_the_work(tmp_path):
 
 
 def test_a_sweep_whose_process_is_killed_stops_its_workers_and_keeps_their_steps(tmp_path):
-    line = (
-        "train",
-        "model=resnet20",
-        "model.depth=8",
-        "seed=0,1,2",
-        "recipe.total_steps=3000",
-        "hydra.launcher.n_jobs=2",
-    )
-    process = start(tmp_path, *line)
+    line = ["model=resnet20", "model.depth=8", "seed=0,1,2", "recipe.total_steps=3000", "hydra.launcher.n_jobs=2"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*COMMAND, "train", *line], cwd=tmp_path, **silent)
     wait_for(lambda: len(list(tmp_path.glob("runs/single/*/seed=*/progress.json"))) == 2)
     process.kill()
     process.wait()
