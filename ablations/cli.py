@@ -83,8 +83,9 @@ EXPORT = """\
 ablations export run=RUNS_DIR/STUDY/ROW/seed=K out=weights.safetensors
 
 Writes the weights of a finished run for other programs: one tensor a layer of one unit, with PyTorch's
-names and layouts (`stages.1.units.4.convolutions.0.weight`, (out, in, k, k)); the configuration is in the
-file's metadata.
+names and layouts (`stages.1.units.4.convolutions.0.weight`, (out, in, k, k)). The file's metadata hold, as JSON
+in the entry `ablations`, all settings and the epsilon of BN; `normalization.mean` and `.divisor` make the input:
+(pixels / 255 - mean) / divisor. The head of ablations/weights.py lists all names.
 """
 
 

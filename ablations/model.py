@@ -33,16 +33,17 @@ class ModelConfig:
     branch: str
     stem: str = "cifar"
     dimension_change: str = "zero_padding"
-    # [?] whether option A reads what the activations before F have made of x, under pre-activation.
+    # What the shortcut, of any kind, reads under pre-activation where the shape changes: x, or what the
+    # activations before F have made of it. [?] for option A; a projection reads the latter (Sec. 4.1, footnote).
     zero_padding_reads_activated: bool = False
-    # The projection does under pre-activation (paper, footnote in Sec. 4.1).
     projection_reads_activated: bool = True
     projection_kernel: int = 1
     # [?] "end": the channels of zeros come last; "both": half of them first.
     padding: str = "end"
     # He et al. 2015a: the stride sits on the first 1x1; Torch re-implementations put it on the 3x3.
     bottleneck_stride: str = "first_1x1"
-    # BN and ReLU after the stem, before the first split. Without: the first unit is like the others.
+    # BN and ReLU after the stem, before the first split, in all five orders; the first unit then has none
+    # before its F. Without: the first unit is like the others.
     stem_activation: bool = True
 
     def __post_init__(self):

@@ -1,9 +1,26 @@
 """Weights under names and layouts that other frameworks read: a safetensors file.
 
-One tensor a layer of one unit, stacks taken apart: `stages.1.units.4.convolutions.0.weight`. Convolutions
-are (out, in, k, k), linear layers (out, in), BN has weight, bias, running_mean and running_var, as in
-PyTorch. `normalization.mean` and `.divisor` make the network's input from pixels in [0, 1]. The metadata's
-entry `ablations` is JSON: the configuration and the epsilon of BN.
+One tensor a layer of one unit, stacks taken apart, with the layouts of PyTorch: convolutions (out, in, k, k),
+all with zero padding (k - 1) / 2 on every side; the linear layer (out, in); BN as weight, bias, running_mean
+and running_var. In the order of the computation, S counting stages and U the units of a stage from 0:
+
+    normalization.mean, .divisor         the input is (pixels / 255 - mean) / divisor, pixels in 0 ... 255;
+                                         these two keep JAX's (H, W, C) or (C,)
+    stem.weight                          then stem_activation.bn.*, ReLU; with the ImageNet stem then max pooling
+    stages.S.units.U.before.bn.*         BN of the place "before"; not in the first unit of all, whose activation
+                                         is that of the stem
+    stages.S.units.U.convolutions.I.weight
+    stages.S.units.U.activations.I.bn.*  BN after convolution I: the place "between", after the last one "after"
+    stages.S.units.U.shortcut.*          h.conv.weight, h.bn.*: a projection where the shape changes, with BN if the
+                                         place "after" has one; w.conv.weight, w.bn.*: the 1x1 shortcut;
+                                         gate.conv.weight, gate.bias (b_g; with gate_bn it is gate.bn.bias);
+                                         the constants a (shortcut_scale), b (residual_scale), drop.rate
+    stages.S.units.U.after_addition.bn.*
+    head_activation.bn.*                 BN of the place "before", after the last addition
+    head.weight, head.bias               after the mean over pixels
+
+The metadata's entry `ablations` is JSON: "config", all settings, and "bn_epsilon". Option A takes the pixels
+[::2, ::2] and adds channels of zeros; dropout that is not inverted multiplies by 1 - rate at test time.
 """
 
 import json
@@ -57,7 +74,7 @@ def named(params, others) -> dict[str, np.ndarray]:
             units = value if path[2:3] == ("rest",) else value[None]
             for name, one in zip(names, units, strict=True):
                 is_kernel = path[-1] == "kernel"
-                tensors[name] = np.ascontiguousarray(one.transpose(TO_TORCH[one.ndim]) if is_kernel else one)
+                tensors[name] = np.array(one.transpose(TO_TORCH[one.ndim]) if is_kernel else one, order="C")
     return tensors
 
 

@@ -102,6 +102,15 @@ def test_many_steps_in_one_call_are_the_same_steps():
     assert int(together.step) == int(one_by_one.step) == 4
 
 
+def test_every_step_has_crops_of_its_own():
+    steps = steps_of("model=resnet20", "model.depth=8", "recipe.learning_rate=0")
+    batch = np.arange(64)[None]
+    state, first, _ = steps.train(steps.init(), batch)
+    _, second, _ = steps.train(state, batch)
+    _, again, _ = steps.train(steps.init(), batch)
+    assert first != second and first == again
+
+
 def test_unroll_and_bf16_change_no_parameter():
     import jax
 
@@ -118,7 +127,7 @@ def test_exact_statistics_are_those_of_the_training_set():
     from ablations import augmentation
     from ablations_tests import reference
 
-    steps = steps_of("model=resnet20", "recipe.batch_size=479")  # 3 x 479 = 1437
+    steps = steps_of("model=resnet20", "model.depth=8", "recipe.batch_size=3")  # 3 x 479 = 1437; batches that differ
     state = steps.exact_statistics(steps.init())
     images = steps.dataset.train_images
     mean, _ = augmentation.statistics(images, "per_pixel_mean")
