@@ -13,6 +13,7 @@ import pytest
 from ablations import data
 from ablations.records import read_metrics, read_record
 from ablations.steps import Steps
+from ablations.train import train
 from ablations_tests.conftest import COMMAND, ablations, configure
 
 TINY = ("model=resnet20", "model.depth=8", "recipe.total_steps=6", "recipe.evaluate_every=4")
@@ -50,6 +51,21 @@ def test_a_run_leaves_a_whole_record(finished):
         and record["commit"]
     )
     assert sorted(os.listdir(folder)) == [".hydra", "lock", "metrics.jsonl", "record.json", "weights.safetensors"]
+
+
+def test_training_figures_are_means_since_the_line_before(tmp_path):
+    def lines(every):
+        config = configure("model=resnet20", "model.depth=8", "recipe.total_steps=5", f"recipe.evaluate_every={every}")
+        folder = tmp_path / str(every)
+        folder.mkdir()
+        train(config, folder, quiet=True)
+        return read_metrics(folder)
+
+    each, some = lines(1), lines(3)
+    assert [line["step"] for line in some] == [3, 5]
+    for key in ("train_loss", "train_error_percent"):
+        assert some[0][key] == pytest.approx(np.mean([line[key] for line in each[:3]]))
+        assert some[1][key] == pytest.approx(np.mean([line[key] for line in each[3:]]))
 
 
 def test_what_is_done_is_not_done_again_unless_forced(finished):
