@@ -190,25 +190,25 @@ def _groups() -> str:
 
 
 def train(arguments: list[str]) -> int:
-    from ablations import sweep
+    from ablations import compose, launch, sweep
 
     arguments = [a for a in arguments if a not in ("-m", "--multirun")]
-    with sweep.hydra() as context:
+    with compose.hydra() as context:
         if arguments[:1] == ["--cfg"]:
             from omegaconf import OmegaConf
 
-            composed = sweep.compose(context, arguments[2:])
+            composed = compose.compose(context, arguments[2:])
             print(OmegaConf.to_yaml(OmegaConf.masked_copy(composed, [k for k in composed if k != "hydra"])), end="")
             return 0
         if flags := [a for a in arguments if a.startswith("-")]:
             raise UserError(f"{flags[0]}: unknown option; see ablations train --help")
-        return sweep.run(context, sweep.plan(context, arguments), arguments)
+        return launch.run(context, sweep.plan(context, arguments), arguments)
 
 
 def table(arguments: list[str]) -> int:
-    from ablations import table
+    from ablations import render
 
-    return table.command(arguments)
+    return render.command(arguments)
 
 
 def data(arguments: list[str]) -> None:
@@ -218,9 +218,9 @@ def data(arguments: list[str]) -> None:
         raise UserError(f"{wrong[0]}: settings are data=... and data.KEY=...; see ablations data --help")
     if not any(a.startswith("data=") for a in arguments):
         raise UserError("data prepare: say which data set: data=cifar10; see ablations data --help")
-    from ablations import data, sweep
+    from ablations import compose, data, sweep
 
-    with sweep.hydra() as context:
+    with compose.hydra() as context:
         jobs = sweep.plan(context, arguments[1:])
     for config in {job.config.data.name: job.config.data for job in jobs}.values():
         place = data.prepare(config, download=True)
@@ -259,9 +259,9 @@ def complete(_arguments: list[str]) -> None:
     from hydra.core.plugins import Plugins
     from hydra.plugins.completion_plugin import CompletionPlugin
 
-    from ablations import sweep
+    from ablations import compose
 
-    with sweep.hydra() as context:
+    with compose.hydra() as context:
         for plugin in Plugins.instance().discover(CompletionPlugin):
             if plugin.provides() == "bash":
                 found = plugin(context.config_loader())._query("config", " ".join(settings))

@@ -47,10 +47,10 @@ def command(arguments: list[str]) -> None:
 
 
 def _data(name: str, overrides: list[str]):
-    from ablations import sweep
+    from ablations.compose import compose, hydra
     from ablations.config import parse
 
     if not any(override.startswith("data=") for override in overrides):
         overrides = [f"data={name}", *overrides]
-    with sweep.hydra() as context:
-        return parse(sweep.compose(context, overrides)).data
+    with hydra() as context:
+        return parse(compose(context, overrides)).data

@@ -26,6 +26,7 @@ class Study:
     question: str
     paper_table: str
     seeds: int
+    common: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
@@ -46,10 +47,10 @@ def load(name: str) -> Study:
         content = yaml.safe_load(source.read_text())
         common = tuple(content.get("common", ()))
         rows = tuple(
-            Row(row["row"], common + tuple(row["overrides"]), **{k: str(row[k]) for k in LABELS if k in row})
+            Row(row["row"], tuple(row["overrides"]), **{k: str(row[k]) for k in LABELS if k in row})
             for row in content["rows"]
         )
-        study = Study(Path(name).stem, content["question"], content["paper_table"], content["seeds"], rows)
+        study = Study(Path(name).stem, content["question"], content["paper_table"], content["seeds"], common, rows)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"study={name}: {source} is no study: {error!r}") from error
     if len({row.name for row in rows}) < len(rows):

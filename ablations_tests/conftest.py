@@ -15,7 +15,7 @@ os.environ.pop("COLUMNS", None)
 import jax  # noqa: E402, after the environment that it reads
 import pytest  # noqa: E402
 
-from ablations import sweep  # noqa: E402
+from ablations import compose  # noqa: E402
 from ablations.config import Config, parse  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -30,8 +30,8 @@ def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProc
 
 def configure(*overrides: str) -> Config:
     """The checked configuration that these overrides make."""
-    with sweep.hydra() as context:
-        return parse(sweep.compose(context, list(overrides)))
+    with compose.hydra() as context:
+        return parse(compose.compose(context, list(overrides)))
 
 
 @pytest.fixture

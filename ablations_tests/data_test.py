@@ -92,12 +92,12 @@ def test_illegal_settings_are_refused(settings, message):
 
 
 def test_places_decide_no_result_and_choices_do():
-    from ablations import sweep
+    from ablations import compose, sweep
 
     def resolved(*overrides):
-        return parse(sweep.compose(context, list(overrides))).resolved()
+        return parse(compose.compose(context, list(overrides))).resolved()
 
-    with sweep.hydra() as context:
+    with compose.hydra() as context:
         default = resolved("data=cifar10")
         assert default["data"] == {
             "name": "cifar10", "pad": 4, "flip": True, "split": "train_test", "train_images": None

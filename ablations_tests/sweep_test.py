@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from ablations import study, sweep
+from ablations import compose, launch, study, sweep
 from ablations.errors import UserError
 from ablations.table import paper_values
 
 
 def jobs(*overrides):
-    with sweep.hydra() as context:
+    with compose.hydra() as context:
         return sweep.plan(context, list(overrides))
 
 
@@ -109,4 +109,4 @@ def test_rows_that_differ_in_a_number_only_share_their_programs():
 
 def test_what_is_found_twice_is_one_number():
     first = {"a": 1, "b": {"c": 2}}
-    assert sweep._first_difference(first, {"a": 1, "b": {"c": 3}}) == "b.c: 2 there, 3 here"
+    assert launch._first_difference(first, {"a": 1, "b": {"c": 3}}) == "b.c: 2 there, 3 here"

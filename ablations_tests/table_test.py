@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from scipy.stats import kendalltau
 
+from ablations import render, table
 from ablations import study as studies
-from ablations import table
 from ablations.errors import UserError
 from ablations.records import write_record
 from ablations_tests.conftest import configure
@@ -44,14 +44,14 @@ def made(records=RECORDS):
 def test_golden_files():
     """Everything that a table prints, for known answers; look at the files in golden/."""
     golden = Path(__file__).parent / "golden"
-    assert table.markdown(made()) == (golden / "table1.md").read_text()
-    assert table.as_csv(made()) == (golden / "table1.csv").read_text()
+    assert render.markdown(made()) == (golden / "table1.md").read_text()
+    assert render.as_csv(made()) == (golden / "table1.csv").read_text()
 
 
 def cells(row, records=RECORDS):
     made_table = made(records)
     (line,) = (line for line in made_table.lines if line.row.name == row)
-    return dict(zip(table.HEADER, table.cells(line, made_table), strict=True))
+    return dict(zip(render.HEADER, render.cells(line, made_table), strict=True))
 
 
 def test_a_diverged_run_counts_as_a_fail():
@@ -105,7 +105,7 @@ def test_departures_from_the_paper_are_named():
 
 
 def test_no_runs():
-    text = table.markdown(made([]))
+    text = render.markdown(made([]))
     assert "no runs" in text and text.count("not run") == 16 and "Kendall" not in text
 
 
@@ -113,7 +113,7 @@ def test_csv_reads_back():
     import csv
     import io
 
-    rows = {row["row"]: row for row in csv.DictReader(io.StringIO(table.as_csv(made())))}
+    rows = {row["row"]: row for row in csv.DictReader(io.StringIO(render.as_csv(made())))}
     assert float(rows["identity"]["median"]) == 5 and rows["identity"]["errors"] == "3.0000 5.0000 10.0000"
     assert rows["exclusive_gating_0"]["median"] == "not run"
 
@@ -134,11 +134,11 @@ def test_the_command_writes_a_file(tmp_path, capsys):
         folder = tmp_path / "table1" / made_record["row"] / f"seed={made_record['seed']}"
         folder.mkdir(parents=True)
         write_record(folder, made_record)
-    assert table.command(["study=table1", f"runs_dir={tmp_path}", "format=markdown", f"out={tmp_path}/t.md"]) == 0
-    assert (tmp_path / "t.md").read_text() == table.markdown(made(RECORDS))
+    assert render.command(["study=table1", f"runs_dir={tmp_path}", "format=markdown", f"out={tmp_path}/t.md"]) == 0
+    assert (tmp_path / "t.md").read_text() == render.markdown(made(RECORDS))
     capsys.readouterr()
-    assert table.command(["study=table1", f"runs_dir={tmp_path}", "data=digits"]) == 0
+    assert render.command(["study=table1", f"runs_dir={tmp_path}", "data=digits"]) == 0
     shown = capsys.readouterr().out
     assert "resnet110 on digits" in shown and "fail (90.00)" in shown and "not run" in shown
     with pytest.raises(UserError, match="out=.*: cannot be written"):
-        table.command(["study=table1", f"runs_dir={tmp_path}", "format=csv", f"out={tmp_path}/no/t.csv"])
+        render.command(["study=table1", f"runs_dir={tmp_path}", "format=csv", f"out={tmp_path}/no/t.csv"])

@@ -1,0 +1,74 @@
+"""Composing a configuration with Hydra, and saying in one line what was wrong with it.
+
+This, `sweep.py` and `launch.py` are the only modules that know Hydra.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra import initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ablations.config import register_schemas
+from ablations.errors import UserError
+from ablations.model import units_a_stage
+
+
+@contextmanager
+def hydra() -> Iterator[GlobalHydra]:
+    """Hydra with our groups and schemas."""
+    register_schemas()
+    with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
+        yield GlobalHydra.instance()
+
+
+def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
+    """The composed configuration, Hydra's own part included.
+
+    Raises UserError, one message that names the setting and what is legal.
+    """
+    try:
+        return context.hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, context, overrides)) from error
+
+
+def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str:
+    """Hydra's message in one line, with what is legal."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
+    message = lines[0] if lines else repr(error)
+    if "Could not find" in message:
+        options = [line for line in lines[1:] if ":" not in line and "=" not in line and " " not in line]
+        group, _, choice = message.split("'")[-2].rpartition("/")
+        message = f"{group}={choice}: unknown; legal are {', '.join(options)}"
+        if group == "model" and choice.removeprefix("resnet").isdigit():
+            message += f". {_depth_advice(int(choice.removeprefix('resnet')))}"
+    elif message.startswith("Could not override"):
+        key = message.split("'")[1]
+        rest = [override for override in overrides if override.partition("=")[0] != key]
+        beside = OmegaConf.select(compose(context, rest), key.rpartition(".")[0]) if "." in key else None
+        legal = f"; legal are {', '.join(map(str, beside))}" if isinstance(beside, DictConfig) else ""
+        message = f"{key}: there is no such setting{legal}; ablations train --cfg job prints all of them"
+    elif message.startswith("Error merging override"):
+        message = f"{message.removeprefix('Error merging override ')}: {cause}"
+    elif isinstance(error, OverrideParseException):
+        message = f"{error.override}: {message}"
+    return message
+
+
+def _depth_advice(depth: int) -> str:
+    for branch, like in (("basic", "resnet110"), ("bottleneck", "resnet164")):
+        try:
+            units_a_stage("cifar", branch, depth)
+        except ValueError as error:
+            advice = str(error).partition(": ")[2]
+        else:
+            return f"For {depth} layers: model={like} model.depth={depth}"
+        if branch == "basic":
+            first = advice
+    return f"Other depths: model=resnet110 model.depth=N; {first}"
