@@ -4,7 +4,10 @@ Orbax is known to this module only. A checkpoint holds the arrays of a `steps.St
 loop around it counts, the configuration, and a digest of the arrays.
 """
 
+import errno
 import hashlib
+import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,7 @@ import jax
 import numpy as np
 
 KEPT = 2
+SLACK_BYTES = 1 << 20  # what Orbax writes beside the arrays, and the files of the run
 
 
 class Checkpoints:
@@ -26,6 +30,8 @@ class Checkpoints:
         if self._opened is None:
             import orbax.checkpoint as ocp
 
+            # A failed write reaches the user as one message, not as the traces of each of Orbax's threads.
+            logging.getLogger("absl").setLevel(logging.CRITICAL)
             options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=True)
             self._opened = ocp.CheckpointManager(self.path, options=options, item_names=("state", "loop"))
         return self._opened
@@ -38,6 +44,9 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         leaves = _to_host(state)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.path).free < 1.1 * sum(leaf.nbytes for leaf in leaves) + SLACK_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         loop = {"config": config, "digest": _digest(leaves), "loop": loop}
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(leaves), loop=ocp.args.JsonSave(loop))
         manager = self._manager()

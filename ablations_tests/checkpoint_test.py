@@ -1,5 +1,7 @@
 """What is saved is what is restored, to the bit, or it is refused with its reason."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,3 +70,12 @@ def test_the_memory_of_a_saved_state_may_be_used_again(tmp_path):
     checkpoints.close()
     found, _ = Checkpoints(tmp_path).restore({"w": array}, CONFIG, pytest.fail)
     np.testing.assert_array_equal(found["w"], np.ones(1000))
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
+    saved(tmp_path, 1)
+    usage = type(shutil.disk_usage(tmp_path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 0))
+    with pytest.raises(OSError, match="No space left on device"):
+        saved(tmp_path, 2)
+    assert restored(tmp_path)[0][1]["step"] == 1
