@@ -15,7 +15,12 @@ CONFIG = {"recipe": {"momentum": 0.9}}
 
 def state(seed):
     key = jax.random.key(seed)
-    return {"w": jax.random.normal(key, (3, 2)), "step": jnp.asarray(seed, jnp.int32), "key": key, "half": jnp.ones(4)}
+    return {
+        "w": jax.random.normal(key, (300, 200)),
+        "step": jnp.asarray(seed, jnp.int32),
+        "key": key,
+        "half": jnp.ones(4),
+    }
 
 
 def restored(folder, config=CONFIG):
@@ -49,6 +54,19 @@ def test_another_configuration_is_refused(tmp_path):
     saved(tmp_path, 1)
     found, said = restored(tmp_path, {"recipe": {"momentum": 0.5}})
     assert found is None and said == [f"{tmp_path}/checkpoints/1 is of another configuration: not used"]
+
+
+def test_a_damaged_one_is_refused_and_the_one_before_is_used(tmp_path):
+    """One flipped bit in the middle of the arrays: Orbax itself may not see it, the digest does."""
+    saved(tmp_path, 1, 2)
+    files = [path for path in (tmp_path / "checkpoints" / "2" / "state").rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    (found, loop), (said,) = restored(tmp_path)
+    assert loop["step"] == 1 and int(found["step"]) == 1
+    assert said.startswith(f"{tmp_path}/checkpoints/2 is damaged (") and said.endswith("): not used")
 
 
 def test_arrays_that_are_not_those_that_were_saved_are_refused(tmp_path, monkeypatch):
