@@ -100,7 +100,7 @@ Brings a data set to where training reads it, once; what is prepared already is 
     data=cifar10               {datasets}; or several: data=cifar10,cifar100
     data.archive_dir=FOLDER    take the official archive from here: cifar-10-binary.tar.gz, or the unpacked
                                cifar-10-batches-bin or cifar-10-batches-py (cifar-100-binary.tar.gz,
-                               cifar-100-python)
+                               cifar-100-binary, cifar-100-python)
     data.data_dir=FOLDER       keep the data set here, not in $TFDS_DATA_DIR or else ~/tensorflow_datasets; say
                                the same to `ablations train`
     data.verify=false          take files that are not, to the byte, the published ones; their structure is
