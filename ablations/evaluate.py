@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ablations.config import from_resolved
 from ablations.errors import UserError
-from ablations.records import read_record
+from ablations.records import finished
 
 
 def command(arguments: list[str]) -> None:
@@ -15,11 +15,7 @@ def command(arguments: list[str]) -> None:
     if len(folder) != 1 or len(folder) + len(data_overrides) < len(arguments):
         raise UserError("eval needs run=RUNS_DIR/STUDY/ROW/seed=K, and takes data=... and data.KEY=... beside it")
     folder = Path(folder[0])
-    record = read_record(folder)
-    if record is None:
-        raise UserError(f"run={folder}: there is no finished run in this folder")
-    if not (folder / "weights.safetensors").is_file():
-        raise UserError(f"run={folder}: its weights.safetensors is gone; ablations train ... force=true makes it anew")
+    record, path = finished(folder)
     config = from_resolved(record["config"])
     if data_overrides:
         config = replace(config, data=_data(config.data.name, data_overrides))
@@ -31,7 +27,7 @@ def command(arguments: list[str]) -> None:
 
     dataset = data.load(config.data)
     steps = Steps(config, dataset)
-    state, normalization = weights.load(folder / "weights.safetensors", steps.init())
+    state, normalization = weights.load(path, steps.init())
     if normalization["mean"].shape[-1] != dataset.test_images.shape[-1]:
         raise UserError(
             f"data={config.data.name}: images of another kind than those of {record['config']['data']['name']}"

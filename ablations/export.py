@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from ablations.errors import UserError
-from ablations.records import read_record
+from ablations.records import finished
 
 
 def command(arguments: list[str]) -> int:
@@ -14,11 +14,7 @@ def command(arguments: list[str]) -> int:
     if unknown or not all(settings.get(key) for key in ("run", "out")):
         raise UserError("export needs run=RUNS_DIR/STUDY/ROW/seed=K and out=FILE, and nothing else")
     folder, out = Path(settings["run"]), Path(settings["out"])
-    if read_record(folder) is None:
-        raise UserError(f"run={folder}: there is no finished run in this folder")
-    source = folder / "weights.safetensors"
-    if not source.is_file():
-        raise UserError(f"run={folder}: its weights.safetensors is gone; ablations train ... force=true makes it anew")
+    _, source = finished(folder)
     try:
         shutil.copyfile(source, out)
     except OSError as error:

@@ -22,7 +22,7 @@ from ablations.compose import compose
 from ablations.config import parse
 from ablations.errors import UserError
 from ablations.monitor import Monitor
-from ablations.records import read_record
+from ablations.records import first_difference, read_record
 from ablations.sweep import Job
 
 
@@ -66,9 +66,9 @@ def _is_done(job: Job) -> bool:
     if record is None or job.config.force:
         return False
     if record["config"] != job.config.resolved():
-        where = _first_difference(record["config"], job.config.resolved())
+        where, there, here = first_difference(record["config"], job.config.resolved())
         raise UserError(
-            f"{job.folder} holds a run of another configuration ({where}); choose another runs_dir=..., or "
+            f"{job.folder} holds a run of another configuration ({where}: {there} there, {here} here); choose another runs_dir=..., or "
             "force=true to replace it"
         )
     print(f"{job.folder}: done already, test error {record['test_error_percent']:.2f} %; force=true runs it anew")
@@ -131,15 +131,6 @@ def _check_writable(jobs: list[Job]) -> None:
             raise UserError(f"{job.folder} cannot be made: {error.strerror}; choose another runs_dir=...") from error
         if not os.access(job.folder, os.W_OK):
             raise UserError(f"{job.folder} cannot be written to; choose another runs_dir=...")
-
-
-def _first_difference(one, other, at="") -> str:
-    if not isinstance(one, dict) or not isinstance(other, dict):
-        return f"{at}: {one} there, {other} here"
-    for key in [*one, *(k for k in other if k not in one)]:
-        if one.get(key) != other.get(key):
-            return _first_difference(one.get(key), other.get(key), f"{at}.{key}" if at else key)
-    return "no difference"
 
 
 def task(composed: DictConfig) -> None:

@@ -20,10 +20,10 @@ SECONDS_BETWEEN_WRITES = 1.0
 class Progress:
     """Shows one run; a context manager."""
 
-    def __init__(self, config: Config, folder: Path, *, first_step: int = 0, quiet: bool = False):
+    def __init__(self, config: Config, folder: Path, *, quiet: bool = False):
         self.total, self.quiet, self.file = config.recipe.total_steps, quiet, folder / "progress.json"
         self.name = f"{config.row} seed={config.seed}"
-        self.first_step, self.started, self.written = first_step, time.perf_counter(), 0.0
+        self.first_step, self.started, self.written = 0, time.perf_counter(), 0.0
         self.bar = None
         if not quiet and sys.stderr.isatty():
             from rich.console import Console
@@ -42,7 +42,7 @@ class Progress:
     def __enter__(self):
         if self.bar:
             self.bar.start()
-            self.task = self.bar.add_task(self.name, total=self.total, completed=self.first_step, figures="compiling")
+            self.task = self.bar.add_task(self.name, total=self.total, figures="compiling")
         return self
 
     def __exit__(self, *_):

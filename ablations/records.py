@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ablations.config import from_resolved
+from ablations.errors import UserError
 
 SCHEMA_VERSION = 1
 FAIL_PERCENT = 20.0  # a final test error above this is a "fail" in the paper's Table 1
@@ -66,6 +67,24 @@ def read_metrics(folder: Path) -> list[dict]:
     except OSError:
         return []
     return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def finished(folder: Path) -> tuple[dict, Path]:
+    """The record and the weights file of a finished run; raises UserError where one of them is not there."""
+    record, path = read_record(folder), folder / "weights.safetensors"
+    if record is None:
+        raise UserError(f"run={folder}: there is no finished run in this folder")
+    if not path.is_file():
+        raise UserError(f"run={folder}: its weights.safetensors is gone; ablations train ... force=true makes it anew")
+    return record, path
+
+
+def first_difference(one, other, at: str = "") -> tuple:
+    """Where two nested configurations first differ, as a dotted key, and the two values there."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return at, one, other
+    key = next(key for key in one | other if one.get(key) != other.get(key))
+    return first_difference(one.get(key), other.get(key), f"{at}.{key}" if at else key)
 
 
 def failed(record: dict) -> bool:

@@ -10,7 +10,7 @@ from itertools import combinations
 import yaml
 
 from ablations.errors import UserError
-from ablations.records import FAIL_PERCENT
+from ablations.records import FAIL_PERCENT, first_difference
 from ablations.study import Row, Study
 
 
@@ -57,7 +57,7 @@ def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
     """The records whose configuration has these settings: data=digits, recipe.total_steps=440.
 
     Raises UserError where a setting is in no configuration, or where the records that are left differ
-    in data set, recipe or model switches: a table never mixes those.
+    in data set, recipe or precision: a table never mixes those.
     """
     for key, value in settings.items():
         found = [_lookup(record, key) for record in records]
@@ -65,14 +65,8 @@ def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
             raise UserError(f"{key}={value}: no run has such a setting; see ablations table --help")
         wanted = yaml.safe_load(value)
         records = [record for record, one in zip(records, found, strict=True) if one == wanted or str(one) == value]
-    for part in ("data", "recipe", "precision"):
-        kinds = {}
-        for record in records:
-            kinds.setdefault(yaml.safe_dump(record["config"][part]), record)
-        if len(kinds) > 1:
-            one, other, *_ = (record["config"] for record in kinds.values())
-            where = _difference(one[part], other[part], part)
-            raise UserError(f"the runs differ in {where}: a table never mixes those; choose with key=value")
+    parts = ("data", "recipe", "precision")
+    _check_one_kind([{part: record["config"][part] for part in parts} for record in records], "the runs")
     return records
 
 
@@ -83,11 +77,14 @@ def _lookup(record: dict, key: str):
     return value.get("name") if isinstance(value, dict) else value
 
 
-def _difference(one, other, at: str) -> str:
-    if not isinstance(one, dict):
-        return f"{at} ({one} and {other})"
-    key = "name" if one.get("name") != other.get("name") else next(k for k in one if one[k] != other.get(k))
-    return at + (f" ({one['name']} and {other['name']})" if key == "name" else f".{key} ({one[key]} and {other[key]})")
+def _check_one_kind(configurations: list[dict], what: str) -> None:
+    for other in configurations[1:]:
+        if other != configurations[0]:
+            key, first, second = first_difference(configurations[0], other)
+            raise UserError(
+                f"{what} differ in {key.removesuffix('.name')} ({first} and {second}): a table never mixes those; "
+                "choose with key=value"
+            )
 
 
 def paper_values(table: str) -> dict[str, str]:
@@ -97,13 +94,19 @@ def paper_values(table: str) -> dict[str, str]:
 
 
 def make(study: Study, records: list[dict]) -> Table:
-    """The rows of the study in the paper's order, then rows of the user's own."""
+    """The rows of the study in the paper's order, then rows of the user's own.
+
+    Raises UserError where the runs of one row differ in more than their seed.
+    """
     paper = paper_values(study.paper_table)
     known, runs = {row.name for row in study.rows}, {}
     for record in records:
         base = record["row"].split(",")[0]
         name = base if base in known else record["row"]
         runs.setdefault(name, []).append(record)
+    for name, of in runs.items():
+        but_seed = [{k: v for k, v in record["config"].items() if k not in ("seed", "threads")} for record in of]
+        _check_one_kind(but_seed, f"the runs of row {name}")
     own = [Row(name, (), on_shortcut=_shortcut(of)) for name, of in runs.items() if name not in known]
     lines = []
     for row in [*study.rows, *own]:

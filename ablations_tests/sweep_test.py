@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ablations import compose, launch, study, sweep
+from ablations import compose, study, sweep
 from ablations.errors import UserError
+from ablations.records import first_difference
 from ablations.table import paper_values
 
 
@@ -109,4 +110,4 @@ def test_rows_that_differ_in_a_number_only_share_their_programs():
 
 def test_what_is_found_twice_is_one_number():
     first = {"a": 1, "b": {"c": 2}}
-    assert launch._first_difference(first, {"a": 1, "b": {"c": 3}}) == "b.c: 2 there, 3 here"
+    assert first_difference(first, {"a": 1, "b": {"c": 3}}) == ("b.c", 2, 3)

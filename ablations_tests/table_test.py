@@ -129,6 +129,14 @@ def test_settings_select_and_what_differs_is_never_mixed():
         table.select(both, {"recipe.steps": "880"})
 
 
+def test_the_runs_of_a_row_differ_in_their_seed_only():
+    """A row of another model has the row's name in its folder's, and is not a seed more."""
+    smaller = record("identity,model=resnet20", 9.0, 1, model=configure("model=resnet20").resolved()["model"])
+    with pytest.raises(UserError, match=r"the runs of row identity differ in model \(resnet110 and resnet20\)"):
+        made([record("identity", 3.0), smaller])
+    assert cells("identity", table.select([record("identity", 3.0), smaller], {"model": "resnet20"}))["n"] == "1"
+
+
 def test_the_command_writes_a_file(tmp_path, capsys):
     for made_record in RECORDS:
         folder = tmp_path / "table1" / made_record["row"] / f"seed={made_record['seed']}"
