@@ -41,7 +41,8 @@ Settings:
 
     seed=0                  of the weights, the order of the images, the augmentation, dropout
     seeds=3                 seeds 0, 1 and 2
-    study=table1            rows of a study: {studies}; or a file of yours
+    study=table1            the rows of a study, or of a file of yours; there are
+                            {studies}
     row=identity            only this row of the study, or one of yours: row=mine shortcut=...
     runs_dir=runs           where the runs are kept
     force=true              run anew what is done
@@ -71,11 +72,14 @@ Prints the table of a study from the runs on disk, the paper's figures beside ou
     ablations table study=table1 data=digits
     ablations table study=table1 format=markdown out=table1.md
 
-    study=table1       {studies}; or a file of yours
+    study=table1       {studies};
+                       or a file of yours
     runs_dir=runs      where the runs are
-    format=terminal    terminal, markdown or csv
+    format=terminal    terminal, markdown, csv, latex or html
     out=FILE           write there, not to the screen
 
+Beside the paper's figure of a row stand the median of ours, mean ± std, a 95 % interval, the number n of seeds, and
+the difference from the baseline row over equal seeds; the notes below name the methods and what n seeds can resolve.
 Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
 """
 

@@ -82,18 +82,21 @@ class Activation(nnx.Module):
 class Gate(nnx.Module):
     """g(x) = sigmoid(W_g x + b_g): (N, H, W, C) -> (N, H', W', D) in (0, 1); Sec. 3.1.
 
-    The paper does not say how W_g starts: as every convolution does.
+    The paper does not say how W_g starts: as every convolution does. With two convolutions, W_g reads the ReLU of
+    the first one.
     """
 
-    def __init__(self, channels, filters, stride, *, kernel: int, bias: float, bn: bool, rngs: nnx.Rngs):
-        self.conv = Conv(channels, filters, kernel, stride, rngs=rngs)
+    def __init__(self, channels, filters, stride, *, kernel: int, bias: float, bn: bool, convolutions: int, rngs):
+        two = convolutions == 2
+        self.first = Projection(channels, filters, stride, kernel=kernel, bn=bn, rngs=rngs) if two else None
+        self.conv = Conv(filters if two else channels, filters, kernel, 1 if two else stride, rngs=rngs)
         self.bn = BatchNorm(filters) if bn else None
         self.bias = nnx.Param(jnp.full(filters, bias, jnp.float32)) if not bn else None
         if bn:
             self.bn.shift[...] = jnp.full(filters, bias, jnp.float32)
 
     def __call__(self, x):
-        z = self.conv(x)
+        z = self.conv(x if self.first is None else nnx.relu(self.first(x)))
         z = self.bn(z) if self.bn is not None else z + self.bias.astype(z.dtype).reshape(1, 1, 1, -1)
         return nnx.sigmoid(z)
 
@@ -163,8 +166,8 @@ class Build:
     def number(self, value: float) -> Number:
         return Number(jnp.asarray(value, jnp.float32))
 
-    def gate(self, bias: float, *, kernel: int, bn: bool) -> Gate:
-        return Gate(*self.shape, kernel=kernel, bias=bias, bn=bn, rngs=self.rngs)
+    def gate(self, bias: float, **design) -> Gate:
+        return Gate(*self.shape, bias=bias, rngs=self.rngs, **design)
 
     def projection(self, *, kernel: int, bn: bool) -> Projection:
         return Projection(*self.shape, kernel=kernel, bn=bn, rngs=self.rngs)

@@ -1,38 +1,38 @@
-"""How a table looks: on a terminal, in Markdown, as CSV. `ablations table` is here."""
+"""`ablations table`: a study's table on a terminal, or as a file of another format."""
 
-import csv
-import io
-import statistics
+import shutil
 import sys
 from pathlib import Path
 
+from ablations import markup
 from ablations import study as studies
+from ablations.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.errors import UserError
-from ablations.records import FAIL_PERCENT, read_records, write_whole
-from ablations.table import Line, Table, kendall_tau, make, select, verdict
+from ablations.records import read_records, write_whole
+from ablations.table import Table, make, select
 
-FORMATS = ("terminal", "markdown", "csv")
-NOT_RUN = "not run"
-HEADER = ("row", "figure", "on shortcut", "on F", "paper", "median", "mean ± std", "n", "verdict")
+FORMATS = {"markdown": markup.markdown, "csv": markup.as_csv, "latex": markup.latex, "html": markup.html}
+# What a screen that is too narrow does without, in this order; the other formats have it all.
+SPARED = ("figure", "on F", "mean ± std", "difference", "95 % interval", "on shortcut", "against its baseline")
 
 
 def command(arguments: list[str]) -> int:
     """`ablations table`: print or write a table."""
-    settings = _settings(arguments)
-    name, form = settings.pop("study", None), settings.pop("format", "terminal")
+    settings = key_values(arguments, "table")
+    name, form = settings.pop("study", None), settings.pop("format", None)
     runs_dir, out = Path(settings.pop("runs_dir", "runs")), settings.pop("out", None)
     if name is None:
         raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
-    if form not in FORMATS:
-        raise UserError(f"format={form}: legal are {', '.join(FORMATS)}")
+    if form not in (None, "terminal", *FORMATS):
+        raise UserError(f"format={form}: legal are terminal, {', '.join(FORMATS)}")
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
     study = studies.load(name)
     table = make(study, select(read_records(runs_dir, study.name), settings))
-    if form == "terminal" and not out:
+    if form in (None, "terminal") and not out:
         show(table)
         return 0
-    text = markdown(table) if form == "markdown" or (form == "terminal" and out) else as_csv(table)
+    text = FORMATS["markdown" if form in (None, "terminal") else form](table)
     if not out:
         print(text, end="")
         return 0
@@ -44,119 +44,45 @@ def command(arguments: list[str]) -> int:
     return 0
 
 
-def _settings(arguments: list[str]) -> dict[str, str]:
+def key_values(arguments: list[str], command: str) -> dict[str, str]:
+    """Raises UserError where an argument is not key=value."""
     for argument in arguments:
         if "=" not in argument:
-            raise UserError(f"{argument}: settings are key=value; see ablations table --help")
+            raise UserError(f"{argument}: settings are key=value; see ablations {command} --help")
     return dict(argument.split("=", 1) for argument in arguments)
-
-
-def cells(line: Line, table: Table) -> tuple[str, ...]:
-    """What a row prints, in the order of HEADER."""
-    row = line.row
-    paper = line.paper or "-"
-    if not line.n:
-        return row.name, row.figure, row.on_shortcut, row.on_residual, paper, NOT_RUN, "", "0", ""
-    median = "diverged" if line.median == float("inf") else f"{line.median:.2f}"
-    if line.fails and line.median != float("inf"):
-        median = f"fail ({median})"
-    finite = line.errors[: line.n - line.diverged]
-    spread = ""
-    if len(finite) > 1:
-        spread = f"{statistics.mean(finite):.2f} ± {statistics.stdev(finite):.2f}"
-    elif finite:
-        spread = f"{finite[0]:.2f}"
-    if line.diverged:
-        spread += f" ({line.diverged} diverged)" if spread else "all diverged"
-    return (
-        row.name, row.figure, row.on_shortcut, row.on_residual, paper, median, spread, str(line.n),
-        verdict(line, table),
-    )  # fmt: skip
-
-
-def title(table: Table) -> str:
-    return f"{table.study.paper_table} ({table.study.name}): {table.study.question}"
-
-
-def notes(table: Table) -> list[str]:
-    """What stands below a table."""
-    tau, rows = kendall_tau(table)
-    lines = [
-        f"Test error in percent, of the last evaluation; above {FAIL_PERCENT:g} % or diverged is a fail.",
-        "The paper's column is CIFAR-10, 64,000 steps, the median of 5 runs.",
-    ]
-    if tau is not None:
-        lines.append(f"Kendall's tau between the paper's order and ours: {tau:.2f} over {rows} rows.")
-    lines += [note for note in (table.departures, table.provenance) if note]
-    return lines
 
 
 def show(table: Table) -> None:
     """Print to the terminal."""
-    import shutil
-
     from rich.console import Console
+    from rich.measure import measure_renderables
     from rich.table import Table as Grid
 
-    width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((132, 24)).columns, 132)
+    width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((220, 24)).columns, 132)
     console = Console(width=width)
+
+    def grid(columns):
+        grid = Grid(box=None, header_style="bold", pad_edge=False)
+        for i in columns:
+            grid.add_column(HEADER[i], justify="right" if HEADER[i] in NUMERIC else "left", no_wrap=i < 1)
+        for line in table.lines:
+            text = cells(line, table)
+            style = "dim" if not line.n else "yellow" if text[-1].startswith("differs") else None
+            grid.add_row(*(text[i] for i in columns), style=style)
+        return grid
+
+    columns, left_out = used(table), []
+    for name in SPARED:
+        if measure_renderables(console, console.options.update(width=10_000), [grid(columns)]).maximum <= console.width:
+            break
+        if HEADER.index(name) in columns:
+            columns.remove(HEADER.index(name))
+            left_out.append(name)
     console.print(title(table), style="bold", highlight=False)
     console.print(table.settings + "\n", highlight=False)
-    grid = Grid(box=None, header_style="bold", pad_edge=False)
-    used = _used(table)
-    for i in used:
-        grid.add_column(HEADER[i], justify="right" if HEADER[i] in ("paper", "median", "n") else "left", no_wrap=i < 1)
-    for line in table.lines:
-        text = cells(line, table)
-        style = "dim" if not line.n else "yellow" if text[-1].startswith("differs") else None
-        grid.add_row(*(text[i] for i in used), style=style)
-    console.print(grid)
+    console.print(grid(columns))
     console.print()
     for note in notes(table):
         console.print(note, highlight=False)
-
-
-def _used(table: Table) -> list[int]:
-    rows = [cells(line, table) for line in table.lines]
-    return [i for i in range(len(HEADER)) if any(row[i] for row in rows)]
-
-
-def markdown(table: Table) -> str:
-    used = _used(table)
-    rows = [[HEADER[i] for i in used], *([cells(line, table)[i] for i in used] for line in table.lines)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(used))]
-    text = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join([f"**{title(table)}**", "", table.settings, "", *text, "", *_paragraphs(notes(table))]) + "\n"
-
-
-def _paragraphs(lines: list[str]) -> list[str]:
-    return [part for line in lines for part in (line, "")][:-1]
-
-
-def as_csv(table: Table) -> str:
-    """One line a row; errors of the seeds separated by spaces."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    names = ("study", "row", "paper", "median", "mean", "std", "n", "diverged", "errors", "verdict", "settings")
-    writer.writerow(names)
-    for line in table.lines:
-        finite = line.errors[: line.n - line.diverged]
-        writer.writerow(
-            [
-                table.study.name,
-                line.row.name,
-                line.paper or "",
-                NOT_RUN if not line.n else f"{line.median:.4f}",
-                f"{statistics.mean(finite):.4f}" if finite else "",
-                f"{statistics.stdev(finite):.4f}" if len(finite) > 1 else "",
-                line.n,
-                line.diverged,
-                " ".join(f"{error:.4f}" for error in finite),
-                verdict(line, table) if line.n else "",
-                table.settings,
-            ]
-        )
-    return out.getvalue()
+    if left_out:
+        console.print(f"Left out on so narrow a screen: {', '.join(left_out)}; format=markdown has them.", style="dim")

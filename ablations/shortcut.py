@@ -87,20 +87,24 @@ class Gated(Shortcut):
     """Settings of the two gated shortcuts: g(x) = sigmoid(W_g x + b_g), element-wise; abstract.
 
     bias: the initial b_g. gate_bn: BN between W_g and the sigmoid; without it W_g x has a bias, with
-    it b_g is BN's shift. gate_kernel: the size of W_g, 1 in the paper.
+    it b_g is BN's shift. gate_kernel: the size of W_g, 1 in the paper. gate_convolutions: 2 for another
+    convolution, BN if gate_bn, and ReLU before W_g, as later highway networks have; 1 in the paper.
     """
 
     bias: float = -6.0
     gate_bn: bool = False
     gate_kernel: int = 1
+    gate_convolutions: int = 1
 
     def layers(self, build):
-        return {"h": build.match(), "gate": build.gate(self.bias, kernel=self.gate_kernel, bn=self.gate_bn)}
+        gate = build.gate(self.bias, kernel=self.gate_kernel, bn=self.gate_bn, convolutions=self.gate_convolutions)
+        return {"h": build.match(), "gate": gate}
 
     def __post_init__(self):
         super().__post_init__()
-        if self.gate_kernel not in (1, 3):
-            raise ValueError(f"shortcut.gate_kernel={self.gate_kernel}: legal are 1 and 3")
+        for name, legal in (("gate_kernel", (1, 3)), ("gate_convolutions", (1, 2))):
+            if (value := getattr(self, name)) not in legal:
+                raise ValueError(f"shortcut.{name}={value}: legal are {legal[0]} and {legal[1]}")
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Studies: one file of `sweeps/` each, with the question it answers and its rows in the paper's order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -11,23 +12,51 @@ from ablations.errors import UserError
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: its name, the overrides that make it, and what the table says stands on each branch."""
+    """A row of a table: its name, the overrides that make it, and what the table says stands on each branch.
+
+    overrides: None for somebody else's method, which is shown and cannot be run.
+    data: the row's data set, where a study has several; "" where it is the command's.
+    baseline: the row that this one is compared with, seed by seed; "" for none.
+    """
 
     name: str
-    overrides: tuple[str, ...]
+    overrides: tuple[str, ...] | None
     figure: str = ""
     on_shortcut: str = ""
     on_residual: str = ""
+    data: str = ""
+    baseline: str = ""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The overrides, by key."""
+        return dict(override.split("=", 1) for override in self.overrides or ())
 
 
 @dataclass(frozen=True)
 class Study:
+    """paper_table: of `results/paper.csv`, "" where nobody published one; paper_note: how its figures came about."""
+
     name: str
     question: str
     paper_table: str
+    paper_note: str
     seeds: int
     common: tuple[str, ...]
     rows: tuple[Row, ...]
+    figures: tuple[dict, ...] = field(default=())
+
+    def rows_for(self, data: str | None) -> tuple[Row, ...]:
+        """The rows that can be run on a data set; None: each on its own.
+
+        A data set that no row names takes the place of the first one that a row does.
+        """
+        rows = tuple(row for row in self.rows if row.overrides is not None)
+        named = [row.data for row in rows if row.data]
+        if data is None or not named:
+            return rows
+        mine = data if data in named else named[0]
+        return tuple(row for row in rows if row.data in ("", mine))
 
 
 def names() -> list[str]:
@@ -45,17 +74,57 @@ def load(name: str) -> Study:
         raise UserError(f"study={name}: unknown; legal are {', '.join(names())}, or the path of a .yaml file")
     try:
         content = yaml.safe_load(source.read_text())
-        common = tuple(content.get("common", ()))
-        rows = tuple(
-            Row(row["row"], tuple(row["overrides"]), **{k: str(row[k]) for k in LABELS if k in row})
-            for row in content["rows"]
+        study = Study(
+            name=Path(name).stem,
+            question=content["question"],
+            paper_table=str(content.get("paper_table") or ""),
+            paper_note=str(content.get("paper_note") or ""),
+            seeds=content["seeds"],
+            common=tuple(content.get("common", ())),
+            rows=_rows(content),
+            figures=tuple(content.get("figures", ())),
         )
-        study = Study(Path(name).stem, content["question"], content["paper_table"], content["seeds"], common, rows)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        for row in study.rows:
+            _ = row.settings
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"study={name}: {source} is no study: {error!r}") from error
-    if len({row.name for row in rows}) < len(rows):
-        raise UserError(f"study={name}: two rows of {source} have the same name")
+    known = [row.name for row in study.rows]
+    if not known or len(set(known)) < len(known):
+        raise UserError(f"study={name}: {source} has {'two rows of the same name' if known else 'no rows'}")
+    for row in study.rows:
+        if row.baseline and row.baseline not in known:
+            raise UserError(
+                f"study={name}: row {row.name} of {source} has the baseline {row.baseline}, which is no row"
+            )
     return study
 
 
-LABELS = ("figure", "on_shortcut", "on_residual")
+def _rows(content: dict) -> tuple[Row, ...]:
+    """`rows`, one by one, then those of `grid`: every combination of one choice of each axis.
+
+    A study's baseline is a row, or a choice of the first axis: then the row with the same other choices.
+    """
+    listed = [
+        {"name": row["row"], "overrides": _overrides(row)} | {k: str(row[k]) for k in LABELS if k in row}
+        for row in content.get("rows", ())
+    ]
+    axes = [list(axis.items()) for axis in content.get("grid", ())]
+    cells = [dict(cell) for cell in product(*axes)] if axes else []
+    for cell in cells:
+        overrides = tuple(override for choice in cell.values() for override in choice)
+        listed.append({"name": "_".join(map(str, cell)), "overrides": overrides})
+    known = {row["name"] for row in listed}
+    of_study = str(content.get("baseline", ""))
+    beside = {"_".join(map(str, cell)): "_".join([of_study, *map(str, list(cell)[1:])]) for cell in cells}
+    for row in listed:
+        baseline = row.get("baseline", beside.get(row["name"], of_study))
+        baseline = baseline if baseline in known or "baseline" in row else of_study
+        row["baseline"] = "" if baseline == row["name"] or row["overrides"] is None else baseline
+    return tuple(Row(**row) for row in listed)
+
+
+def _overrides(row: dict) -> tuple[str, ...] | None:
+    return tuple(row["overrides"]) if "overrides" in row else None
+
+
+LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline")

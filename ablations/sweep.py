@@ -60,20 +60,20 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     else:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
-        cells, study = [(None, cell) for cell in _product(settings)], "single"
+        cells, study = [(None, {}, cell) for cell in _product(settings)], "single"
     hydra_overrides = [o.input_line for o in parsed if o.key_or_group.startswith("hydra")]
     default = compose(context, [])
     names = {}
     jobs = []
     loader = context.config_loader()
     master = compose(context, hydra_overrides)
-    for row, cell in cells:
-        extra = {key: value for key, value in cell.items() if row is None or key in settings}
-        key = tuple(extra.items())
+    for row, own, given in cells:
+        extra = {key: value for key, value in given.items() if own.get(key) != value}
+        key = (*extra.items(), *own) if extra.keys() & own else tuple(extra.items())
         if key not in names:
-            names[key] = _name(context, default, extra)
+            names[key] = _name(context, default, extra, own)
         name = ",".join(part for part in (row, names[key]) if part) or "default"
-        line = [f"{key}={value}" for key, value in cell.items()] + [f"study={study}", f"row='{name}'"]
+        line = [f"{key}={value}" for key, value in (own | given).items()] + [f"study={study}", f"row='{name}'"]
         try:
             config = parse(loader.load_sweep_config(master, [*line, *hydra_overrides]))
         except (HydraException, OmegaConfBaseException) as error:
@@ -115,48 +115,54 @@ def _product(settings: dict[str, list[str]]) -> list[dict[str, str]]:
     return cells
 
 
-def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict[str, str]]]:
+def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+    """Of each row its name, what the study says of it, and what the command does."""
     given = {key: values[0] for key, values in settings.items()}
-    rows = {row.name: dict(o.split("=", 1) for o in row.overrides) for row in study.rows}
-    for name in chosen or ():
-        if name not in rows:
-            if "shortcut" not in given and "activation" not in given:
-                raise UserError(
-                    f"row={name}: study {study.name} has no such row; legal are {', '.join(rows)}. "
-                    f"A row of your own: row={name} shortcut=... (or activation=...)"
-                )
-            rows[name] = {}
     # What the command says of a setting holds for every row, except what makes the row what it is.
     common = dict(o.split("=", 1) for o in study.common)
+    rows = {row.name: row for row in study.rows}
     cells = []
-    for name, own in rows.items():
-        if chosen is None or name in chosen:
-            if clash := [key for key in given if key in own]:
-                raise UserError(
-                    f"{clash[0]}={given[clash[0]]}: row {name} of study {study.name} is {clash[0]}={own[clash[0]]}; "
-                    "choose other rows with row=... or leave it out"
-                )
-            cells.append((name, common | own | given))
+    for name in chosen or [row.name for row in study.rows_for(given.get("data"))]:
+        row = rows.get(name)
+        if row is None and "shortcut" not in given and "activation" not in given:
+            raise UserError(
+                f"row={name}: study {study.name} has no such row; legal are {', '.join(rows)}. "
+                f"A row of your own: row={name} shortcut=... (or activation=...)"
+            )
+        if row is not None and row.overrides is None:
+            raise UserError(
+                f"row={name}: is somebody else's method, which the table shows and which cannot be run here"
+            )
+        own = row.settings if row else {}
+        if clash := [key for key in given if key in own]:
+            raise UserError(
+                f"{clash[0]}={given[clash[0]]}: row {name} of study {study.name} is {clash[0]}={own[clash[0]]}; "
+                "choose other rows with row=... or leave it out"
+            )
+        data = {"data": row.data} if row and row.data else {}
+        cells.append((name, common | data | own, given))
     return cells
 
 
-def _name(context: GlobalHydra, default: DictConfig, cell: dict[str, str]) -> str:
-    """The overrides of a cell that change something, as a folder's name."""
-    parts = []
-    for key, value in cell.items():
-        if key.lstrip("+~") in PLACES:
-            continue
-        try:
-            changed = OmegaConf.masked_copy(compose(context, [f"{key}={value}"]), _own(default))
-            if changed == OmegaConf.masked_copy(default, _own(default)):
-                continue
-        except UserError:
-            pass  # a setting that exists only beside another one, as shortcut.bias does
-        parts.append(f"{key}={value}".replace("'", "").replace('"', "").replace("/", "_").replace(" ", ""))
+def _name(context: GlobalHydra, default: DictConfig, given: dict[str, str], own: dict[str, str]) -> str:
+    """What a command says and what changes something, against the defaults or what a row has of its own."""
+    parts = [
+        f"{key}={value}".translate(str.maketrans("/", "_", "'\" "))
+        for key, value in given.items()
+        if key.lstrip("+~") not in PLACES and (key in own or _changes(context, default, f"{key}={value}"))
+    ]
     name = ",".join(parts)
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name
+
+
+def _changes(context: GlobalHydra, default: DictConfig, override: str) -> bool:
+    try:
+        changed = OmegaConf.masked_copy(compose(context, [override]), _own(default))
+    except UserError:
+        return True  # a setting that exists only beside another one, as shortcut.bias does
+    return changed != OmegaConf.masked_copy(default, _own(default))
 
 
 def _own(composed: DictConfig) -> list[str]:

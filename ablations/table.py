@@ -3,35 +3,56 @@
 import csv
 import io
 import statistics
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
-from itertools import combinations
 
 import yaml
 
+from ablations import interval
 from ablations.errors import UserError
-from ablations.records import FAIL_PERCENT, first_difference
+from ablations.records import FAIL_PERCENT
 from ablations.study import Row, Study
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row with its runs: errors in percent, of the last evaluation, one a seed."""
+    """A row with its runs: errors in percent, of the last evaluation, by seed; a diverged run has None.
+
+    paper: the row's line of `results/paper.csv`. test_images: of its test set, 0 where an
+    old record does not say.
+    """
 
     row: Row
-    paper: str | None
-    errors: tuple[float, ...]
-    diverged: int
+    paper: dict[str, str] | None
+    errors: dict[int, float | None]
+    test_images: int = 0
 
     @property
     def n(self) -> int:
         return len(self.errors)
 
+    @cached_property
+    def finite(self) -> list[float]:
+        return [error for error in self.errors.values() if error is not None]
+
     @property
+    def diverged(self) -> int:
+        return self.n - len(self.finite)
+
+    @cached_property
     def median(self) -> float | None:
         """inf where most runs diverged: such a run has no error that could be averaged."""
-        ordered = sorted(self.errors[: self.n - self.diverged]) + [float("inf")] * self.diverged
+        ordered = sorted(self.finite) + [float("inf")] * self.diverged
         return statistics.median(ordered) if ordered else None
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """At 95 %: over seeds of the mean, or for one run over test images. None where a run diverged."""
+        if not self.n or self.diverged or (self.n == 1 and not self.test_images):
+            return None
+        return interval.binomial(self.finite[0], self.test_images) if self.n == 1 else interval.bootstrap(self.finite)
 
     @property
     def fails(self) -> bool:
@@ -39,12 +60,55 @@ class Line:
 
     @property
     def paper_fails(self) -> bool:
-        return self.paper == "fail"
+        return self.paper is not None and self.paper["value"] == "fail"
+
+    @property
+    def paper_error(self) -> float | None:
+        """In percent; None where nothing was published, or a fail, or a curve only."""
+        try:
+            return float(self.paper["value"]) if self.paper else None
+        except ValueError:
+            return None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both the paper and we have a result."""
+        return bool(self.n) and (self.paper_fails or self.paper_error is not None)
+
+    def against(self, baseline: "Line") -> "Comparison | None":
+        """The differences to another row, over the seeds that both have; None where there are none."""
+        shared = [
+            seed for seed, error in self.errors.items() if error is not None and baseline.errors.get(seed) is not None
+        ]
+        if not shared:
+            return None
+        return Comparison(tuple(self.errors[seed] - baseline.errors[seed] for seed in sorted(shared)))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences of two rows in points, one a seed."""
+
+    differences: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.differences)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """At 95 %; None for one seed, which says nothing about other seeds."""
+        return interval.paired(list(self.differences)) if len(self.differences) > 1 else None
+
+    @property
+    def resolved(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 
 @dataclass(frozen=True)
 class Table:
-    """departures: where the recipe leaves the paper's protocol; provenance: machine, commit, versions."""
+    """settings: what was trained on what; departures: where the recipe leaves the paper's protocol."""
 
     study: Study
     settings: str
@@ -52,12 +116,19 @@ class Table:
     departures: str
     provenance: str
 
+    def line(self, name: str) -> Line | None:
+        return next((line for line in self.lines if line.row.name == name), None)
+
+    def comparison(self, line: Line) -> Comparison | None:
+        """Of a row with its baseline."""
+        baseline = self.line(line.row.baseline)
+        return line.against(baseline) if baseline else None
+
 
 def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
     """The records whose configuration has these settings: data=digits, recipe.total_steps=440.
 
-    Raises UserError where a setting is in no configuration, or where the records that are left differ
-    in data set, recipe or precision: a table never mixes those.
+    Raises UserError where a setting is in no configuration.
     """
     for key, value in settings.items():
         found = [_lookup(record, key) for record in records]
@@ -65,8 +136,6 @@ def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
             raise UserError(f"{key}={value}: no run has such a setting; see ablations table --help")
         wanted = yaml.safe_load(value)
         records = [record for record, one in zip(records, found, strict=True) if one == wanted or str(one) == value]
-    parts = ("data", "recipe", "precision")
-    _check_one_kind([{part: record["config"][part] for part in parts} for record in records], "the runs")
     return records
 
 
@@ -77,44 +146,83 @@ def _lookup(record: dict, key: str):
     return value.get("name") if isinstance(value, dict) else value
 
 
-def _check_one_kind(configurations: list[dict], what: str) -> None:
-    for other in configurations[1:]:
-        if other != configurations[0]:
-            key, first, second = first_difference(configurations[0], other)
-            raise UserError(
-                f"{what} differ in {key.removesuffix('.name')} ({first} and {second}): a table never mixes those; "
-                "choose with key=value"
-            )
-
-
-def paper_values(table: str) -> dict[str, str]:
-    """Row -> test error in percent, or "fail", of a table of the paper."""
+def paper_lines(table: str) -> dict[str, dict[str, str]]:
+    """Row -> its line of `results/paper.csv`; value: test error in percent, "fail" or "curve only"."""
     text = (resources.files("ablations.results") / "paper.csv").read_text()
-    return {line["row"]: line["value"] for line in csv.DictReader(io.StringIO(text)) if line["table"] == table}
+    return {line["row"]: line for line in csv.DictReader(io.StringIO(text)) if line["table"] == table}
 
 
 def make(study: Study, records: list[dict]) -> Table:
     """The rows of the study in the paper's order, then rows of the user's own.
 
-    Raises UserError where the runs of one row differ in more than their seed.
+    Raises UserError where the runs of one row differ in more than their seed, or two rows in more than
+    what makes them rows.
     """
-    paper = paper_values(study.paper_table)
-    known, runs = {row.name for row in study.rows}, {}
-    for record in records:
-        base = record["row"].split(",")[0]
-        name = base if base in known else record["row"]
-        runs.setdefault(name, []).append(record)
-    for name, of in runs.items():
-        but_seed = [{k: v for k, v in record["config"].items() if k not in ("seed", "threads")} for record in of]
-        _check_one_kind(but_seed, f"the runs of row {name}")
-    own = [Row(name, (), on_shortcut=_shortcut(of)) for name, of in runs.items() if name not in known]
+    runs = by_row(study, records)
+    paper, known = paper_lines(study.paper_table), {row.name for row in study.rows}
+    own = [
+        Row(name, (), on_shortcut=_shortcut(of), baseline=_baseline(study))
+        for name, of in runs.items()
+        if name not in known
+    ]
     lines = []
     for row in [*study.rows, *own]:
-        done = sorted(runs.get(row.name, []), key=lambda record: record["status"] == "diverged")
-        errors = tuple(record["test_error_percent"] for record in done)
-        diverged = sum(record["status"] == "diverged" for record in done)
-        lines.append(Line(row, paper.get(row.name), errors, diverged))
-    return Table(study, _heading(records), tuple(lines), _departures(records), _provenance(records))
+        done = sorted(runs.get(row.name, []), key=lambda record: record["seed"])
+        errors = {r["seed"]: None if r["status"] == "diverged" else r["test_error_percent"] for r in done}
+        images = done[0].get("test_images", 0) if done else 0
+        lines.append(Line(row, paper.get(row.name), errors, images))
+    return Table(study, _heading(records), tuple(lines), _departures(study, records), _provenance(records))
+
+
+def by_row(study: Study, records: list[dict]) -> dict[str, list[dict]]:
+    """The records of each row; checked: a table never mixes what differs in more than rows and seeds.
+
+    Raises UserError with the first setting that differs.
+    """
+    runs, seen = {}, {}
+    for record in records:
+        runs.setdefault(row_name(study, record), []).append(record)
+    rows = {row.name: row for row in study.rows}
+    for name, of in runs.items():
+        for record in of[1:]:
+            _agree(_settings(of[0]), _settings(record), f"the runs of row {name}")
+        row = rows.get(name)
+        makes = [*row.settings] if row else ["shortcut", "activation", "model"]
+        shared = {key: value for key, value in _settings(of[0]).items() if not _under(key, makes)}
+        if row and row.data:  # rows of several data sets: each of them has one kind of data
+            shared = {f"{row.data} {key}" if _under(key, ["data"]) else key: value for key, value in shared.items()}
+        _agree(seen, shared, "the runs")
+        seen |= shared
+    return runs
+
+
+def _settings(record: dict) -> dict:
+    """What must be equal for two seeds of one row, by dotted key."""
+    return {
+        f"{group}.{key}" if isinstance(values, dict) else group: value
+        for group, values in record["config"].items()
+        if group not in ("seed", "threads")
+        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
+
+
+def _under(key: str, makes: list[str]) -> bool:
+    return any(key == one or key.startswith(f"{one}.") for one in makes)
+
+
+def _agree(one: dict, other: dict, what: str) -> None:
+    for key in one:
+        if key in other and one[key] != other[key]:
+            raise UserError(
+                f"{what} differ in {key.split()[-1].removesuffix('.name')} ({one[key]} and {other[key]}): a table never "
+                "mixes those; choose with key=value"
+            )
+
+
+def row_name(study: Study, record: dict) -> str:
+    """The row that a run belongs to: one of the study's, whatever the command added, or one of the user's own."""
+    base = record["row"].split(",")[0]
+    return base if any(row.name == base for row in study.rows) else record["row"]
 
 
 def _shortcut(records: list[dict]) -> str:
@@ -122,19 +230,30 @@ def _shortcut(records: list[dict]) -> str:
     return ", ".join([shortcut["name"], *(f"{k} {v:g}" for k, v in shortcut.items() if isinstance(v, float))])
 
 
+def _baseline(study: Study) -> str:
+    """The row that most rows of the study are compared with."""
+    named = [row.baseline for row in study.rows if row.baseline]
+    return max(named, key=named.count) if named else ""
+
+
 def _heading(records: list[dict]) -> str:
     if not records:
         return "no runs"
-    config = records[0]["config"]
     models = sorted({record["config"]["model"]["name"] for record in records})
-    seeds = sorted({record["seed"] for record in records})
-    images = f"{records[0]['train_images']:,} training images"
-    if config["data"]["split"] == "train_val":
-        images += "; the errors are of the validation set, for choosing"
+    data = {
+        f"{record['config']['data']['name']} ({record['train_images']:,} training images"
+        + (
+            "; the errors are of the validation set, for choosing)"
+            if record["config"]["data"]["split"] == "train_val"
+            else ")"
+        )
+        for record in records
+    }
+    recipe, seeds = records[0]["config"]["recipe"], sorted({record["seed"] for record in records})
+    batches = sorted({record["config"]["recipe"]["batch_size"] for record in records})
     return (
-        f"{', '.join(models)} on {config['data']['name']} ({images}), "
-        f"recipe {config['recipe']['name']}, {config['recipe']['total_steps']:,} steps of batch "
-        f"{config['recipe']['batch_size']}, {'seed' if len(seeds) == 1 else 'seeds'} {_ranges(seeds)}"
+        f"{', '.join(models)} on {', '.join(sorted(data))}, recipe {recipe['name']}, {recipe['total_steps']:,} steps of "
+        f"batch {' or '.join(map(str, batches))}, {'seed' if len(seeds) == 1 else 'seeds'} {_ranges(seeds)}"
     )
 
 
@@ -144,16 +263,18 @@ def _ranges(seeds: list[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def _departures(records: list[dict]) -> str:
-    if not records:
-        return ""
-    recipe = records[0]["config"]["recipe"]
-    found = [
-        f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
-        for key, value in paper_protocol().items()
-        if _plain(recipe[key]) != _plain(value)
-    ]
-    return f"Recipe {recipe['name']} departs from the paper's protocol in {', '.join(found)}." if found else ""
+def _departures(study: Study, records: list[dict]) -> str:
+    """Where the recipe of every row leaves the paper's; what makes a row is not said again."""
+    rows = {row.name: row.settings for row in study.rows}
+    protocol, found = paper_protocol(), {}
+    for record in records:
+        recipe, own = record["config"]["recipe"], rows.get(row_name(study, record), {})
+        for key, value in protocol.items():
+            if _plain(recipe[key]) != _plain(value) and f"recipe.{key}" not in own:
+                found[key] = f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
+    name = records[0]["config"]["recipe"]["name"] if records else ""
+    listed = ", ".join(found[key] for key in protocol if key in found)
+    return f"Recipe {name} departs from the paper's protocol in {listed}." if found else ""
 
 
 def paper_protocol() -> dict:
@@ -175,58 +296,21 @@ def _plain(value) -> str:
 
 
 def _provenance(records: list[dict]) -> str:
+    """Machine, versions and commit; where there are several, each with its number of runs."""
+
+    def short(commit: str) -> str:
+        return commit[:12] + ("+" if commit.endswith("+") else "")
+
     parts = {
-        "device": {record["device"] for record in records},
-        "commit": {record["commit"][:12] + ("+" if record["commit"].endswith("+") else "") for record in records},
-        "jax": {record["versions"]["jax"] for record in records},
+        "device": Counter(record["device"] for record in records),
+        "commit": Counter(short(record["commit"]) for record in records),
+        "jax": Counter(record["versions"]["jax"] for record in records),
     }
-    return "; ".join(f"{name} {', '.join(sorted(values))}" for name, values in parts.items() if values)
-
-
-def verdict(line: Line, table: Table) -> str:
-    """Whether ours agrees with the paper: the same side of "fail", then the same rank among the rows that are run."""
-    if line.paper is None:
-        return ""
-    if line.fails != line.paper_fails:
-        return "differs: ours fails" if line.fails else "differs: the paper's fails"
-    if line.fails:
-        return "agrees: fails"
-    paper, ours = _rank(line, table, _paper_key), _rank(line, table, _our_key)
-    return f"agrees: rank {ours}" if paper == ours else f"agrees, rank {ours}, the paper's {paper}"
-
-
-def _paper_key(line: Line) -> float:
-    return float("inf") if line.paper_fails else float(line.paper)
-
-
-def _our_key(line: Line) -> float:
-    return float("inf") if line.fails else line.median
-
-
-def _compared(table: Table) -> list[Line]:
-    return [line for line in table.lines if line.n and line.paper is not None]
-
-
-def _rank(line: Line, table: Table, key) -> int:
-    return 1 + sum(key(other) < key(line) for other in _compared(table))
-
-
-def kendall_tau(table: Table) -> tuple[float | None, int]:
-    """Kendall's tau-b between the paper's order and ours, and the number of rows; all "fail" are tied.
-
-    None where one of the two orders has nothing but ties.
-    """
-    lines = _compared(table)
-    concordant = discordant = paper_pairs = our_pairs = 0
-    for one, other in combinations(lines, 2):
-        paper = _sign(_paper_key(one), _paper_key(other))
-        ours = _sign(_our_key(one), _our_key(other))
-        paper_pairs, our_pairs = paper_pairs + bool(paper), our_pairs + bool(ours)
-        concordant, discordant = concordant + (paper * ours > 0), discordant + (paper * ours < 0)
-    if not paper_pairs or not our_pairs:
-        return None, len(lines)
-    return (concordant - discordant) / (paper_pairs * our_pairs) ** 0.5, len(lines)
-
-
-def _sign(one: float, other: float) -> int:
-    return (one > other) - (one < other)
+    return "; ".join(
+        f"{name} "
+        + ", ".join(
+            f"{value} ({n} {'run' if n == 1 else 'runs'})" if len(of) > 1 else value for value, n in sorted(of.items())
+        )
+        for name, of in parts.items()
+        if of
+    )

@@ -92,6 +92,7 @@ def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
         "parameters": count.parameters(steps.network),
         "macs": count.macs(steps.network, dataset.train_images.shape[1:]),
         "train_images": images,
+        "test_images": len(dataset.test_images),
         "compile_seconds": loop["compile_seconds"],
         "wall_seconds": loop["wall_seconds"],
         "train_images_per_second": loop["step"] * recipe.batch_size / loop["train_seconds"],

@@ -13,7 +13,8 @@ and running_var. In the order of the computation, S counting stages and U the un
     stages.S.units.U.activations.I.bn.*  BN after convolution I: the place "between", after the last one "after"
     stages.S.units.U.shortcut.*          h.conv.weight, h.bn.*: a projection where the shape changes, with BN if the
                                          place "after" has one; w.conv.weight, w.bn.*: the 1x1 shortcut;
-                                         gate.conv.weight, gate.bias (b_g; with gate_bn it is gate.bn.bias);
+                                         gate.conv.weight, gate.bias (b_g; with gate_bn it is gate.bn.bias); with two
+                                         convolutions first gate.first.conv.weight, gate.first.bn.*, ReLU;
                                          the constants a (shortcut_scale), b (residual_scale), drop.rate
     stages.S.units.U.after_addition.bn.*
     head_activation.bn.*                 BN of the place "before", after the last addition

@@ -69,6 +69,18 @@ def test_a_gate_with_bn_starts_at_its_bias():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_a_gate_of_two_convolutions(shape):
+    """sigmoid(BN(W ReLU(BN(V x)))), the shift of the last BN b_g; V takes the stride."""
+    settings = {"gate_bn": True, "gate_kernel": 3, "gate_convolutions": 2}
+    add, x, fx, h = made(ExclusiveGating(bias=-6, **settings), *shape)
+    v, w = np.asarray(add.gate.first.conv.kernel[...]), np.asarray(add.gate.conv.kernel[...])
+    assert v.shape == (3, 3, *shape[:2]) and w.shape == (3, 3, shape[1], shape[1])
+    hidden = np.maximum(reference.batch_norm(reference.conv(x, v, shape[2]), 1, 0), 0)
+    g = reference.sigmoid(reference.batch_norm(reference.conv(hidden, w), 1, -6))
+    close(add(x, fx), (1 - g) * h + g * fx)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("bn", [True, False])
 def test_conv1x1(shape, bn):
     add, x, fx, _ = made(Conv1x1(bn=bn), *shape)

@@ -7,7 +7,7 @@ import pytest
 from ablations import compose, study, sweep
 from ablations.errors import UserError
 from ablations.records import first_difference
-from ablations.table import paper_values
+from ablations.table import paper_lines
 
 
 def jobs(*overrides):
@@ -41,17 +41,56 @@ def test_a_sweep_is_all_combinations():
     assert folders("seeds=3") == folders("seed=0,1,2")
 
 
+# Rows: of the paper's tables those that can be run, of the others all combinations.
+ROWS = {"demo": 8, "table1": 16, "table2": 10, "table3": 12, "table4": 9, "degradation": 8, "depth": 40, "gates": 45}
+ROWS |= {"switches": 19, "table5": 5}
+
+
 @pytest.mark.parametrize("name", study.names())
 def test_every_study_composes_and_its_rows_are_the_papers(name):
     made = jobs(f"study={name}", "seeds=2")
-    rows = study.load(name).rows
-    assert len(made) == 2 * len(rows) > 0
+    assert len(made) == 2 * ROWS[name]
     assert len({job.folder for job in made}) == len(made)
-    paper = paper_values(study.load(name).paper_table)
-    if name == "demo":
-        assert {row.name for row in rows} <= set(paper)
+    assert {job.config.row for job in made} == {row.name for row in study.load(name).rows if row.overrides is not None}
+    rows, paper = [row.name for row in study.load(name).rows], paper_lines(study.load(name).paper_table)
+    if name.startswith(("table", "degradation")):
+        assert rows == list(paper), "the paper's rows in the paper's order, none else"
+    elif name == "demo":
+        assert set(rows) < set(paper)
     else:
-        assert [row.name for row in rows] == list(paper), "the paper's rows in the paper's order, none else"
+        assert set(paper) < set(rows)
+
+
+def test_another_data_set_takes_the_place_of_the_first():
+    made = jobs("study=table3", "data=digits", "recipe=digits", "seeds=1")
+    assert len(made) == 8 and {job.config.data.name for job in made} == {"digits"}
+    assert made[0].folder.parent.name == "resnet110_1layer_original,data=digits,recipe=digits"
+    assert [j.config.row for j in jobs("study=table3", "data=cifar100", "seeds=1")] == [
+        row.name for row in study.load("table3").rows if row.data == "cifar100"
+    ]
+    assert {(j.config.data.name, j.config.recipe.name) for j in jobs("study=table3", "seeds=1")} == {
+        ("cifar10", "paper"), ("cifar100", "paper"),
+    }  # fmt: skip
+    (chosen,) = jobs("study=table3", "row=resnet110_1layer_original", "data=cifar100", "seeds=1")
+    assert chosen.config.data.name == "cifar100"
+
+
+def test_somebody_else_s_method_cannot_be_run():
+    assert len(jobs("study=table4", "data=digits", "seeds=1")) == 5
+    with pytest.raises(UserError, match="somebody else's method"):
+        jobs("study=table4", "row=highway")
+
+
+def test_a_grid_is_every_combination_and_its_baseline_stands_beside_each(tmp_path):
+    rows = {row.name: row for row in study.load("depth").rows}
+    assert rows["conv1x1_56"].overrides == ("shortcut=conv1x1", "model=resnet56")
+    assert rows["conv1x1_56"].baseline == "identity_56" and rows["identity_56"].baseline == ""
+    gates = {row.name: row for row in study.load("gates").rows}
+    assert gates["two_conv3x3_bn_no_relu_-6"].baseline == "identity"
+    file = tmp_path / "mine.yaml"
+    file.write_text("question: which?\nseeds: 2\nbaseline: b\nrows:\n  - {row: a, overrides: []}\n")
+    with pytest.raises(UserError, match="baseline b, which is no row"):
+        study.load(str(file))
 
 
 def test_table1_is_the_paper_s():
@@ -82,7 +121,7 @@ def test_a_row_of_ones_own():
 
 def test_a_study_of_ones_own(tmp_path):
     file = tmp_path / "mine.yaml"
-    file.write_text("question: which?\npaper_table: none\nseeds: 2\nrows:\n  - {row: a, overrides: [model=resnet20]}\n")
+    file.write_text("question: which?\nseeds: 2\nrows:\n  - {row: a, overrides: [model=resnet20]}\n")
     assert [job.folder.parent for job in jobs(f"study={file}")] == [Path("runs/mine/a")] * 2
     file.write_text("question: which?\n")
     with pytest.raises(UserError, match="is no study"):
