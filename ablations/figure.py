@@ -13,6 +13,8 @@ from ablations.errors import UserError
 from ablations.records import FAIL_PERCENT, failed, read_metrics, read_records, write_whole
 from ablations.study import Figure, Study
 
+NONE_RUN = "none of its rows is run"
+
 
 def command(arguments: list[str]) -> int:
     """`ablations figure`: write figures of a study."""
@@ -27,7 +29,9 @@ def command(arguments: list[str]) -> int:
     study = studies.load(name)
     chosen = [figure for figure in study.figures if only in (None, figure.name)]
     if not chosen:
-        legal = ", ".join(figure.name for figure in study.figures) or "none: its file lists no figures"
+        legal = ", ".join(figure.name for figure in study.figures)
+        if not legal:
+            raise UserError(f"study={name}: its file lists no figures")
         raise UserError(f"figure={only}: study {study.name} has no such figure; legal are {legal}")
     suffix = out.suffix.removeprefix(".") if not out.is_dir() else ""
     form = form or suffix or "svg"
@@ -41,7 +45,8 @@ def command(arguments: list[str]) -> int:
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
     records = table.select(read_records(runs_dir, study.name), settings)
-    for figure in chosen:
+    drawable = [figure for figure in chosen if any(runs_of(figure, records).values())]
+    for figure in drawable or chosen:
         path = out if suffix == form else out / f"{study.name}-{figure.name}.{form}"
         content = draw(figure, study, records, form)
         try:
@@ -50,6 +55,9 @@ def command(arguments: list[str]) -> int:
         except OSError as error:
             raise UserError(f"out={out}: {path} cannot be written: {error.strerror}") from error
         print(f"wrote {path}")
+    for figure in chosen:
+        if figure not in drawable:
+            print(f"figure {figure.name}: {NONE_RUN}")
     return 0
 
 
@@ -61,7 +69,7 @@ def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captio
     runs = runs_of(figure, records)
     done = [record for of in runs.values() for record in of]
     if not done:
-        raise UserError(f"figure {figure.name}: none of its rows is run; ablations train study={study.name} runs them")
+        raise UserError(f"figure {figure.name}: {NONE_RUN}; ablations train study={study.name} runs them")
     made = table.make(study, done)
     medians = {line.row.name: line.median for line in made.lines}
     with style.applied():

@@ -186,11 +186,18 @@ def test_a_broken_figure_is_refused(broken, message, tmp_path):
     ("study=table1 runs_dir=nowhere", "there is no such folder"),
     ("figure=figure3", "study=... is missing"),
     ("study=table1 recipe.steps=1", "no run has such a setting"),
-    (f"study=table1 out={ROOT}/pyproject.toml", "cannot be written"),
+    (f"study=table1 out={ROOT}/pyproject.toml/figures", "cannot be written"),
 ])  # fmt: skip
 def test_mistakes_have_one_message(arguments, message):
     with pytest.raises(UserError, match=message):
         figure.command([f"runs_dir={DIGITS}", *arguments.split()])
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_the_others(tmp_path, capsys):
+    run(tmp_path, "conv1x1", [4.0])
+    assert figure.command(["study=table1", f"runs_dir={tmp_path}", f"out={tmp_path}/new"]) == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["table1-figure3.svg"]
+    assert "error_against_bias: none of its rows is run" in capsys.readouterr().out
 
 
 def test_what_differs_is_never_mixed(tmp_path):
