@@ -11,6 +11,7 @@ Train very deep residual networks with other shortcuts and activation orders, an
 
     ablations train       train one network, a sweep, or all rows of a study
     ablations table       print a study's table from the runs on disk
+    ablations figure      draw a study's figures from the runs on disk
     ablations data        bring a data set here, once: CIFAR-10, CIFAR-100
     ablations eval        test a finished run again
     ablations export      write the weights of a run for other programs
@@ -80,6 +81,25 @@ Prints the table of a study from the runs on disk, the paper's figures beside ou
 
 Beside the paper's figure of a row stand the median of ours, mean ± std, a 95 % interval, the number n of seeds, and
 the difference from the baseline row over equal seeds; the notes below name the methods and what n seeds can resolve.
+Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
+"""
+
+FIGURE = """\
+ablations figure study=NAME [key=value ...]
+
+Draws the figures of a study from the runs on disk, in the paper's style: a dashed line is the training loss on a log
+axis, a solid line the test error, a band what the seeds span. Rows that are not run are named.
+
+    ablations figure study=table1 data=digits
+    ablations figure study=table1 figure=figure3 out=figure3.pdf
+
+    study=table1       {studies};
+                       or a file of yours
+    figure=figure3     only this one: {figures}
+    runs_dir=runs      where the runs are
+    format=svg         svg, pdf or png
+    out=FOLDER         write STUDY-FIGURE.svg there, not here; or a file, as out=figure3.pdf
+
 Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
 """
 
@@ -162,17 +182,18 @@ def main() -> None:
 
 def dispatch(command: str, arguments: list[str]) -> int:
     """Run a subcommand and return its exit code."""
-    commands = {"train": train, "table": table, "data": data, "eval": evaluate, "export": export}
+    commands = {"train": train, "table": table, "figure": figure, "data": data, "eval": evaluate, "export": export}
     commands |= {"completion": completion, "-sc": complete}
     if command not in commands:
         legal = ", ".join(name for name in commands if name[0] != "-")
         raise UserError(f"{command}: unknown subcommand; legal are {legal}")
-    helps = {"train": TRAIN, "table": TABLE, "data": DATA, "eval": EVAL, "export": EXPORT}
+    helps = {"train": TRAIN, "table": TABLE, "figure": FIGURE, "data": DATA, "eval": EVAL, "export": EXPORT}
     if command in helps and {"-h", "--help"} & set(arguments):
         from ablations import study
         from ablations.data import DATASETS
 
         words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
+        words["figures"] = ", ".join(figure.name for name in study.names() for figure in study.load(name).figures)
         print(helps[command].format(**words), end="")
         return 0
     return commands[command](arguments) or 0
@@ -215,6 +236,12 @@ def table(arguments: list[str]) -> int:
     return render.command(arguments)
 
 
+def figure(arguments: list[str]) -> int:
+    from ablations import figure
+
+    return figure.command(arguments)
+
+
 def data(arguments: list[str]) -> None:
     if arguments[:1] != ["prepare"]:
         raise UserError("data: say what to do: ablations data prepare data=cifar10; see ablations data --help")
@@ -252,7 +279,7 @@ def complete(_arguments: list[str]) -> None:
     """Answer bash: the line so far is in COMP_LINE."""
     words = os.environ.get("COMP_LINE", "").split(" ")
     if len(words) <= 2:
-        print("train table data eval export completion")
+        print("train table figure data eval export completion")
         return
     if words[1] == "data" and len(words) == 3:
         print("prepare")

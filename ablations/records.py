@@ -55,9 +55,10 @@ def read_record(folder: Path) -> dict | None:
 
 
 def read_records(runs_dir: Path, study: str) -> list[dict]:
-    """All finished runs of a study, in the order of their folders."""
-    records = [read_record(path.parent) for path in sorted((runs_dir / study).glob("*/seed=*/record.json"))]
-    return [record for record in records if record]
+    """All finished runs of a study, in the order of their folders, each with its `folder`."""
+    folders = [path.parent for path in sorted((runs_dir / study).glob("*/seed=*/record.json"))]
+    records = [(folder, read_record(folder)) for folder in folders]
+    return [record | {"folder": folder} for folder, record in records if record]
 
 
 def read_metrics(folder: Path) -> list[dict]:

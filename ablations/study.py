@@ -1,6 +1,6 @@
-"""Studies: one file of `sweeps/` each, with the question it answers and its rows in the paper's order."""
+"""Studies: one file of `sweeps/` each: the question it answers, its rows in the paper's order, its figures."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from itertools import product
 from pathlib import Path
@@ -34,6 +34,34 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """One pair of axes, and the rows in it; the first of them is what the others are compared with."""
+
+    title: str
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a study.
+
+    kind: "curves", training loss and test error over the steps; or "against", the test error against
+        `x`, a number of the configuration, as model.depth.
+    series: of a figure "against", the part of the configuration that makes a line, as shortcut. Runs
+        without `x` in it are a level across the figure.
+    label: what the axis of `x` says, where that is more than its key.
+    """
+
+    name: str
+    kind: str
+    caption: str
+    panels: tuple[Panel, ...]
+    x: str = ""
+    series: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Study:
     """paper_table: of `results/paper.csv`, "" where nobody published one; paper_note: how its figures came about."""
 
@@ -44,7 +72,7 @@ class Study:
     seeds: int
     common: tuple[str, ...]
     rows: tuple[Row, ...]
-    figures: tuple[dict, ...] = field(default=())
+    figures: tuple[Figure, ...] = ()
 
     def rows_for(self, data: str | None) -> tuple[Row, ...]:
         """The rows that can be run on a data set; None: each on its own.
@@ -74,6 +102,7 @@ def load(name: str) -> Study:
         raise UserError(f"study={name}: unknown; legal are {', '.join(names())}, or the path of a .yaml file")
     try:
         content = yaml.safe_load(source.read_text())
+        rows = _rows(content)
         study = Study(
             name=Path(name).stem,
             question=content["question"],
@@ -81,21 +110,14 @@ def load(name: str) -> Study:
             paper_note=str(content.get("paper_note") or ""),
             seeds=content["seeds"],
             common=tuple(content.get("common", ())),
-            rows=_rows(content),
-            figures=tuple(content.get("figures", ())),
+            rows=rows,
+            figures=tuple(_figure(figure, rows) for figure in content.get("figures", ())),
         )
         for row in study.rows:
             _ = row.settings
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"study={name}: {source} is no study: {error!r}") from error
-    known = [row.name for row in study.rows]
-    if not known or len(set(known)) < len(known):
-        raise UserError(f"study={name}: {source} has {'two rows of the same name' if known else 'no rows'}")
-    for row in study.rows:
-        if row.baseline and row.baseline not in known:
-            raise UserError(
-                f"study={name}: row {row.name} of {source} has the baseline {row.baseline}, which is no row"
-            )
+    _check(study, f"study={name}", str(source))
     return study
 
 
@@ -127,4 +149,33 @@ def _overrides(row: dict) -> tuple[str, ...] | None:
     return tuple(row["overrides"]) if "overrides" in row else None
 
 
+def _figure(content: dict, rows: tuple[Row, ...]) -> Figure:
+    """A figure without panels has one, with all rows."""
+    everything = [{"title": "", "rows": [row.name for row in rows]}]
+    panels = tuple(Panel(panel["title"], tuple(panel["rows"])) for panel in content.get("panels", everything))
+    return Figure(**(content | {"panels": panels}))
+
+
+def _check(study: Study, what: str, source: str) -> None:
+    known = [row.name for row in study.rows]
+    if not known or len(set(known)) < len(known):
+        raise UserError(f"{what}: {source} has {'two rows of the same name' if known else 'no rows'}")
+    for row in study.rows:
+        if row.baseline and row.baseline not in known:
+            raise UserError(f"{what}: row {row.name} of {source} has the baseline {row.baseline}, which is no row")
+    if len({figure.name for figure in study.figures}) < len(study.figures):
+        raise UserError(f"{what}: two figures of {source} have the same name")
+    for figure in study.figures:
+        this = f"{what}: figure {figure.name} of {source}"
+        if figure.kind not in KINDS:
+            raise UserError(f"{this} is of kind {figure.kind}; legal are {', '.join(KINDS)}")
+        if (figure.kind == "against") != bool(figure.x and figure.series):
+            raise UserError(
+                f"{this}: kind against needs x and series, as x: model.depth, series: shortcut; curves has none"
+            )
+        if unknown := [row for panel in figure.panels for row in panel.rows if row not in known]:
+            raise UserError(f"{this} has a row {unknown[0]}, which the study has not")
+
+
+KINDS = ("curves", "against")
 LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline")

@@ -1,0 +1,219 @@
+"""A study's figures from the records and metrics of its runs. `ablations figure` is here.
+
+What a figure shows is data, in the study's file (`study.Figure`); how it looks is in style.py.
+"""
+
+import math
+import statistics
+from pathlib import Path
+
+from ablations import study as studies
+from ablations import style, table
+from ablations.errors import UserError
+from ablations.records import FAIL_PERCENT, failed, read_metrics, read_records, write_whole
+from ablations.study import Figure, Study
+
+NONE_RUN = "none of its rows is run"
+
+
+def command(arguments: list[str]) -> int:
+    """`ablations figure`: write figures of a study."""
+    for argument in arguments:
+        if "=" not in argument:
+            raise UserError(f"{argument}: settings are key=value; see ablations figure --help")
+    settings = dict(argument.split("=", 1) for argument in arguments)
+    name, only, form = settings.pop("study", None), settings.pop("figure", None), settings.pop("format", None)
+    runs_dir, out = Path(settings.pop("runs_dir", "runs")), Path(settings.pop("out", "."))
+    if name is None:
+        raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
+    study = studies.load(name)
+    chosen = [figure for figure in study.figures if only in (None, figure.name)]
+    if not chosen:
+        legal = ", ".join(figure.name for figure in study.figures)
+        if not legal:
+            raise UserError(f"study={name}: its file lists no figures")
+        raise UserError(f"figure={only}: study {study.name} has no such figure; legal are {legal}")
+    suffix = out.suffix.removeprefix(".") if not out.is_dir() else ""
+    form = form or suffix or "svg"
+    if form not in style.FORMATS:
+        raise UserError(f"format={form}: legal are {', '.join(style.FORMATS)}")
+    if suffix not in ("", form):
+        raise UserError(f"out={out} is no file of format={form}; leave one of them out")
+    if suffix == form and len(chosen) > 1:
+        names = ", ".join(figure.name for figure in chosen)
+        raise UserError(f"out={out} is one file and study {study.name} has several figures ({names}): add figure=...")
+    if not runs_dir.is_dir():
+        raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
+    records = table.select(read_records(runs_dir, study.name), settings)
+    drawable = [figure for figure in chosen if any(runs_of(figure, records).values())]
+    for figure in drawable or chosen:
+        path = out if suffix == form else out / f"{study.name}-{figure.name}.{form}"
+        content = draw(figure, study, records, form)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
+        except OSError as error:
+            raise UserError(f"out={out}: {path} cannot be written: {error.strerror}") from error
+        print(f"wrote {path}")
+    for figure in chosen:
+        if figure not in drawable:
+            print(f"figure {figure.name}: {NONE_RUN}")
+    return 0
+
+
+def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captioned: bool = True) -> bytes:
+    """The figure as a file of that format.
+
+    Raises UserError where none of its rows is run, or where the runs of a row differ in more than their seed.
+    """
+    runs = runs_of(figure, records)
+    done = [record for of in runs.values() for record in of]
+    if not done:
+        raise UserError(f"figure {figure.name}: {NONE_RUN}; ablations train study={study.name} runs them")
+    made = table.make(study, done)
+    medians = {line.row.name: line.median for line in made.lines}
+    with style.applied():
+        drawn, axes = style.panels(len(figure.panels))
+        losses = None
+        for panel, of_panel in zip(figure.panels, axes, strict=True):
+            of_rows = {row: runs[row] for row in panel.rows}
+            if figure.kind == "curves":
+                losses = _curves(of_panel, of_rows, medians, losses)
+            else:
+                _against(of_panel, of_rows, figure)
+            style.error_axis(of_panel, fails=any(map(failed, done)))
+            style.legend(of_panel, panel.title, missing=[f"{row}: not run" for row, of in of_rows.items() if not of])
+        text = f"{figure.caption}. {made.settings}. {caption(figure, records)}"
+        style.finish(drawn, caption=text if captioned else "")
+        about = f"{made.settings}. {made.departures} {made.provenance}"
+        return style.render(drawn, form, title=figure.caption, description=about)
+
+
+def runs_of(figure: Figure, records: list[dict]) -> dict[str, list[dict]]:
+    """The rows of a figure, in order, each with its runs."""
+    runs = {row: [] for panel in figure.panels for row in panel.rows}
+    for record in records:
+        row = record["row"].split(",")[0]
+        if row in runs:
+            runs[row].append(record)
+    return runs
+
+
+def caption(figure: Figure, records: list[dict]) -> str:
+    """What one must know to read the figure, and what is not in it."""
+    runs = runs_of(figure, records)
+    done = [record for of in runs.values() for record in of]
+    counts = sorted({len(of) for of in runs.values() if of})
+    text = []
+    if figure.kind == "curves":
+        text.append("Dashed: training loss, left axis. Solid: test error, right axis; in brackets the last.")
+    if counts == [1]:
+        text.append("One seed a row: no band.")
+    else:
+        seeds = " to ".join(map(str, [counts[0], *counts[1:][-1:]]))
+        text.append(f"Median of {seeds} seeds; band: lowest to highest error.")
+    if any(map(failed, done)):
+        text.append(f"Shaded, and compressed: above {FAIL_PERCENT:g} %, a fail.")
+    if any(record["status"] == "diverged" for record in done):
+        text.append("A run that diverged is drawn at 100 %.")
+    if missing := [row for row, of in runs.items() if not of]:
+        text.append(f"Not run: {', '.join(missing)}.")
+    return " ".join(text)
+
+
+def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float | None], losses=None):
+    """Fig. 1, 3 and 6; the first row is the one that the others are compared with.
+
+    losses: the left axes of another panel, to have the same scale. Returns the panel's left axes.
+    """
+    left, last = axes.twinx(), 1
+    if losses:
+        left.sharey(losses)
+    for look, (row, of) in enumerate(runs.items()):
+        if not of:
+            continue
+        curves = [_curve(record) for record in of]
+        steps = sorted({step for curve in curves for step in curve})
+        last = max([last, *steps])
+
+        def over_seeds(key, worst, curves=curves, steps=steps):
+            return _over_seeds([[curve.get(step, {}).get(key, worst) for curve in curves] for step in steps], worst)
+
+        style.line(left, steps, over_seeds("train_loss", math.inf)[0], look, loss=True)
+        median, *band = over_seeds("test_error_percent", 100.0)
+        label = f"{row} ({_percent(medians[row])}, n = {len(of)})"
+        style.line(axes, steps, median, look, label=label, band=band if len(curves) > 1 else None)
+    style.step_axis(axes, last)
+    style.loss_axis(left)
+    left.yaxis.tick_left()
+    left.yaxis.set_label_position("left")
+    axes.yaxis.tick_right()
+    axes.yaxis.set_label_position("right")
+    return left
+
+
+def _curve(record: dict) -> dict[int, dict]:
+    """The evaluations of a run, by step. A run may diverge before the first one."""
+    try:
+        curve = {line["step"]: line for line in read_metrics(record["folder"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{record['folder'] / 'metrics.jsonl'} is damaged: {error}") from error
+    if not curve and record["status"] != "diverged":
+        raise UserError(f"{record['folder'] / 'metrics.jsonl'} is gone: train with force=true to make it anew")
+    return curve
+
+
+def _over_seeds(values: list[list[float]], worst: float) -> tuple[list[float], list[float], list[float]]:
+    """Median, lowest and highest of each list of seeds' values; `worst` stands for what is not finite."""
+    finite = [[value if math.isfinite(value) else worst for value in of] for of in values]
+    return [statistics.median(of) for of in finite], [min(of) for of in finite], [max(of) for of in finite]
+
+
+def _percent(median: float | None) -> str:
+    return "diverged" if median == math.inf else f"{median:.2f} %"
+
+
+def _against(axes, runs: dict[str, list[dict]], figure: Figure) -> None:
+    """The error over a number of the configuration; runs without it are a level."""
+    lines = {}
+    for record in (record for of in runs.values() for record in of):
+        x, series = _x_and_series(record["config"], figure)
+        lines.setdefault(series, {}).setdefault(x, []).append(_error(record))
+    numbers = sorted({x for points in lines.values() for x in points if x is not None})
+    if not numbers:
+        raise UserError(f"figure {figure.name}: no run of its rows has a number {figure.x}")
+    for look, (series, points) in enumerate(lines.items()):
+        name = _name(series, lines)
+        if None in points:
+            (median,), *band = _over_seeds([points[None]], 100.0)
+            style.level(axes, median, look, label=name, band=[of_one for (of_one,) in band])
+        else:
+            xs = sorted(points)
+            median, *band = _over_seeds([points[x] for x in xs], 100.0)
+            style.line(axes, xs, median, look, label=name, band=band)
+    axes.set_xlabel(figure.label or figure.x)
+    axes.set_xticks(numbers)
+
+
+def _error(record: dict) -> float:
+    return math.nan if record["status"] == "diverged" else record["test_error_percent"]
+
+
+def _x_and_series(config: dict, figure: Figure) -> tuple[float | None, tuple]:
+    """Where a run stands, and the settings that make its line, as pairs."""
+    x, series = config, config
+    for key in figure.x.split("."):
+        x = x.get(key) if isinstance(x, dict) else None
+    for key in figure.series.split("."):
+        series = series.get(key) if isinstance(series, dict) else None
+    if not isinstance(series, dict):
+        return x, ((figure.series, series),)
+    return x, tuple((key, str(value)) for key, value in series.items() if f"{figure.series}.{key}" != figure.x)
+
+
+def _name(series: tuple, lines) -> str:
+    """The line's name: of its settings, those in which lines of the same kind differ."""
+    name, *settings = series
+    alike = [other for other in lines if other[0] == name]
+    differing = [f"{key} {value}" for key, value in settings if any((key, value) not in other for other in alike)]
+    return ", ".join([str(name[1]), *differing])
