@@ -201,14 +201,19 @@ def _error(record: dict) -> float:
 
 def _x_and_series(config: dict, figure: Figure) -> tuple[float | None, tuple]:
     """Where a run stands, and the settings that make its line, as pairs."""
-    x, series = config, config
-    for key in figure.x.split("."):
-        x = x.get(key) if isinstance(x, dict) else None
-    for key in figure.series.split("."):
-        series = series.get(key) if isinstance(series, dict) else None
-    if not isinstance(series, dict):
-        return x, ((figure.series, series),)
-    return x, tuple((key, str(value)) for key, value in series.items() if f"{figure.series}.{key}" != figure.x)
+    x, series = _at(config, figure.x), []
+    for part in figure.series:
+        settings = _at(config, part)
+        pairs = settings.items() if isinstance(settings, dict) else [("", settings)]
+        keys = [(f"{part}.{key}".rstrip("."), key or part, str(value)) for key, value in pairs]
+        series += [(name, value) for whole, name, value in keys if whole != figure.x]
+    return x, tuple(series)
+
+
+def _at(config: dict, key: str):
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
 
 
 def _name(series: tuple, lines) -> str:

@@ -47,8 +47,8 @@ class Figure:
 
     kind: "curves", training loss and test error over the steps; or "against", the test error against
         `x`, a number of the configuration, as model.depth.
-    series: of a figure "against", the part of the configuration that makes a line, as shortcut. Runs
-        without `x` in it are a level across the figure.
+    series: of a figure "against", the parts of the configuration that make a line, as [shortcut]. Runs
+        without `x` are a level across the figure.
     label: what the axis of `x` says, where that is more than its key.
     """
 
@@ -57,7 +57,7 @@ class Figure:
     caption: str
     panels: tuple[Panel, ...]
     x: str = ""
-    series: str = ""
+    series: tuple[str, ...] = ()
     label: str = ""
 
 
@@ -153,7 +153,8 @@ def _figure(content: dict, rows: tuple[Row, ...]) -> Figure:
     """A figure without panels has one, with all rows."""
     everything = [{"title": "", "rows": [row.name for row in rows]}]
     panels = tuple(Panel(panel["title"], tuple(panel["rows"])) for panel in content.get("panels", everything))
-    return Figure(**(content | {"panels": panels}))
+    series = content.get("series", ())
+    return Figure(**(content | {"panels": panels, "series": (series,) if isinstance(series, str) else tuple(series)}))
 
 
 def _check(study: Study, what: str, source: str) -> None:
@@ -171,7 +172,7 @@ def _check(study: Study, what: str, source: str) -> None:
             raise UserError(f"{this} is of kind {figure.kind}; legal are {', '.join(KINDS)}")
         if (figure.kind == "against") != bool(figure.x and figure.series):
             raise UserError(
-                f"{this}: kind against needs x and series, as x: model.depth, series: shortcut; curves has none"
+                f"{this}: kind against needs x and series, as x: model.depth, series: [shortcut]; curves has none"
             )
         if unknown := [row for panel in figure.panels for row in panel.rows if row not in known]:
             raise UserError(f"{this} has a row {unknown[0]}, which the study has not")

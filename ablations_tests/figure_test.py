@@ -135,7 +135,7 @@ def test_error_against_goes_by_the_configuration_not_by_names(tmp_path, monkeypa
     run(tmp_path, "exclusive_gating_-2", [6.0], seed=0, config=gated(-6.0, 3))
     run(tmp_path, "exclusive_gating_-2", [9.0], seed=1, config=gated(-6.0, 3))
     rows = ("identity", "exclusive_gating_0", "exclusive_gating_-1", "exclusive_gating_-2", "conv1x1")
-    against = Figure("mine", "against", "Mine", (Panel("", rows),), "shortcut.bias", "shortcut")
+    against = Figure("mine", "against", "Mine", (Panel("", rows),), "shortcut.bias", ("shortcut",))
     _, (axes,), _ = drawn(monkeypatch, against, tmp_path)
     names = ["identity", "exclusive_gating, gate_kernel 1", "exclusive_gating, gate_kernel 3", "conv1x1: not run"]
     assert labels(axes) == names
@@ -149,6 +149,19 @@ def luminance(colour):
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_what_else_makes_a_line_is_in_the_figure_s_data():
+    """Study `gates` tells units with and without the last ReLU apart."""
+    (of_gates,) = studies.load("gates").figures
+    settings = ["activation=original", "shortcut=exclusive_gating"]
+    lines = {
+        figure._x_and_series(configure(*settings, *own).resolved(), of_gates)[1]: None
+        for own in ([], ["activation.after_addition=[]"], ["activation.after_addition=[]", "shortcut.bias=0"])
+    }
+    assert [figure._name(line, lines) for line in lines] == [
+        "exclusive_gating, after_addition ['relu']", "exclusive_gating, after_addition []",
+    ]  # fmt: skip
 
 
 def test_lines_are_told_apart_without_colour():
