@@ -91,17 +91,22 @@ def notes(table: Table) -> list[str]:
     return lines
 
 
-def show(table: Table) -> None:
-    """Print to the terminal."""
+def console(least: int = 132):
+    """Where a table is printed; `least` columns wide where no terminal gives the width."""
     import shutil
 
     from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((132, 24)).columns, least))
+
+
+def show(table: Table) -> None:
+    """Print to the terminal."""
     from rich.table import Table as Grid
 
-    width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((132, 24)).columns, 132)
-    console = Console(width=width)
-    console.print(title(table), style="bold", highlight=False)
-    console.print(table.settings + "\n", highlight=False)
+    screen = console()
+    screen.print(title(table), style="bold", highlight=False)
+    screen.print(table.settings + "\n", highlight=False)
     grid = Grid(box=None, header_style="bold", pad_edge=False)
     used = _used(table)
     for i in used:
@@ -110,10 +115,10 @@ def show(table: Table) -> None:
         text = cells(line, table)
         style = "dim" if not line.n else "yellow" if text[-1].startswith("differs") else None
         grid.add_row(*(text[i] for i in used), style=style)
-    console.print(grid)
-    console.print()
+    screen.print(grid)
+    screen.print()
     for note in notes(table):
-        console.print(note, highlight=False)
+        screen.print(note, highlight=False)
 
 
 def _used(table: Table) -> list[int]:
@@ -124,12 +129,16 @@ def _used(table: Table) -> list[int]:
 def markdown(table: Table) -> str:
     used = _used(table)
     rows = [[HEADER[i] for i in used], *([cells(line, table)[i] for i in used] for line in table.lines)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(used))]
-    text = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    text = markdown_grid(rows)
     return "\n".join([f"**{title(table)}**", "", table.settings, "", *text, "", *_paragraphs(notes(table))]) + "\n"
+
+
+def markdown_grid(rows: list[list[str]]) -> list[str]:
+    """The lines of a table in Markdown; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return lines
 
 
 def _paragraphs(lines: list[str]) -> list[str]:
