@@ -116,7 +116,8 @@ def notes(plan: Plan) -> list[str]:
     count = {state: sum(run.state == state for run in runs) for state in STATES}
     states = ", ".join(f"{number:,} {state}" for state, number in count.items() if number)
     programs = plan.program_count
-    lines = [f"{len(runs):,} runs: {states}. {programs:,} distinct compiled training program{'s' * (programs != 1)}."]
+    what = f"{len(runs):,} run{'s' * (len(runs) > 1)}: {states}"
+    lines = [f"{what}. {programs:,} distinct compiled training program{'s' * (programs > 1)}."]
     if any(run.left for run in runs):
         time = f"{duration(plan.seconds_left)} on this machine, {plan.at_a_time} at a time; " if timed else ""
         lines.append(f"To go: {scientific(plan.flop_left)} FLOP; {time}{size(plan.disk_bytes)} of disk.")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -56,7 +57,7 @@ def test_a_run_of_resnet110_by_the_papers_protocol_is_12_peta_flop():
 
 
 def program(*overrides):
-    return measure.figures(configure(*SMALL, "model.depth=14", *overrides)).program
+    return measure.figures(configure(*SMALL, *overrides)).program
 
 
 def test_rows_that_differ_only_in_a_number_share_a_program_and_no_others_do():
@@ -64,7 +65,8 @@ def test_rows_that_differ_only_in_a_number_share_a_program_and_no_others_do():
     assert program(gate, "shortcut.bias=0") == program(gate, "shortcut.bias=-6", "seed=3")
     assert program(scaling, "shortcut.shortcut_scale=0") == program(scaling, "shortcut.residual_scale=1")
     different = [program(), program(gate), program(scaling), program("shortcut=conv1x1"), program("precision=bf16")]
-    different += [program("recipe.learning_rate=0.3"), program("recipe.batch_size=32"), program("unroll=true")]
+    different += [program("recipe.learning_rate=0.3"), program("recipe.batch_size=32"), program("model.depth=20")]
+    different += [program("model.depth=20", "unroll=true")]
     assert len(set(different)) == len(different)
 
 
@@ -122,9 +124,9 @@ def test_seconds_are_start_steps_and_tests():
     assert cost.seconds(config, Timing(reason="too large"), 0) is None
 
 
-@pytest.mark.parametrize("at_a_time,seconds", [(1, 10), (2, 7), (3, 5), (9, 4)])
+@pytest.mark.parametrize("at_a_time,seconds", [(1, 10), (2, 6), (3, 5), (9, 4)])
 def test_runs_are_started_in_their_order(at_a_time, seconds):
-    assert cost.elapsed([1, 2, 3, 4], at_a_time) == {1: 10, 2: 6, 3: 5, 9: 4}[at_a_time]
+    assert cost.elapsed([1, 2, 3, 4], at_a_time) == seconds
 
 
 def test_a_program_is_compiled_once_for_all_runs(known):
@@ -148,7 +150,8 @@ def test_states_are_read_off_the_folders(tmp_path, known):
         config = jobs[seed].config.resolved() | ({"seed": 9} if seed == 2 else {})
         checkpoints.save(step, {"w": jnp.ones(3)}, {}, config, wait=True)
         checkpoints.close()
-    (jobs[1].folder / "checkpoints" / "5.orbax-checkpoint-tmp").mkdir()  # broken off while it was written
+    kept = jobs[1].folder / "checkpoints"
+    shutil.copytree(kept / "4", kept / "5.orbax-checkpoint-tmp")  # broken off while it was written
     jobs[3].folder.mkdir(parents=True)
     jobs[4].folder.mkdir(parents=True)
     (jobs[3].folder / "progress.json").write_text(json.dumps({"step": 5}))
