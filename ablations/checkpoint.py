@@ -4,26 +4,40 @@ Orbax is known to this module only. A checkpoint holds the arrays of a `steps.St
 loop around it counts, the configuration, and a digest of the arrays.
 """
 
+import contextlib
 import errno
 import hashlib
+import json
 import logging
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import numpy as np
 
+FOLDER = "checkpoints"
 KEPT = 2
 SLACK_BYTES = 1 << 20  # what Orbax writes beside the arrays, and the files of the run
+
+
+def newest(folder: Path, config: dict) -> int:
+    """The step from which a run in this folder would go on, 0 for the start. Looks only: nothing is restored."""
+    # Orbax gives a folder its number once all of it is written.
+    for step in sorted(
+        (int(place.name) for place in (folder / FOLDER).glob("*") if place.name.isdigit()), reverse=True
+    ):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if json.loads((folder / FOLDER / str(step) / "loop" / "metadata").read_text())["config"] == config:
+                return step
+    return 0
 
 
 class Checkpoints:
     """The checkpoints in `folder/checkpoints`."""
 
     def __init__(self, folder: Path):
-        self.path = folder.absolute() / "checkpoints"
+        self.path = folder.absolute() / FOLDER
         self._opened = None
 
     def _manager(self):
@@ -62,6 +76,7 @@ class Checkpoints:
         """
         if not self.path.is_dir():
             return None
+        import jax
         import orbax.checkpoint as ocp
 
         manager = self._manager()
@@ -97,12 +112,16 @@ class Checkpoints:
 
 
 def _to_host(state) -> list[np.ndarray]:
+    import jax
+
     # Copies: on a CPU an array of JAX shares its memory with numpy, and the next step reuses that memory.
     leaves = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state)]
     return [np.array(leaf, copy=True) for leaf in leaves]
 
 
 def _from_host(leaves, like):
+    import jax
+
     kinds, structure = jax.tree.flatten(like)
     # Copies again: the steps reuse the memory of the state that they are given.
     arrays = [jax.numpy.array(leaf, copy=True) for leaf in leaves]
@@ -112,6 +131,8 @@ def _from_host(leaves, like):
 
 
 def _is_key(leaf) -> bool:
+    import jax
+
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 

@@ -9,6 +9,7 @@ HELP = """\
 Train very deep residual networks with other shortcuts and activation orders, and print the tables of
 "Identity Mappings in Deep Residual Networks" (He et al. 2016), the paper's figures beside ours.
 
+    ablations plan        say what a study or a sweep costs and what of it is done, before anything runs
     ablations train       train one network, a sweep, or all rows of a study
     ablations table       print a study's table from the runs on disk
     ablations figure      draw a study's figures from the runs on disk
@@ -63,6 +64,28 @@ Settings:
 
 Each run has a folder RUNS_DIR/STUDY/ROW/seed=K with record.json (the result), metrics.jsonl (one line an
 evaluation), weights.safetensors and .hydra/ (the configuration).
+"""
+
+PLAN = """\
+ablations plan [key=value ...]
+
+Says what `ablations train` of the same settings would cost on this machine, and what of it is done. Trains nothing;
+the data set need not be here.
+
+    ablations plan study=table1 data=cifar10 recipe=paper
+    ablations plan model=resnet164 seed=0,1,2 hydra.launcher.n_jobs=2
+    ablations plan study=table1 calibrate=false                   at once, without times
+
+A line for each row: parameters, multiply-adds (MACs) of one image, FLOP of a run, memory for the activations of a
+training step, which rows share a compiled program, seconds of a run, and the state of each seed: done, running,
+interrupted at a step that is kept, or missing. Below, the sums of what is to go.
+
+    calibrate=true     run a few steps of each program, some seconds each, once: what they took is kept for the
+                       next time, in ~/.cache/ablations/plan; false leaves times and memory out
+    format=terminal    terminal, markdown or csv (one line a run, in plain numbers)
+    out=FILE           write there, not to the screen
+
+All other settings are those of `ablations train`.
 """
 
 TABLE = """\
@@ -182,21 +205,20 @@ def main() -> None:
 
 def dispatch(command: str, arguments: list[str]) -> int:
     """Run a subcommand and return its exit code."""
-    commands = {"train": train, "table": table, "figure": figure, "data": data, "eval": evaluate, "export": export}
-    commands |= {"completion": completion, "-sc": complete}
-    if command not in commands:
-        legal = ", ".join(name for name in commands if name[0] != "-")
-        raise UserError(f"{command}: unknown subcommand; legal are {legal}")
-    helps = {"train": TRAIN, "table": TABLE, "figure": FIGURE, "data": DATA, "eval": EVAL, "export": EXPORT}
-    if command in helps and {"-h", "--help"} & set(arguments):
+    if command in ("-sc", "completion"):
+        return (complete if command == "-sc" else completion)(arguments) or 0
+    if command not in COMMANDS:
+        raise UserError(f"{command}: unknown subcommand; legal are {', '.join(COMMANDS)}, completion")
+    function, text = COMMANDS[command]
+    if {"-h", "--help"} & set(arguments):
         from ablations import study
         from ablations.data import DATASETS
 
         words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
         words["figures"] = ", ".join(figure.name for name in study.names() for figure in study.load(name).figures)
-        print(helps[command].format(**words), end="")
+        print(text.format(**words), end="")
         return 0
-    return commands[command](arguments) or 0
+    return function(arguments) or 0
 
 
 def _groups() -> str:
@@ -212,6 +234,12 @@ def _groups() -> str:
         text = textwrap.fill(", ".join(choices), 100, initial_indent=f"    {group:12}", subsequent_indent=" " * 16)
         lines.append(text)
     return "\n".join(lines)
+
+
+def plan(arguments: list[str]) -> int:
+    from ablations import plan_table
+
+    return plan_table.command(arguments)
 
 
 def train(arguments: list[str]) -> int:
@@ -279,14 +307,14 @@ def complete(_arguments: list[str]) -> None:
     """Answer bash: the line so far is in COMP_LINE."""
     words = os.environ.get("COMP_LINE", "").split(" ")
     if len(words) <= 2:
-        print("train table figure data eval export completion")
+        print(*COMMANDS, "completion")
         return
     if words[1] == "data" and len(words) == 3:
         print("prepare")
         return
-    if words[1] not in ("train", "data"):
+    if words[1] not in ("plan", "train", "data"):
         return
-    settings = words[2:] if words[1] == "train" else words[3:]
+    settings = words[3:] if words[1] == "data" else words[2:]
     from hydra.core.plugins import Plugins
     from hydra.plugins.completion_plugin import CompletionPlugin
 
@@ -298,6 +326,16 @@ def complete(_arguments: list[str]) -> None:
                 found = plugin(context.config_loader())._query("config", " ".join(settings))
                 print(" ".join(choice for choice in found if not choice.startswith(("schema", "/schema"))))
 
+
+COMMANDS = {
+    "plan": (plan, PLAN),
+    "train": (train, TRAIN),
+    "table": (table, TABLE),
+    "figure": (figure, FIGURE),
+    "data": (data, DATA),
+    "eval": (evaluate, EVAL),
+    "export": (export, EXPORT),
+}
 
 BASH = """\
 _ablations() {

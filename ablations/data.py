@@ -11,9 +11,29 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-# name -> module with load(config) -> Dataset; imported when it is used
-# and, where a data set must be brought there first, prepare(config, download=...) -> folder
-DATASETS = {"digits": "ablations.digits", "cifar10": "ablations.prepared", "cifar100": "ablations.prepared"}
+
+@dataclass(frozen=True)
+class Kind:
+    """What a data set is, known without reading it.
+
+    image: (H, W, C) of what the network sees; train, test: the numbers of images.
+    module: has load(config) -> Dataset and, where the data set must be brought there first,
+        prepare(config, download=...) -> folder; imported when it is used. None: it cannot be loaded.
+    """
+
+    image: tuple[int, int, int]
+    classes: int
+    train: int
+    test: int
+    module: str | None
+
+
+DATASETS = {
+    "digits": Kind((8, 8, 1), 10, 1_437, 360, "ablations.digits"),
+    "cifar10": Kind((32, 32, 3), 10, 50_000, 10_000, "ablations.prepared"),
+    "cifar100": Kind((32, 32, 3), 100, 50_000, 10_000, "ablations.prepared"),
+    "imagenet": Kind((224, 224, 3), 1000, 1_281_167, 50_000, None),  # Russakovsky et al. 2015; the crop of Sec. 5
+}
 SPLITS = ("train_test", "train_val")
 VALIDATION_SHARE = 0.1  # of the training set: 5,000 of CIFAR's 50,000 images (He et al. 2015a, Sec. 4.2)
 
@@ -73,8 +93,57 @@ def prepare(config: DataConfig, *, download: bool = False) -> "Path | None":
 
     download: whether a network may be used. Raises UserError, with what to type, where the data set is missing.
     """
-    module = import_module(DATASETS[config.name])
+    module = _module(config)
     return module.prepare(config, download=download) if hasattr(module, "prepare") else None
+
+
+def _module(config: DataConfig):
+    module = DATASETS[config.name].module
+    if module is None:
+        raise UserError(
+            f"data={config.name}: cannot be loaded yet, so nothing can be trained on it; ablations plan says what it "
+            f"would cost. Can be loaded: {', '.join(name for name, kind in DATASETS.items() if kind.module)}"
+        )
+    return import_module(module)
+
+
+def sizes(config: DataConfig) -> tuple[int, int]:
+    """How many images `load` gives to train and to test, without reading any.
+
+    Raises UserError where there are fewer than `train_images`.
+    """
+    kind = DATASETS[config.name]
+    train, test = kind.train, kind.test
+    if config.split == "train_val":
+        test = _held_out(train)
+        train -= test
+    if config.train_images is not None:
+        _check_subset(config.train_images, train, kind.classes)
+        train = config.train_images
+    return train, test
+
+
+def _held_out(images: int) -> int:
+    return round(VALIDATION_SHARE * images)
+
+
+def _check_subset(images: int, of: int, classes: int) -> None:
+    if not classes <= images <= of:
+        raise UserError(
+            f"data.train_images={images}: the training set has {of:,} images of {classes} classes; "
+            f"choose {classes} ... {of}"
+        )
+
+
+def check_fits(config: DataConfig, batch_size: int, images: int, pixels: int) -> None:
+    """Raise UserError where a batch is larger than the training set or its images, `pixels` wide, are too small."""
+    if batch_size > images:
+        raise UserError(
+            f"recipe.batch_size={batch_size}: the training set of {config.name} has {images} images; "
+            f"choose at most {images}"
+        )
+    if config.pad >= pixels:
+        raise UserError(f"data.pad={config.pad}: images of {config.name} are {pixels} pixels wide; choose less")
 
 
 def load(config: DataConfig) -> Dataset:
@@ -82,7 +151,7 @@ def load(config: DataConfig) -> Dataset:
 
     Raises UserError where it is missing, or too small for `train_images`.
     """
-    dataset = import_module(DATASETS[config.name]).load(config)
+    dataset = _module(config).load(config)
     if config.split == "train_val":
         dataset = hold_out(dataset)
     return dataset if config.train_images is None else subset(dataset, config.train_images)
@@ -105,7 +174,7 @@ def hold_out(dataset: Dataset) -> Dataset:
     import numpy as np
 
     order = stratified(dataset.train_labels)
-    first = len(order) - round(VALIDATION_SHARE * len(order))
+    first = len(order) - _held_out(len(order))
     train, validation = np.sort(order[:first]), np.sort(order[first:])
     return replace(
         dataset,
@@ -123,10 +192,6 @@ def subset(dataset: Dataset, images: int) -> Dataset:
     """
     import numpy as np
 
-    if not dataset.classes <= images <= len(dataset.train_labels):
-        raise UserError(
-            f"data.train_images={images}: the training set has {len(dataset.train_labels):,} images of "
-            f"{dataset.classes} classes; choose {dataset.classes} ... {len(dataset.train_labels)}"
-        )
+    _check_subset(images, len(dataset.train_labels), dataset.classes)
     chosen = np.sort(stratified(dataset.train_labels)[:images])
     return replace(dataset, train_images=dataset.train_images[chosen], train_labels=dataset.train_labels[chosen])

@@ -34,13 +34,8 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str]) -> int:
     for of in {repr(job.config.data): job.config.data for job in waiting}.values():
         data.prepare(of)  # here, once: not in every process
     _check_writable(waiting)
-    hydra_overrides = [o for o in overrides if o.startswith("hydra")]
-    if len(waiting) == 1 and not hydra_overrides:
-        hydra_overrides = ["hydra/launcher=basic"]
-    master = compose(context, hydra_overrides)
-    local = "joblib" in master.hydra.launcher._target_
-    if local and master.hydra.launcher.n_jobs < 1:
-        master.hydra.launcher.n_jobs = processes(len(waiting), waiting[0].config.threads)
+    master = chosen_launcher(context, waiting, overrides)
+    local = is_joblib(master)
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=HydraContext(config_loader=context.config_loader(), callbacks=Callbacks()),
         task_function=task,
@@ -61,18 +56,43 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str]) -> int:
     return interrupt.exit_code() or (2 if failed else 0)
 
 
-def _is_done(job: Job) -> bool:
+def chosen_launcher(context: GlobalHydra, waiting: list[Job], overrides: list[str]) -> DictConfig:
+    """Hydra's own configuration: the launcher that the command chose, and how many runs at a time."""
+    hydra_overrides = [o for o in overrides if o.startswith("hydra")]
+    if len(waiting) == 1 and not hydra_overrides:
+        hydra_overrides = ["hydra/launcher=basic"]
+    master = compose(context, hydra_overrides)
+    if is_joblib(master) and master.hydra.launcher.n_jobs < 1:
+        master.hydra.launcher.n_jobs = processes(len(waiting), waiting[0].config.threads)
+    return master
+
+
+def is_joblib(master: DictConfig) -> bool:
+    return "joblib" in master.hydra.launcher._target_
+
+
+def record_of(job: Job) -> dict | None:
+    """The record of a job that is done, None for one that is to be run.
+
+    Raises UserError where its folder holds a run of another configuration.
+    """
     record = read_record(job.folder)
     if record is None or job.config.force:
-        return False
+        return None
     if record["config"] != job.config.resolved():
         where, there, here = first_difference(record["config"], job.config.resolved())
         raise UserError(
             f"{job.folder} holds a run of another configuration ({where}: {there} there, {here} here); choose another runs_dir=..., or "
             "force=true to replace it"
         )
-    print(f"{job.folder}: done already, test error {record['test_error_percent']:.2f} %; force=true runs it anew")
-    return True
+    return record
+
+
+def _is_done(job: Job) -> bool:
+    if record := record_of(job):
+        error = record["test_error_percent"]
+        print(f"{job.folder}: done already, test error {error:.2f} %; force=true runs it anew")
+    return record is not None
 
 
 def _launch(launcher, jobs: list[Job]) -> list[tuple[Job, Exception]]:

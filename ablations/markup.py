@@ -14,13 +14,17 @@ from ablations.verdict import verdict
 def markdown(table: Table) -> str:
     columns = used(table)
     rows = [[HEADER[i] for i in columns], *([cells(line, table)[i] for i in columns] for line in table.lines)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    text = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    text = markdown_grid(rows)
     below = [part for note in notes(table) for part in (note, "")][:-1]
     return "\n".join([f"**{title(table)}**", "", table.settings, "", *text, "", *below]) + "\n"
+
+
+def markdown_grid(rows: list[list[str]]) -> list[str]:
+    """The lines of a table in Markdown; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return lines
 
 
 def as_csv(table: Table) -> str:

@@ -3,11 +3,11 @@
 Knows nothing of how the runs are launched, so it serves processes here and jobs of a cluster alike.
 """
 
-import json
 import sys
 import threading
 import time
 
+from ablations import progress
 from ablations.progress import clock
 from ablations.records import failed, read_metrics, read_record
 
@@ -120,9 +120,8 @@ def _result(record) -> str:
 
 
 def _progress(job) -> str:
-    try:
-        now = json.loads((job.folder / "progress.json").read_text())
-    except (OSError, ValueError):
+    now = progress.read(job.folder)
+    if now is None:
         return ""
     text = f"step {now['step']}/{now['total_steps']}"
     if now["train_loss"] is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from ablations.config import Config
 from ablations.records import write_whole
 
+FILE = "progress.json"
 SECONDS_BETWEEN_WRITES = 1.0
 
 
@@ -21,7 +22,7 @@ class Progress:
     """Shows one run; a context manager."""
 
     def __init__(self, config: Config, folder: Path, *, quiet: bool = False):
-        self.total, self.quiet, self.file = config.recipe.total_steps, quiet, folder / "progress.json"
+        self.total, self.quiet, self.file = config.recipe.total_steps, quiet, folder / FILE
         self.name = f"{config.row} seed={config.seed}"
         self.first_step, self.started, self.written = 0, time.perf_counter(), 0.0
         self.bar = None
@@ -92,6 +93,14 @@ class Progress:
             self.bar.console.print(line, highlight=False, markup=False)
         elif not self.quiet:
             print(line, file=sys.stderr, flush=True)
+
+
+def read(folder: Path) -> dict | None:
+    """What `progress.json` of a run says, None where there is none."""
+    try:
+        return json.loads((folder / FILE).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _number(value: float | None) -> str:

@@ -101,7 +101,7 @@ def provenance() -> dict:
     names = ("ablations", "jax", "jaxlib", "flax", "optax", "numpy")
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in names},
-        "device": f"{device.platform}: {_processor() if device.platform == 'cpu' else device.device_kind}",
+        "device": f"{device.platform}: {processor() if device.platform == 'cpu' else device.device_kind}",
         "commit": commit(),
     }
 
@@ -113,7 +113,8 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The model of the processor and the number of its cores."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -52,14 +52,19 @@ def key_values(arguments: list[str], command: str) -> dict[str, str]:
     return dict(argument.split("=", 1) for argument in arguments)
 
 
+def console(usual: int = 132):
+    """Where a table is printed; `usual` columns wide where no terminal gives the width."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((usual, 24)).columns, 132))
+
+
 def show(table: Table) -> None:
     """Print to the terminal."""
-    from rich.console import Console
     from rich.measure import measure_renderables
     from rich.table import Table as Grid
 
-    width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((220, 24)).columns, 132)
-    console = Console(width=width)
+    screen = console(220)
 
     def grid(columns):
         grid = Grid(box=None, header_style="bold", pad_edge=False)
@@ -73,16 +78,16 @@ def show(table: Table) -> None:
 
     columns, left_out = used(table), []
     for name in SPARED:
-        if measure_renderables(console, console.options.update(width=10_000), [grid(columns)]).maximum <= console.width:
+        if measure_renderables(screen, screen.options.update(width=10_000), [grid(columns)]).maximum <= screen.width:
             break
         if HEADER.index(name) in columns:
             columns.remove(HEADER.index(name))
             left_out.append(name)
-    console.print(title(table), style="bold", highlight=False)
-    console.print(table.settings + "\n", highlight=False)
-    console.print(grid(columns))
-    console.print()
+    screen.print(title(table), style="bold", highlight=False)
+    screen.print(table.settings + "\n", highlight=False)
+    screen.print(grid(columns))
+    screen.print()
     for note in notes(table):
-        console.print(note, highlight=False)
+        screen.print(note, highlight=False)
     if left_out:
-        console.print(f"Left out on so narrow a screen: {', '.join(left_out)}; format=markdown has them.", style="dim")
+        screen.print(f"Left out on so narrow a screen: {', '.join(left_out)}; format=markdown has them.", style="dim")

@@ -15,8 +15,26 @@ from ablations.config import Config
 from ablations.data import Dataset
 from ablations.network import ResNet
 from ablations.optimizer import optimizer
+from ablations.recipe import RecipeConfig
 
 DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
+
+# Elsewhere than on a CPU, where convolutions in a loop are slow, many steps make one call.
+MOST_STEPS_PER_CALL = 100
+
+
+def steps_a_call(recipe: RecipeConfig, step: int) -> int:
+    """How many steps the call makes that begins at `step`.
+
+    Calls end where they end in a run that was never stopped: other calls, other last bits.
+    """
+    most = 1 if jax.default_backend() == "cpu" else MOST_STEPS_PER_CALL
+    return min(most - step % recipe.evaluate_every % most, next_evaluation(recipe, step) - step)
+
+
+def next_evaluation(recipe: RecipeConfig, step: int) -> int:
+    """The first step after `step` that is followed by an evaluation."""
+    return min(step - step % recipe.evaluate_every + recipe.evaluate_every, recipe.total_steps)
 
 
 class State(NamedTuple):
@@ -38,6 +56,8 @@ class Steps:
     compiled programs, so such rows share them.
     """
 
+    DONATE = {"donate_argnums": 0}  # a step reuses the memory of the state that it is given
+
     def __init__(self, config: Config, dataset: Dataset):
         self.config, self.dataset = config, dataset
         self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
@@ -56,26 +76,29 @@ class Steps:
         of_all = {"classes": dataset.classes, "image_channels": channels, "rngs": nnx.Rngs(**keys)}
         return ResNet(config.model, config.activation, config.shortcut, **of_all)
 
-    def _call(self, name, function, *arguments, donate=(), **options):
+    def _call(self, name, function, *arguments, **options):
         """Call a compiled function; the first time, compile it and count the seconds."""
         if name not in self._compiled:
             start = time.perf_counter()
-            lowered = jax.jit(function, donate_argnums=donate, **options).lower(*arguments)
+            lowered = jax.jit(function, **options).lower(*arguments)
             self._compiled[name] = lowered.compile()
             self.compile_seconds += time.perf_counter() - start
         return self._compiled[name](*arguments)
 
     def init(self) -> State:
         """The state before the first step."""
-
-        def init(keys):
-            _, params, others = nnx.split(self._build(keys), nnx.Param, ...)
-            params, others = nnx.as_pure(params), nnx.as_pure(others)
-            return State(jnp.zeros((), jnp.int32), params, others, self.optimizer.init(params))
-
         # Drawing weights is milliseconds of work; on a CPU, optimising the program that does it is seconds.
         options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-        return self._call("init", init, randomness.network_keys(self.config.seed), compiler_options=options)
+        return self._call("init", self._init, randomness.network_keys(self.config.seed), compiler_options=options)
+
+    def _init(self, keys):
+        _, params, others = nnx.split(self._build(keys), nnx.Param, ...)
+        params, others = nnx.as_pure(params), nnx.as_pure(others)
+        return State(jnp.zeros((), jnp.int32), params, others, self.optimizer.init(params))
+
+    def abstract(self) -> State:
+        """The shapes and dtypes of a state; no array is made."""
+        return jax.eval_shape(self._init, randomness.network_keys(0))
 
     def train(self, state: State, batches: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
         """One step for each row of `batches`, (steps, batch_size) indices into the training set.
@@ -85,8 +108,13 @@ class Steps:
         """
         batches = jnp.asarray(batches)
         name = ("train", len(batches))
-        state, (losses, wrong) = self._call(name, self._steps, state, self.data, batches, donate=0)
+        state, (losses, wrong) = self._call(name, self._steps, state, self.data, batches, **self.DONATE)
         return state, np.asarray(losses), np.asarray(wrong)
+
+    def trace_train(self, steps: int) -> jax.stages.Traced:
+        """The program that `train` runs for so many steps, traced from shapes alone: to be looked at or measured."""
+        batches = jax.ShapeDtypeStruct((steps, self.config.recipe.batch_size), jnp.int32)
+        return jax.jit(self._steps, **self.DONATE).trace(self.abstract(), self.data, batches)
 
     def _steps(self, state, data, batches):
         if len(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU

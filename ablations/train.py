@@ -5,20 +5,15 @@ import json
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from ablations import count, data, interrupt, randomness, weights
 from ablations.checkpoint import Checkpoints
 from ablations.config import Config
-from ablations.errors import UserError
 from ablations.optimizer import learning_rates
 from ablations.progress import Progress
 from ablations.records import command, provenance, write_record, write_whole
-from ablations.steps import Steps
-
-# Elsewhere than on a CPU, where convolutions in a loop are slow, many steps make one call.
-MOST_STEPS_PER_CALL = 100
+from ablations.steps import Steps, next_evaluation, steps_a_call
 
 
 def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
@@ -30,7 +25,7 @@ def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
     """
     started = time.perf_counter()
     dataset = data.load(config.data)
-    check_fits(config, dataset)
+    data.check_fits(config.data, config.recipe.batch_size, *dataset.train_images.shape[:2])
     recipe, images = config.recipe, len(dataset.train_images)
     steps, checkpoints = Steps(config, dataset), Checkpoints(folder)
     # What the loop counts, as plain data: a checkpoint holds it beside the state.
@@ -43,13 +38,9 @@ def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
             progress.say(f"{progress.name}  goes on from step {loop['step']}")
         write_whole(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in loop["metrics"]))
         clock = Clock(loop, steps, started)
-        most = 1 if jax.default_backend() == "cpu" else MOST_STEPS_PER_CALL
         while loop["step"] < recipe.total_steps and loop["status"] == "done":
             step = loop["step"]
-            since = step % recipe.evaluate_every
-            evaluation = min(step - since + recipe.evaluate_every, recipe.total_steps)
-            # Calls end where they end in a run that was never stopped: other calls, other last bits.
-            call = min(most - since % most, evaluation - step)
+            call, evaluation = steps_a_call(recipe, step), next_evaluation(recipe, step)
             batches = randomness.batches(config.seed, step, call, recipe.batch_size, images)
             with clock.training():
                 state, losses, wrong = steps.train(state, batches)
@@ -145,15 +136,3 @@ class Clock:
         self.loop["compile_seconds"] += self.steps.compile_seconds - self.compiled
         self.noted = self.saved = now
         self.compiled = self.steps.compile_seconds
-
-
-def check_fits(config: Config, dataset: data.Dataset) -> None:
-    """Raise UserError where a batch is larger than the training set or an image is too small."""
-    images, size = dataset.train_images.shape[0], min(dataset.train_images.shape[1:3])
-    if config.recipe.batch_size > images:
-        raise UserError(
-            f"recipe.batch_size={config.recipe.batch_size}: the training set of {dataset.name} has {images} images; "
-            f"choose at most {images}"
-        )
-    if config.data.pad >= size:
-        raise UserError(f"data.pad={config.data.pad}: images of {dataset.name} are {size} pixels wide; choose less")

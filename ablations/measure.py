@@ -1,0 +1,135 @@
+"""A configuration on this machine: its figures, without running it, and its time, by a short run.
+
+Images are synthetic, of the shape of the data set's, which need not be present.
+"""
+
+import contextlib
+import hashlib
+import math
+import statistics
+import time
+from datetime import datetime
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ablations import count, data, randomness
+from ablations.config import Config
+from ablations.cost import Figures, Timing
+from ablations.records import provenance
+from ablations.steps import Steps, steps_a_call
+
+SECONDS, TEST_SECONDS = 3.0, 0.3  # of measured steps and tests
+FEWEST, MOST = 3, 100  # calls
+LONG_SECONDS = 10.0  # a first call that takes longer is not repeated: its warm-up is small beside it
+
+
+def synthetic(config: Config) -> data.Dataset:
+    """One batch of random images, as training and as test set."""
+    kind, size = data.DATASETS[config.data.name], config.recipe.batch_size
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (size, *kind.image), np.uint8)
+    labels = random.integers(0, kind.classes, size, np.int32)
+    return data.Dataset(config.data.name, kind.classes, images, labels, images, labels)
+
+
+def figures(config: Config) -> Figures:
+    """Nothing is compiled and no array of the network is made."""
+    steps = Steps(config, synthetic(config))
+    state, recipe = steps.abstract(), config.recipe
+    text = steps.trace_train(steps_a_call(recipe, 0)).lower().as_text()
+    calls, step = set(), 0
+    while step < recipe.total_steps:
+        call = steps_a_call(recipe, step)
+        calls, step = calls | {call}, step + call
+    return Figures(
+        parameters=count.parameters(steps.network),
+        macs=count.macs(steps.network, data.DATASETS[config.data.name].image),
+        program=hashlib.sha256(text.encode()).hexdigest(),
+        calls=tuple(sorted(calls)),
+        weights_bytes=_bytes((state.params, state.others)),
+        state_bytes=_bytes(state),
+    )
+
+
+def _bytes(tree) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def timing(config: Config, import_seconds: float) -> Timing:
+    """Compile, start again from the compilation cache, and run a few steps.
+
+    Expects a compilation cache that holds nothing of this program yet.
+    """
+    call, images = steps_a_call(config.recipe, 0), synthetic(config)
+    began = time.perf_counter()
+    steps, state, compiled, seconds = _start(config, images, call)
+    memory = compiled.memory_analysis()
+    needed = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+    needed -= memory.alias_size_in_bytes
+    known = {
+        "device": provenance()["device"],
+        "measured": datetime.now().astimezone().isoformat(timespec="minutes"),
+        "import_seconds": import_seconds,
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "program_bytes": needed,
+    } | seconds
+    free = _free_bytes()
+    if free is not None and needed > free:
+        return Timing(**known, reason=f"a step needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
+    steps.logits(state, images.test_images)
+    known["start_seconds"] = time.perf_counter() - began
+    jax.clear_caches()
+    del steps, state, compiled  # not two states at once
+    began = time.perf_counter()
+    steps, state, compiled, seconds = _start(config, images, call)
+    steps.logits(state, images.test_images)
+    known |= {"start_again_seconds": time.perf_counter() - began, "cached_seconds": seconds["compile_seconds"]}
+    tests = []
+    while not _enough(tests, TEST_SECONDS):
+        began = time.perf_counter()
+        steps.logits(state, images.test_images)
+        tests.append(time.perf_counter() - began)
+    known["test_seconds"] = statistics.median(tests)
+    batches = jax.device_put(randomness.batches(0, 0, call, config.recipe.batch_size, config.recipe.batch_size))
+    calls = []
+    while not _enough(calls, SECONDS):
+        began = time.perf_counter()
+        state, _ = jax.block_until_ready(compiled(state, steps.data, batches))
+        calls.append(time.perf_counter() - began)
+    known["steps"] = tuple(seconds / call for seconds in calls[1:] or calls)
+    return Timing(**known, peak_bytes=(jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use"))
+
+
+def _start(config: Config, images: data.Dataset, call: int):
+    """Everything up to the first step: the steps, a state, the compiled training step, and the seconds it took."""
+    steps = Steps(config, images)
+    state = steps.init()
+    marks = [time.perf_counter()]
+    traced = steps.trace_train(call)
+    marks.append(time.perf_counter())
+    lowered = traced.lower()
+    marks.append(time.perf_counter())
+    compiled = lowered.compile()
+    marks.append(time.perf_counter())
+    names = ("trace_seconds", "lower_seconds", "compile_seconds")
+    return steps, state, compiled, dict(zip(names, np.diff(marks).tolist(), strict=True))
+
+
+def _enough(calls: list[float], seconds: float) -> bool:
+    """Whether these calls, of which the first warms up, will do."""
+    if not calls or calls[0] > LONG_SECONDS:
+        return bool(calls)
+    return len(calls) > MOST or (len(calls) > FEWEST and sum(calls[1:]) >= seconds)
+
+
+def _free_bytes() -> int | None:
+    """Memory that a program can have now, on the accelerator or else in this machine; None where nothing says so."""
+    if stats := jax.devices()[0].memory_stats():
+        return stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else None
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return None

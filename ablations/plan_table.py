@@ -1,0 +1,217 @@
+"""How a plan looks: on a terminal, in Markdown, as CSV. `ablations plan` is here."""
+
+import csv
+import io
+from itertools import groupby
+from pathlib import Path
+
+from ablations import cost, data
+from ablations.config import Config
+from ablations.errors import UserError
+from ablations.markup import markdown_grid
+from ablations.plan import STATES, Line, Plan, Run, make
+from ablations.records import write_whole
+from ablations.render import console
+
+FORMATS = ("terminal", "markdown", "csv")
+STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "missing": None}
+RIGHT = ("steps", "batch", "parameters", "MACs", "FLOP a run", "activations", "program", "time a run")
+
+
+def command(arguments: list[str]) -> int:
+    """`ablations plan`: print or write a plan."""
+    own = {"calibrate": "true", "format": "terminal", "out": ""}
+    given = dict(argument.split("=", 1) for argument in arguments if argument.split("=", 1)[0] in own)
+    overrides = [a for a in arguments if a.split("=", 1)[0] not in own and a not in ("-m", "--multirun")]
+    settings = own | given
+    if flags := [a for a in overrides if a.startswith("-")]:
+        raise UserError(f"{flags[0]}: unknown option; see ablations plan --help")
+    if settings["calibrate"] not in ("true", "false"):
+        raise UserError(f"calibrate={settings['calibrate']}: legal are true, false")
+    if settings["format"] not in FORMATS:
+        raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
+    from ablations import compose, sweep
+
+    with compose.hydra() as context:
+        jobs = sweep.plan(context, overrides)
+        plan = make(context, jobs, overrides, calibrate=settings["calibrate"] == "true")
+    if settings["format"] == "terminal" and not settings["out"]:
+        show(plan)
+        return 0
+    text = as_csv(plan) if settings["format"] == "csv" else markdown(plan)
+    if not settings["out"]:
+        print(text, end="")
+        return 0
+    try:
+        write_whole(Path(settings["out"]), text)
+    except OSError as error:
+        raise UserError(f"out={settings['out']}: cannot be written: {error.strerror}") from error
+    print(f"wrote {settings['out']}")
+    return 0
+
+
+def aspects(config: Config) -> dict[str, str]:
+    """What a row may differ in from the others, apart from its name."""
+    model, recipe, (train, _) = config.model, config.recipe, data.sizes(config.data)
+    of_images = "x".join(map(str, data.DATASETS[config.data.name].image[:2]))
+    return {
+        "model": model.name if str(model.depth) in model.name else f"{model.name}, depth {model.depth}",
+        "data": f"{config.data.name} ({train:,} images of {of_images})",
+        "recipe": recipe.name,
+        "steps": f"{recipe.total_steps:,}",
+        "batch": str(recipe.batch_size),
+        "precision": config.precision,
+    }
+
+
+def name(config: Config) -> str:
+    """Of a row of a study without the settings that the command gave to all of them."""
+    return config.row if config.study == "single" else config.row.partition(",")[0]
+
+
+def cells(plan: Plan) -> list[dict[str, str]]:
+    """A row's cells by their headings; what all rows share stands in the title."""
+    every = [aspects(line.config) for line in plan.lines]
+    varied = [aspect for aspect in every[0] if len({one[aspect] for one in every}) > 1]
+    named = {"model": all(of["model"] in name(line.config) for of, line in zip(every, plan.lines, strict=True))}
+    varied = [aspect for aspect in varied if not named.get(aspect)]
+    numbers = {program: str(number) for number, program in enumerate(dict.fromkeys(plan.programs), 1)}
+    return [
+        {
+            "row": name(line.config),
+            **{aspect: of[aspect] for aspect in varied},
+            "parameters": f"{line.figures.parameters:,}",
+            "MACs": f"{line.figures.macs / 1e6:,.1f} M"
+            if line.figures.macs < 1e10
+            else f"{line.figures.macs / 1e9:,.1f} G",
+            "FLOP a run": scientific(line.flop),
+            "activations": size(line.timing.temporary_bytes) if line.timing else "-",
+            "program": numbers[program],
+            "time a run": duration(line.seconds),
+            "seeds": "; ".join(seeds(line)),
+        }
+        for line, of, program in zip(plan.lines, every, plan.programs, strict=True)
+    ]
+
+
+def seeds(line: Line) -> list[str]:
+    """How far the runs of a row are: 0-2 done, 3 interrupted at 220, 4 missing."""
+    found = []
+    for (state, step), runs in groupby(line.runs, lambda run: (run.state, run.step if run.state != "done" else 0)):
+        of = [run.config.seed for run in runs]
+        consecutive = len(of) > 1 and of == list(range(of[0], of[-1] + 1))
+        names = f"{of[0]}-{of[-1]}" if consecutive else ", ".join(map(str, of))
+        found.append(f"{names} {state}" + (f" at {step:,}" if step else ""))
+    return found
+
+
+def title(plan: Plan) -> str:
+    every = [aspects(line.config) for line in plan.lines]
+    shared = {name: value for name, value in every[0].items() if len({one[name] for one in every}) == 1}
+    forms = {"recipe": "recipe {}", "steps": "{} steps", "batch": "batches of {}"}
+    return ", ".join([plan.lines[0].config.study, *(forms.get(k, "{}").format(v) for k, v in shared.items())])
+
+
+def notes(plan: Plan) -> list[str]:
+    """What stands below a plan: the sums, and what the figures mean."""
+    runs, timed = plan.runs, [line.timing for line in plan.lines if line.timing]
+    count = {state: sum(run.state == state for run in runs) for state in STATES}
+    states = ", ".join(f"{number:,} {state}" for state, number in count.items() if number)
+    programs = plan.program_count
+    what = f"{len(runs):,} run{'s' * (len(runs) > 1)}: {states}"
+    lines = [f"{what}. {programs:,} distinct compiled training program{'s' * (programs > 1)}."]
+    if any(run.left for run in runs):
+        time = f"{duration(plan.seconds_left)} on this machine, {plan.at_a_time} at a time; " if timed else ""
+        lines.append(f"To go: {scientific(plan.flop_left)} FLOP; {time}{size(plan.disk_bytes)} of disk.")
+    lines.append(
+        f"FLOP: {cost.FLOP_PER_MAC_TRAINED} x MACs x images trained on (a multiply-add is 2, backward twice forward); "
+        "tests are in the time only."
+    )
+    if measured := [one for one in timed if not one.reason]:
+        lines.append(
+            "Time: a few measured steps of each program with synthetic images, alone on the machine "
+            f"({measured[0].device}, {min(one.measured for one in measured)[:10]}), and start, compilation, tests."
+        )
+    if timed:
+        lines.append("Activations: XLA's own figure for the temporaries of one compiled training step.")
+    else:
+        lines.append("Time and activations take a short measured run of each program: calibrate=true.")
+    for line in plan.lines:
+        if line.timing and line.timing.reason:
+            lines.append(f"Not timed: {name(line.config)}: {line.timing.reason}.")
+    return lines
+
+
+def show(plan: Plan) -> None:
+    """Print to the terminal."""
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    screen, rows = console(200), cells(plan)
+    screen.print(title(plan) + "\n", style="bold", highlight=False)
+    grid = Grid(box=None, header_style="bold", pad_edge=False)
+    for name in rows[0]:
+        grid.add_column(name, justify="right" if name in RIGHT else "left", no_wrap=name in ("row", *RIGHT))
+    for row, line in zip(rows, plan.lines, strict=True):
+        states = Text("; ").join(
+            Text(part, STYLES[part.split()[-1 if " at " not in part else -3]] or "") for part in seeds(line)
+        )
+        grid.add_row(*list(row.values())[:-1], states)
+    screen.print(grid)
+    screen.print()
+    for note in notes(plan):
+        screen.print(note, highlight=False)
+
+
+def markdown(plan: Plan) -> str:
+    rows = cells(plan)
+    grid = markdown_grid([list(rows[0]), *(list(row.values()) for row in rows)])
+    paragraphs = [f"**{title(plan)}**", "\n".join(grid), *notes(plan)]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def as_csv(plan: Plan) -> str:
+    """One line a run, in plain numbers."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = ("study", "row", "seed", "state", "step", "total_steps", "parameters", "macs", "flop", "activation_bytes")
+    writer.writerow((*names, "program", "step_seconds", "run_seconds"))
+    for line in plan.lines:
+        for run in line.runs:
+            writer.writerow(_plain(run, line))
+    return out.getvalue()
+
+
+def _plain(run: Run, line: Line) -> list:
+    figures, timing, config = line.figures, line.timing, run.config
+    measured = timing.temporary_bytes if timing else None
+    return [
+        config.study, config.row, config.seed, run.state, run.step, config.recipe.total_steps,
+        figures.parameters, figures.macs, line.flop, measured, figures.program[:12],
+        timing.step_seconds if timing else None, line.seconds,
+    ]  # fmt: skip
+
+
+def scientific(number: float) -> str:
+    """1.2e+16 as 1.2e16."""
+    return f"{number:.1e}".replace("e+", "e").replace("e0", "e")
+
+
+def size(count: int | None) -> str:
+    """Bytes as 1.3 GB."""
+    if count is None:
+        return "-"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:,.{1 if count < 100 * factor else 0}f} {unit}"
+    return f"{count / 1e3:,.0f} kB"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the unit that a person would choose."""
+    if seconds is None:
+        return "-"
+    for unit, factor, until in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48), ("days", 86400, 730)):
+        if seconds < until * factor:
+            return f"{seconds / factor:.{1 if unit in ('h', 'days') and seconds < 10 * factor else 0}f} {unit}"
+    return f"{seconds / (365.25 * 86400):,.0f} years"
