@@ -18,7 +18,7 @@ NUMERIC = ("paper", "ours", "difference", "mean ± std", "95 % interval", "n")
 def cells(line: Line, table: Table) -> tuple[str, ...]:
     """What a row prints, in the order of HEADER."""
     row = line.row
-    if row.overrides is None:
+    if row.overrides is None and not row.tests:
         ours = "-"
     elif not line.n:
         ours = NOT_RUN

@@ -34,6 +34,7 @@ DATASETS = {
     "cifar100": Kind((32, 32, 3), 100, 50_000, 10_000, "ablations.prepared"),
     "imagenet": Kind((224, 224, 3), 1000, 1_281_167, 50_000, None),  # Russakovsky et al. 2015; the crop of Sec. 5
 }
+SCALES = ("none", "shorter_side", "area_aspect")
 SPLITS = ("train_test", "train_val")
 VALIDATION_SHARE = 0.1  # of the training set: 5,000 of CIFAR's 50,000 images (He et al. 2015a, Sec. 4.2)
 
@@ -47,6 +48,8 @@ class DataConfig:
 
     pad: pixels of zeros on each side, of which a random crop of the image's size is taken.
     flip: whether half of the training images are mirrored.
+    scale: how the crop of an ImageNet image is scaled: "none"; "shorter_side", random in [256, 480] (Sec. 5);
+        "area_aspect", random area and aspect ratio (the authors' Torch code; Szegedy et al. 2015).
     split: train_test for results; train_val for choosing: a tenth of the training set takes the test set's
         place, and the test set is not touched.
     train_images: train on this many images only, with the same share of each class. The same ones always, and
@@ -59,6 +62,7 @@ class DataConfig:
     name: str
     pad: int = 0
     flip: bool = False
+    scale: str = "none"
     split: str = "train_test"
     train_images: int | None = None
     archive_dir: str | None = None
@@ -70,6 +74,10 @@ class DataConfig:
             raise ValueError(f"data.name={self.name}: legal are {', '.join(DATASETS)}")
         if self.pad < 0:
             raise ValueError(f"data.pad={self.pad}: must be at least 0")
+        if self.scale not in SCALES:
+            raise ValueError(f"data.scale={self.scale}: legal are {', '.join(SCALES)}")
+        if self.scale != "none" and self.name != "imagenet":
+            raise ValueError(f"data.scale={self.scale}: only for data=imagenet; {self.name} has pad and flip")
         if self.split not in SPLITS:
             raise ValueError(f"data.split={self.split}: legal are {', '.join(SPLITS)}")
         if self.train_images is not None and self.train_images < 1:

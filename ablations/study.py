@@ -14,7 +14,8 @@ from ablations.errors import UserError
 class Row:
     """A row of a table: its name, the overrides that make it, and what the table says stands on each branch.
 
-    overrides: None for somebody else's method, which is shown and cannot be run.
+    overrides: None for a row that is not trained here: somebody else's method, or a further test of another row.
+    tests: the row whose runs this one is a further test of.
     data: the row's data set, where a study has several; "" where it is the command's.
     baseline: the row that this one is compared with, seed by seed; "" for none.
     """
@@ -26,6 +27,7 @@ class Row:
     on_residual: str = ""
     data: str = ""
     baseline: str = ""
+    tests: str = ""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -179,4 +181,4 @@ def _check(study: Study, what: str, source: str) -> None:
 
 
 KINDS = ("curves", "against")
-LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline")
+LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests")

@@ -130,9 +130,8 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
                 f"A row of your own: row={name} shortcut=... (or activation=...)"
             )
         if row is not None and row.overrides is None:
-            raise UserError(
-                f"row={name}: is somebody else's method, which the table shows and which cannot be run here"
-            )
+            what = f"a further test of row {row.tests}" if row.tests else "somebody else's method, which the table shows"
+            raise UserError(f"row={name}: cannot be run by itself: it is {what}")
         own = row.settings if row else {}
         if clash := [key for key in given if key in own]:
             raise UserError(

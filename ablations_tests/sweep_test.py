@@ -79,6 +79,8 @@ def test_somebody_else_s_method_cannot_be_run():
     assert len(jobs("study=table4", "data=digits", "seeds=1")) == 5
     with pytest.raises(UserError, match="somebody else's method"):
         jobs("study=table4", "row=highway")
+    with pytest.raises(UserError, match="a further test of row resnet152_original"):
+        jobs("study=table5", "row=resnet152_original_crop224")
 
 
 def test_a_grid_is_every_combination_and_its_baseline_stands_beside_each(tmp_path):

@@ -219,6 +219,31 @@ def test_two_data_sets_stand_in_one_table_only_where_the_study_says_so():
         table.make(study, [*rows, record("resnet164_full_preactivation", 4.0)])
 
 
+def test_what_makes_a_row_is_no_departure():
+    study, recipe = studies.load("switches"), configure("recipe=paper", "recipe.bn_group=64").resolved()["recipe"]
+
+    def departures(*rows):
+        return table.make(study, [record(row, 3.0, recipe=recipe | own) for row, own in rows]).departures
+
+    assert departures(("original", {}), ("bn_group_64", {})) == ""
+    assert departures(("original", {"bn_group": None}), ("bn_group_64", {})).startswith("Recipe paper departs")
+    assert departures(("bn_group_64", {"bn_group": None})) == ""
+
+
+def test_an_old_record_of_one_run_has_no_interval():
+    old = {key: value for key, value in record("identity", 3.0).items() if key != "test_images"}
+    assert texts("identity", [old])["95 % interval"] == ""
+
+
+def test_what_n_seeds_resolve_is_said_of_the_fewest():
+    records = three("identity", 3.0, 4.0, 5.0) + three("exclusive_gating_-6", 4.0, 5.0)
+    assert "With 2 seeds and the spread of the rows that learn (std 0.87)" in cells.resolution(made(records))
+
+
+def test_two_rows_have_no_tau():
+    assert kendall_tau(made(three("identity", 3.0) + three("exclusive_gating_-6", 4.0))) == (None, 2)
+
+
 def test_several_versions_of_the_code_are_named():
     other = record("plain", 90.0) | {"commit": "1" * 40 + "+"}
     assert made([record("identity", 3.0), other]).provenance == (
