@@ -13,6 +13,7 @@ Train very deep residual networks with other shortcuts and activation orders, an
     ablations train       train one network, a sweep, or all rows of a study
     ablations table       print a study's table from the runs on disk
     ablations figure      draw a study's figures from the runs on disk
+    ablations report      make one page of a folder of runs: answers, tables, figures, each run
     ablations data        bring a data set here, once: CIFAR-10, CIFAR-100
     ablations eval        test a finished run again
     ablations export      write the weights of a run for other programs
@@ -122,6 +123,22 @@ axis, a solid line the test error, a band what the seeds span. Rows that are not
     runs_dir=runs      where the runs are
     format=svg         svg, pdf or png
     out=FOLDER         write STUDY-FIGURE.svg there, not here; or a file, as out=figure3.pdf
+
+Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
+"""
+
+REPORT = """\
+ablations report [key=value ...]
+
+Makes one HTML page of a folder of runs, that needs no network and no other file: of each study the answer in words, the
+table, which can be sorted, the figures, what was not run and how to run it, and each run's curve, configuration and origin.
+
+    ablations report
+    ablations report runs_dir=results/digits out=digits.html
+
+    runs_dir=runs      where the runs are
+    out=report.html    write there
+    study=table1       only this one: {studies}; or a file of yours
 
 Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
 """
@@ -270,6 +287,12 @@ def figure(arguments: list[str]) -> int:
     return figure.command(arguments)
 
 
+def report(arguments: list[str]) -> int:
+    from ablations import report
+
+    return report.command(arguments)
+
+
 def data(arguments: list[str]) -> None:
     if arguments[:1] != ["prepare"]:
         raise UserError("data: say what to do: ablations data prepare data=cifar10; see ablations data --help")
@@ -332,6 +355,7 @@ COMMANDS = {
     "train": (train, TRAIN),
     "table": (table, TABLE),
     "figure": (figure, FIGURE),
+    "report": (report, REPORT),
     "data": (data, DATA),
     "eval": (evaluate, EVAL),
     "export": (export, EXPORT),
