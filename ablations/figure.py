@@ -82,7 +82,9 @@ def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captio
             else:
                 _against(of_panel, of_rows, figure)
             style.error_axis(of_panel, fails=any(map(failed, done)))
-            style.legend(of_panel, panel.title, missing=[f"{row}: not run" for row, of in of_rows.items() if not of])
+            # The points of a figure "against" that are not run are too many for a legend: the caption has them.
+            missing = [f"{row}: not run" for row, of in of_rows.items() if not of and figure.kind == "curves"]
+            style.legend(of_panel, panel.title, missing=missing)
         text = f"{figure.caption}. {made.settings}. {caption(figure, records)}"
         style.finish(drawn, caption=text if captioned else "")
         about = f"{made.settings}. {made.departures} {made.provenance}"
@@ -176,9 +178,14 @@ def _percent(median: float | None) -> str:
 def _against(axes, runs: dict[str, list[dict]], figure: Figure) -> None:
     """The error over a number of the configuration; runs without it are a level."""
     lines = {}
-    for record in (record for of in runs.values() for record in of):
-        x, series = _x_and_series(record["config"], figure)
-        lines.setdefault(series, {}).setdefault(x, []).append(_error(record))
+    for row, of in runs.items():
+        for x, series in {_x_and_series(record["config"], figure) for record in of}:
+            if x in lines.setdefault(series, {}):
+                raise UserError(
+                    f"figure {figure.name}: row {row} stands where another row does; let what tells them apart make a "
+                    "line: add it to series"
+                )
+            lines[series][x] = [_error(record) for record in of]
     numbers = sorted({x for points in lines.values() for x in points if x is not None})
     if not numbers:
         raise UserError(f"figure {figure.name}: no run of its rows has a number {figure.x}")
@@ -205,9 +212,13 @@ def _x_and_series(config: dict, figure: Figure) -> tuple[float | None, tuple]:
     for part in figure.series:
         settings = _at(config, part)
         pairs = settings.items() if isinstance(settings, dict) else [("", settings)]
-        keys = [(f"{part}.{key}".rstrip("."), key or part, str(value)) for key, value in pairs]
+        keys = [(f"{part}.{key}".rstrip("."), key or part, _plain(value)) for key, value in pairs]
         series += [(name, value) for whole, name, value in keys if whole != figure.x]
     return x, tuple(series)
+
+
+def _plain(value) -> str:
+    return (" ".join(map(str, value)) or "nothing") if isinstance(value, list) else str(value)
 
 
 def _at(config: dict, key: str):

@@ -173,18 +173,23 @@ def _figure(drawn: Figure, study: Study, records: list[dict], prefix: str) -> di
 
 
 def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
-    """The rows that are not run, and the command that runs them beside those that are."""
+    """The rows that are not run, and the commands that run them beside those that are."""
     rows = [line.row.name for line in table.lines if line.row.overrides is not None and not line.n]
     if not rows:
         return None
-    words = shlex.split(records[0]["command"])[2:] if records and "command" in records[0] else []
-    own = ("row=", "seed=", "seeds=", "runs_dir=", "study=", "force=", "-")
+    start = ["ablations", "train", f"study={table.study.name}"]
+    if not records:
+        return {"rows": rows, "commands": [shlex.join([*start, f"runs_dir={runs_dir}"])]}
+    words = shlex.split(records[0].get("command", ""))[2:]
+    own = ("study=", "row=", "seed=", "seeds=", "runs_dir=", "force=", "-")
     kept = [word for word in words if not word.startswith(own)]
-    seeds = {record["seed"] for record in records}
-    parts = ["ablations", "train", f"study={table.study.name}", *kept]
-    if records:
-        parts += [f"row={','.join(rows)}", f"seeds={max(seeds) + 1}"]
-    return {"rows": rows, "command": shlex.join([*parts, f"runs_dir={runs_dir}"])}
+    data = next((word.partition("=")[2] for word in kept if word.startswith("data=")), None)
+    beside = [row.name for row in table.study.rows_for(data) if row.name in rows]
+    others = [row for row in rows if row not in beside]  # of another data set
+    end = [f"seeds={max(record['seed'] for record in records) + 1}", f"runs_dir={runs_dir}"]
+    commands = [[*start, *kept, f"row={','.join(beside)}", *end]] if beside else []
+    commands += [[*start, f"row={','.join(others)}", *end]] if others else []
+    return {"rows": rows, "commands": [shlex.join(command) for command in commands]}
 
 
 def _run(record: dict) -> dict:

@@ -136,13 +136,29 @@ def test_error_against_goes_by_the_configuration_not_by_names(tmp_path, monkeypa
     run(tmp_path, "exclusive_gating_-2", [9.0], seed=1, config=gated(-6.0, 3))
     rows = ("identity", "exclusive_gating_0", "exclusive_gating_-1", "exclusive_gating_-2", "conv1x1")
     against = Figure("mine", "against", "Mine", (Panel("", rows),), "shortcut.bias", ("shortcut",))
-    _, (axes,), _ = drawn(monkeypatch, against, tmp_path)
-    names = ["identity", "exclusive_gating, gate_kernel 1", "exclusive_gating, gate_kernel 3", "conv1x1: not run"]
-    assert labels(axes) == names
-    level, one, three, _ = axes.lines
+    made, (axes,), _ = drawn(monkeypatch, against, tmp_path)
+    assert labels(axes) == ["identity", "exclusive_gating, gate_kernel 1", "exclusive_gating, gate_kernel 3"]
+    assert "Not run: conv1x1." in made.get_supxlabel().replace("\n", " ")
+    level, one, three = axes.lines
     assert set(level.get_ydata()) == {4.0}
     assert list(one.get_xdata()) == [-8, -6] and list(one.get_ydata()) == [8, 30]
     assert list(three.get_xdata()) == [-6] and list(three.get_ydata()) == [7.5]
+
+
+def test_two_rows_at_one_point_are_refused(tmp_path, monkeypatch):
+    """They are two designs, of which a median would mean nothing."""
+    run(tmp_path, "exclusive_gating_0", [30.0], config=gated(-6.0, 1))
+    run(tmp_path, "exclusive_gating_-1", [8.0], config=gated(-6.0, 1))
+    against = Figure(
+        "mine",
+        "against",
+        "Mine",
+        (Panel("", ("exclusive_gating_0", "exclusive_gating_-1")),),
+        "shortcut.bias",
+        ("shortcut",),
+    )
+    with pytest.raises(UserError, match="row exclusive_gating_-1 stands where another row does"):
+        drawn(monkeypatch, against, tmp_path)
 
 
 def luminance(colour):
@@ -160,7 +176,7 @@ def test_what_else_makes_a_line_is_in_the_figure_s_data():
         for own in ([], ["activation.after_addition=[]"], ["activation.after_addition=[]", "shortcut.bias=0"])
     }
     assert [figure._name(line, lines) for line in lines] == [
-        "exclusive_gating, after_addition ['relu']", "exclusive_gating, after_addition []",
+        "exclusive_gating, after_addition relu", "exclusive_gating, after_addition nothing",
     ]  # fmt: skip
 
 
