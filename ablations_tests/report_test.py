@@ -43,7 +43,7 @@ def digits(tmp_path_factory):
         shutil.rmtree(runs_dir / "table1" / row)
     (runs_dir / "table1" / "conv1x1" / "seed=2" / "record.json").write_text('{"schema_version": 1, "st')
     (runs_dir / "table1" / "exclusive_gating_0" / "seed=1" / "record.json").unlink()
-    (runs_dir / "table1" / "identity" / "seed=2" / "metrics.jsonl").write_text("no json\n")
+    (runs_dir / "table1" / "exclusive_gating_-3" / "seed=2" / "metrics.jsonl").write_text("no json\n")
     out = runs_dir / "report.html"
     done = ablations("report", f"runs_dir={runs_dir}", f"out={out}", cwd=runs_dir)
     assert done.returncode == 0, done.stderr
@@ -90,7 +90,8 @@ def test_the_page_needs_nothing_else(digits):
 def test_every_name_is_one_things_and_every_link_leads_somewhere(digits):
     text = digits.read_text()
     names = re.findall(r'\sid="([^"]+)"', text)
-    assert len(names) == len(set(names)) > 50
+    assert len(names) == len(set(names)) > 50 and text.count("<figure") == text.count("<figcaption") == 2
+    assert "Not drawn" not in text
     assert set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text)) and all(
         link in names for pair in re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text) for link in pair if link
     )
@@ -130,8 +131,9 @@ def test_runs_of_no_study_have_a_table(tmp_path):
 
 def test_a_thousand_evaluations_make_a_short_curve():
     metrics = [{"step": i + 1, "train_loss": 1 / (i + 1), "test_error_percent": 100 / (i + 1)} for i in range(1000)]
+    metrics[-1]["test_error_percent"] = 0.0
     text = sketch.curve(metrics)
-    assert len(text) < 6000 and "from 100.00 to 0.10 percent" in text
+    assert len(text) < 6000 and "Test error over 1000 steps, from 100.00 to 0.00 percent" in text
     x, y = text.split('class="error" d="')[1].split('"')[0].rsplit("L", 1)[1].split()
     assert float(x) == sketch.WIDTH - sketch.RIGHT and float(y) == pytest.approx(sketch.HEIGHT - sketch.BOTTOM, abs=1)
 
