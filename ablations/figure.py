@@ -5,6 +5,7 @@ What a figure shows is data, in the study's file (`study.Figure`); how it looks 
 
 import math
 import statistics
+from itertools import takewhile
 from pathlib import Path
 
 from ablations import study as studies
@@ -119,8 +120,20 @@ def caption(figure: Figure, records: list[dict]) -> str:
     if any(record["status"] == "diverged" for record in done):
         text.append("A run that diverged is drawn at 100 %.")
     if missing := [row for row, of in runs.items() if not of]:
-        text.append(f"Not run: {', '.join(missing)}.")
+        text.append(f"Not run: {_together(missing)}.")
     return " ".join(text)
+
+
+def _together(rows: list[str]) -> str:
+    """Rows by what their names begin with: conv1x1_relu_{0, -1}."""
+    tails = {}
+    for row in rows:
+        head, line, tail = row.rpartition("_")
+        tails.setdefault(head + line, []).append(tail)
+    return ", ".join(
+        f"{head}{{{', '.join(of)}}}" if head and of[1:] else ", ".join(map(head.__add__, of))
+        for head, of in tails.items()
+    )
 
 
 def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float | None], losses=None):
@@ -177,7 +190,7 @@ def _percent(median: float | None) -> str:
 
 def _against(axes, runs: dict[str, list[dict]], figure: Figure) -> None:
     """The error over a number of the configuration; runs without it are a level."""
-    lines = {}
+    lines, rows = {}, {}
     for row, of in runs.items():
         for x, series in {_x_and_series(record["config"], figure) for record in of}:
             if x in lines.setdefault(series, {}):
@@ -186,11 +199,15 @@ def _against(axes, runs: dict[str, list[dict]], figure: Figure) -> None:
                     "line: add it to series"
                 )
             lines[series][x] = [_error(record) for record in of]
+            rows.setdefault(series, []).append(row)
     numbers = sorted({x for points in lines.values() for x in points if x is not None})
     if not numbers:
         raise UserError(f"figure {figure.name}: no run of its rows has a number {figure.x}")
+    names = {series: _common(of) for series, of in rows.items()}
+    if len(set(names.values())) < len(names) or not all(names.values()):
+        names = {series: _name(series, lines) for series in lines}
     for look, (series, points) in enumerate(lines.items()):
-        name = _name(series, lines)
+        name = names[series]
         if None in points:
             (median,), *band = _over_seeds([points[None]], 100.0)
             style.level(axes, median, look, label=name, band=[of_one for (of_one,) in band])
@@ -227,8 +244,15 @@ def _at(config: dict, key: str):
     return config
 
 
+def _common(rows: list[str]) -> str:
+    """The words that the names of a line's rows begin with: exclusive_gating of exclusive_gating_0 and _-6."""
+    words = [row.split("_") for row in rows]
+    same = takewhile(lambda at: len(set(at)) == 1, zip(*words, strict=False))
+    return "_".join(at[0] for at in same)
+
+
 def _name(series: tuple, lines) -> str:
-    """The line's name: of its settings, those in which lines of the same kind differ."""
+    """A line's name, where those of its rows are none: of its settings, those in which lines of the same kind differ."""
     name, *settings = series
     alike = [other for other in lines if other[0] == name]
     differing = [f"{key} {value}" for key, value in settings if any((key, value) not in other for other in alike)]

@@ -177,12 +177,15 @@ def legend(axes: Axes, title: str, *, missing: Sequence[str] = ()) -> None:
         labelspacing=0.3,
         handlelength=2.4,
     )
+    for text in legend.get_texts():
+        text.set_text(textwrap.fill(text.get_text(), 44))  # the axes shrink beside what is wider than they are
     legend.get_title().set_visible(bool(title))
 
 
 def finish(figure: Figure, *, caption: str = "") -> None:
     """Make room for the legends and, under the figure, for a caption."""
-    names = max(len(axes.get_legend().get_texts()) + 1 for axes in figure.axes if axes.get_legend())
+    legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    names = max(1 + sum(1 + text.get_text().count("\n") for text in legend.get_texts()) for legend in legends)
     lines = textwrap.wrap(caption, int(figure.get_figwidth() * 21))
     rows = figure.axes[0].get_gridspec().nrows
     figure.set_figheight(rows * (PANEL_INCHES[1] + LINE_INCHES * names) + LINE_INCHES * len(lines))

@@ -134,7 +134,8 @@ def test_error_against_goes_by_the_configuration_not_by_names(tmp_path, monkeypa
     run(tmp_path, "exclusive_gating_-1", [8.0], config=gated(-8.0, 1))
     run(tmp_path, "exclusive_gating_-2", [6.0], seed=0, config=gated(-6.0, 3))
     run(tmp_path, "exclusive_gating_-2", [9.0], seed=1, config=gated(-6.0, 3))
-    rows = ("identity", "exclusive_gating_0", "exclusive_gating_-1", "exclusive_gating_-2", "conv1x1")
+    run(tmp_path, "exclusive_gating_-3", [5.0], config=gated(-7.0, 3))
+    rows = ("identity", *(f"exclusive_gating_{bias}" for bias in (0, -1, -2, -3)), "conv1x1")
     against = Figure("mine", "against", "Mine", (Panel("", rows),), "shortcut.bias", ("shortcut",))
     made, (axes,), _ = drawn(monkeypatch, against, tmp_path)
     assert labels(axes) == ["identity", "exclusive_gating, gate_kernel 1", "exclusive_gating, gate_kernel 3"]
@@ -142,7 +143,15 @@ def test_error_against_goes_by_the_configuration_not_by_names(tmp_path, monkeypa
     level, one, three = axes.lines
     assert set(level.get_ydata()) == {4.0}
     assert list(one.get_xdata()) == [-8, -6] and list(one.get_ydata()) == [8, 30]
-    assert list(three.get_xdata()) == [-6] and list(three.get_ydata()) == [7.5]
+    assert list(three.get_xdata()) == [-7, -6] and list(three.get_ydata()) == [5, 7.5]
+
+
+def test_lines_and_what_is_not_run_are_named_in_short(monkeypatch):
+    """By the words of their rows, as the table has them, where that is enough."""
+    _, (axes,), _ = drawn(monkeypatch, AGAINST_BIAS, DIGITS)
+    assert labels(axes) == ["identity", "exclusive_gating", "shortcut_only_gating"]
+    missing = ["conv1x1", "relu_-1", "relu_-2", "no_relu_-1", "plain"]
+    assert figure._together(missing) == "conv1x1, plain, relu_{-1, -2}, no_relu_-1"
 
 
 def test_two_rows_at_one_point_are_refused(tmp_path, monkeypatch):
