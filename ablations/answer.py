@@ -74,7 +74,8 @@ def _sure(ordered: list[Line]) -> str:
     if len(compared) < 2:
         return ""
     unsure = [name for name, comparison in compared if not comparison.resolved]
-    text = f"It is better than {len(compared) - len(unsure)} of {len(compared)} other rows by more than chance explains"
+    sure = f"{len(compared) - len(unsure)} of the {len(compared)} other rows"
+    text = f"{best.row.name} is better than {sure} by more than chance explains"
     return f"{text}; not, on these seeds, than {_list(unsure)}." if unsure else f"{text}."
 
 

@@ -29,7 +29,7 @@ def test_the_best_and_how_sure():
         "Best is identity, with 4.00 % test error (the median of 3 seeds, from 3.00 to 5.00 %). "
         "Next is conv1x1, with 14.20 % test error (the median of 3 seeds, from 13.00 to 15.10 %). "
         "Seed by seed it differs from the best by +10.10 points on average, 95 % interval +9.85 to +10.35: "
-        "more than chance explains. It is better than 2 of 2 other rows by more than chance explains. "
+        "more than chance explains. identity is better than 2 of the 2 other rows by more than chance explains. "
         "1 of 3 rows fail, which is to end above 20 %: dropout."
     )
     assert "a t-test at 5 % sees a difference of" in text

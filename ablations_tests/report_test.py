@@ -36,7 +36,7 @@ def change(folder, **changed):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """Table 1 on the digits but for two rows; a run that is not finished, and one that is damaged."""
+    """Table 1 on the digits but for two rows; runs that are not finished, or damaged."""
     runs_dir = tmp_path_factory.mktemp("runs")
     shutil.copytree(DIGITS / "table1", runs_dir / "table1")
     for row in ("dropout", "plain"):
@@ -44,6 +44,9 @@ def digits(tmp_path_factory):
     (runs_dir / "table1" / "conv1x1" / "seed=2" / "record.json").write_text('{"schema_version": 1, "st')
     (runs_dir / "table1" / "exclusive_gating_0" / "seed=1" / "record.json").unlink()
     (runs_dir / "table1" / "exclusive_gating_-3" / "seed=2" / "metrics.jsonl").write_text("no json\n")
+    begun = runs_dir / "table1" / "identity,model=resnet20,data=cifar10,recipe=paper,recipe.total_steps=400" / "seed=0"
+    begun.mkdir(parents=True)
+    (begun / "metrics.jsonl").write_text("")
     out = runs_dir / "report.html"
     done = ablations("report", f"runs_dir={runs_dir}", f"out={out}", cwd=runs_dir)
     assert done.returncode == 0, done.stderr
@@ -155,7 +158,7 @@ def browser(tmp_path_factory):
     options.binary_location = chromium
     for flag in (
         "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
-        f"disable-component-update disable-sync user-data-dir={tmp_path_factory.mktemp('chromium')}"
+        f"disable-component-update disable-sync disable-dev-shm-usage user-data-dir={tmp_path_factory.mktemp('chromium')}"
     ).split():
         options.add_argument(f"--{flag}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
