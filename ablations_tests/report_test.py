@@ -236,8 +236,11 @@ def test_a_run_is_opened_by_keyboard_and_says_what_its_record_says(opened, digit
 
 
 def test_a_link_to_a_row_opens_a_run(opened):
+    from selenium.webdriver.support.wait import WebDriverWait
+
     find(opened, "tbody th a")[1].click()
-    assert len(find(opened, "details[open]")) == 1
+    (run,) = WebDriverWait(opened, 30).until(lambda _: find(opened, "details[open]"))
+    assert run.find_element("xpath", "..").get_attribute("id") == "table1-0-2"
     assert opened.current_url.endswith("#table1-0-2")
 
 
