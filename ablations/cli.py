@@ -17,6 +17,7 @@ Train very deep residual networks with other shortcuts and activation orders, an
     ablations data        bring a data set here, once: CIFAR-10, CIFAR-100
     ablations eval        test a finished run again
     ablations export      write the weights of a run for other programs
+    ablations dashboard   lay out a study's runs at Weights & Biases
     ablations completion  print the code that completes commands in bash
 
 After the subcommand everything is Hydra's syntax: key=value. `ablations train --help` lists the keys.
@@ -60,6 +61,8 @@ Settings:
     model.depth=56                                          6n + 2, or 9n + 2 with bottleneck units
     recipe.total_steps=880 recipe.batch_size=64 recipe.learning_rate=0.02
     hydra.launcher.n_jobs=1                                 runs at a time
+    logger=wandb                                            show the evaluations there too: {loggers}
+    logger.mode=offline logger.project=ablations            of wandb: online, offline or disabled; logger.entity=TEAM
 
 `ablations train --cfg job [key=value ...]` prints every setting with its value.
 
@@ -102,6 +105,7 @@ Prints the table of a study from the runs on disk, the paper's figures beside ou
     runs_dir=runs      where the runs are
     format=terminal    terminal, markdown, csv, latex or html
     out=FILE           write there, not to the screen
+    logger=wandb       send it to Weights & Biases too; logger.mode, .project and .entity as for ablations train
 
 Beside the paper's figure of a row stand the median of ours, mean ± std, a 95 % interval, the number n of seeds, and
 the difference from the baseline row over equal seeds; the notes below name the methods and what n seeds can resolve.
@@ -193,6 +197,25 @@ Tests the weights of a finished run, on the test set of its data set or on anoth
 """
 
 
+DASHBOARD = """\
+ablations dashboard study=NAME [key=value ...]
+
+Saves a workspace for a study at Weights & Biases, of the runs that logger=wandb sent there: test error and losses
+against steps, a line a row, the mean over seeds within its spread. Without a login it writes the specification of the
+workspace, as JSON.
+
+    ablations dashboard study=table1
+
+    study=table1                  {studies}; or a file of yours
+    logger.project=ablations      as for ablations train
+    logger.entity=NAME            the user or team; by default that of the login
+    logger.mode=offline           write the specification, with a login too
+    out=dashboard-table1.json     where
+
+Needs wandb-workspaces: pip install 'ablations[dashboard]'.
+"""
+
+
 def main() -> None:
     """The console script: exit code 0, 2 on a user's mistake, 130 on Ctrl-C."""
     arguments = sys.argv[1:]
@@ -230,9 +253,11 @@ def dispatch(command: str, arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         from ablations import study
         from ablations.data import DATASETS
+        from ablations.logger import LOGGERS
 
         words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
         words["figures"] = ", ".join(figure.name for name in study.names() for figure in study.load(name).figures)
+        words["loggers"] = ", ".join(LOGGERS)
         print(text.format(**words), end="")
         return 0
     return function(arguments) or 0
@@ -321,6 +346,12 @@ def export(arguments: list[str]) -> int:
     return export.command(arguments)
 
 
+def dashboard(arguments: list[str]) -> None:
+    from ablations import dashboard
+
+    dashboard.command(arguments)
+
+
 def completion(_arguments: list[str]) -> None:
     """Print the code for bash: eval "$(ablations completion)"."""
     print(BASH)
@@ -359,6 +390,7 @@ COMMANDS = {
     "data": (data, DATA),
     "eval": (evaluate, EVAL),
     "export": (export, EXPORT),
+    "dashboard": (dashboard, DASHBOARD),
 }
 
 BASH = """\
