@@ -72,7 +72,7 @@ def test_with_a_login_it_is_saved_and_stays_one(tmp_path):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        ([], "study=... is missing; legal are demo, table1"),
+        ([], "study=... is missing; legal are"),
         (["study=table9"], "study=table9: unknown"),
         (["study=table1", "data=digits"], "data=digits: settings are study=..., out=..., logger.mode"),
         (["study=table1", "logger.mode=offline", "out=no/where"], "out=no/where: cannot be written"),

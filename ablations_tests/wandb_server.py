@@ -29,7 +29,7 @@ class Server(ThreadingHTTPServer):
             run = self.runs.get(variables["name"])
             return {"model": {"id": "p", "name": "p", "entity": {"id": "e", "name": "me"}, "bucket": run and tail(run)}}
         if name == "UpsertBucket":
-            run = self.runs.setdefault(variables["name"], {"history": [], "summary": {}, "starts": 0})
+            run = self.runs.setdefault(variables["name"], {"history": [], "summary": {}, "starts": 0, "received": 0})
             run["starts"] += variables["groupName"] is not None
             run |= {key: value for key, value in variables.items() if value is not None}
             project = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": "me"}}
@@ -50,6 +50,7 @@ class Server(ThreadingHTTPServer):
         for name, file in sent.get("files", {}).items():
             lines = [json.loads(line) for line in file["content"]]
             if name == "wandb-history.jsonl":
+                run["received"] += len(lines)
                 run["history"][file["offset"] : file["offset"] + len(lines)] = lines
             elif name == "wandb-summary.json":
                 run["summary"] = lines[-1]
