@@ -287,14 +287,29 @@ def scalars(file: Path) -> dict[int, dict[str, float]]:
 
 
 def test_tensorboard_has_the_metrics_file_each_evaluation_once(done):
-    for _ in range(2):
-        copy(done, logger={"name": "tensorboard"})
-    (file,) = (done / "tensorboard").iterdir()
+    """As the file grows; then from the start again, as when training goes on."""
     lines = {line.pop("step"): line for line in read_metrics(done)}
-    found = scalars(file)
-    assert list(found) == list(lines)
-    for step, line in lines.items():
-        assert found[step] == pytest.approx(line, rel=1e-6)  # TensorBoard's are 32 bits
+    whole = (done / "metrics.jsonl").read_text()
+    run = {"folder": str(done), "logger": {"name": "tensorboard"}}
+
+    def arrived():
+        files = list((done / "tensorboard").glob("*")) if (done / "tensorboard").is_dir() else []
+        return scalars(files[0]) if len(files) == 1 else {}
+
+    for cuts in ((600, 700, len(whole)), (len(whole),)):
+        (done / "metrics.jsonl").write_text("")
+        command = [sys.executable, "-m", "ablations.mirror"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            process.stdin.write(json.dumps(run) + "\n")
+            process.stdin.flush()
+            assert process.stdout.readline().startswith("where ")
+            for cut in cuts:  # in the midst of a line, too
+                (done / "metrics.jsonl").write_text(whole[:cut])
+                wait_for(lambda cut=cut: len(arrived()) == whole[:cut].count("\n"))
+        found = arrived()
+        assert list(found) == list(lines)
+        for step, line in lines.items():
+            assert found[step] == pytest.approx(line, rel=1e-6)  # TensorBoard's are 32 bits
 
 
 def test_a_missing_library_is_named_before_anything_is_trained(tmp_path):
