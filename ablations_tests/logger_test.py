@@ -275,8 +275,10 @@ def scalars(file: Path) -> dict[int, dict[str, float]]:
     from tensorboardX.proto.event_pb2 import Event
 
     data, found = file.read_bytes(), {}
-    while data:
+    while len(data) >= 8:
         (length,) = struct.unpack("<Q", data[:8])
+        if len(data) < 16 + length:
+            break  # it is being written
         event = Event.FromString(data[12 : 12 + length])
         for value in event.summary.value:
             of = found.setdefault(event.step, {})
