@@ -65,10 +65,13 @@ class ResidualUnit(nnx.Module):
             x = activation(convolution(x))
         return x
 
-    def __call__(self, x):
+    def branches(self, x):
+        """What the shortcut reads, and F(x)."""
         activated = self.before(x)
-        fx = self.residual(activated)
-        return self.after_addition(self.shortcut(activated if self.shortcut_reads_activated else x, fx))
+        return (activated if self.shortcut_reads_activated else x), self.residual(activated)
+
+    def __call__(self, x):
+        return self.after_addition(self.shortcut(*self.branches(x)))
 
 
 def plan(model: ModelConfig, channels: int, width: int, stride: int) -> list[tuple[int, int, int, int]]:
