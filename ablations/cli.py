@@ -1,8 +1,10 @@
 """The command line: `ablations SUBCOMMAND`, then Hydra's syntax."""
 
+import functools
 import os
 import sys
 
+from ablations import why_help
 from ablations.errors import UserError
 
 HELP = """\
@@ -16,6 +18,9 @@ Train very deep residual networks with other shortcuts and activation orders, an
     ablations report      make one page of a folder of runs: answers, tables, figures, each run
     ablations data        bring a data set here, once: CIFAR-10, CIFAR-100
     ablations eval        test a finished run again
+    ablations probe       see why: signal and gradient in every unit
+    ablations lesion      see why: test without some units, or with units in another order
+    ablations landscape   see why: the loss along training, and around a solution
     ablations export      write the weights of a run for other programs
     ablations completion  print the code that completes commands in bash
 
@@ -233,6 +238,7 @@ def dispatch(command: str, arguments: list[str]) -> int:
 
         words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
         words["figures"] = ", ".join(figure.name for name in study.names() for figure in study.load(name).figures)
+        words["shared"] = why_help.SHARED.format(command=command)
         print(text.format(**words), end="")
         return 0
     return function(arguments) or 0
@@ -321,6 +327,12 @@ def export(arguments: list[str]) -> int:
     return export.command(arguments)
 
 
+def why(kind: str, arguments: list[str]) -> int:
+    from ablations import why
+
+    return why.command(kind, arguments)
+
+
 def completion(_arguments: list[str]) -> None:
     """Print the code for bash: eval "$(ablations completion)"."""
     print(BASH)
@@ -359,6 +371,7 @@ COMMANDS = {
     "data": (data, DATA),
     "eval": (evaluate, EVAL),
     "export": (export, EXPORT),
+    **{kind: (functools.partial(why, kind), text) for kind, text in why_help.TEXTS.items()},
 }
 
 BASH = """\

@@ -1,0 +1,179 @@
+"""`ablations probe`, `lesion` and `landscape`: why a row of a table fails, from runs to measurements.
+
+A measurement is one JSON file beside its run: probe.json, lesion.json, landscape.json. It names the weights
+that it was made of and is made again when they, or what was asked, have changed. Tables and figures are made
+from these files alone and need no JAX.
+"""
+
+import json
+from pathlib import Path
+
+from ablations import study as studies
+from ablations import table, why_tables
+from ablations.errors import UserError
+from ablations.records import command as command_line
+from ablations.records import provenance, read_records, write_whole
+from ablations.subject import Subject, before_training, of_run
+
+SCHEMA_VERSION = 1
+FORMATS = ("svg", "pdf", "png")
+
+# What each command can be asked, with its default; help in cli.py. None: as much as the network allows, up to 20.
+ASKED = {
+    "probe": {"images": 64},
+    "lesion": {"k": None, "draws": 20, "paths": 256},
+    "landscape": {"images": 512, "directions": 5, "points": 21},
+}
+
+
+def command(kind: str, arguments: list[str]) -> int:
+    """Measure what is not measured yet; print a table; with format=... draw a figure."""
+    for argument in arguments:
+        if "=" not in argument:
+            raise UserError(f"{argument}: settings are key=value; see ablations {kind} --help")
+    settings = dict(argument.split("=", 1) for argument in arguments)
+    force = settings.pop("force", "false").lower() == "true"
+    form, out = settings.pop("format", None), settings.pop("out", None)
+    if form not in (None, *FORMATS):
+        raise UserError(f"format={form}: legal are {', '.join(FORMATS)}")
+    asked = {key: _number(key, settings.pop(key, default)) for key, default in ASKED[kind].items()}
+    out = Path(out) if out else None
+    if "study" in settings:
+        return _of_study(kind, settings, asked, out, form, force)
+    units = settings.pop("unit", None) if kind == "lesion" else None
+    if "run" in settings:
+        folder = Path(settings.pop("run"))
+        if settings:
+            raise UserError(f"{next(iter(settings))}: no setting of {kind} run=...; see ablations {kind} --help")
+        subject, place = of_run(folder, trained=kind != "probe"), out or folder
+        if units:
+            return _without(subject, units)
+    elif kind == "probe":
+        subject = before_training([f"{key}={value}" for key, value in settings.items()])
+        place = out or (Path(".") if form else None)
+    else:
+        raise UserError(f"{kind} needs run=RUNS_DIR/STUDY/ROW/seed=K, or study=NAME; see ablations {kind} --help")
+    measurement = measured(kind, subject, asked, place if subject.folder or out else None, force)
+    why_tables.show(why_tables.of_run(kind, measurement))
+    if form:
+        from ablations import why_figures
+
+        _write(place / f"{kind}.{form}", why_figures.of_run(kind, measurement, form))
+    return 0
+
+
+def _of_study(kind: str, settings: dict, asked: dict, out: Path | None, form: str | None, force: bool) -> int:
+    study = studies.load(settings.pop("study"))
+    runs_dir, seed = Path(settings.pop("runs_dir", "runs")), settings.pop("seed", "0")
+    if not runs_dir.is_dir():
+        raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={study.name} makes runs")
+    place = (out or runs_dir) / study.name
+    records = [record for record in read_records(runs_dir, study.name) if str(record["seed"]) == seed]
+    for record in table.select(records, settings):
+        folder = runs_dir / study.name / record["row"] / f"seed={seed}"
+        if (folder / "weights.safetensors").is_file():
+            measured(kind, of_run(folder), asked, place / record["row"] / f"seed={seed}", force)
+    found = [_read(path) for path in sorted(place.glob(f"*/seed={seed}/{kind}.json"))]
+    found = table.select([measurement for measurement in found if measurement], settings)
+    if not found:
+        raise UserError(
+            f"study={study.name}: no run in {runs_dir} has weights, and nothing was measured before; "
+            f"ablations train study={study.name} makes runs"
+        )
+    order = [row.name for row in study.rows]
+    found.sort(key=lambda one: order.index(one["row"]) if one["row"] in order else len(order))
+    made = why_tables.of_study(kind, study, found)
+    why_tables.show(made)
+    folder = out or place
+    if out:
+        _write(folder / f"{kind}-{study.name}.md", why_tables.markdown(made))
+    if form:
+        from ablations import why_figures
+
+        _write(folder / f"{kind}-{study.name}.{form}", why_figures.of_study(kind, study, found, form))
+    return 0
+
+
+def measured(kind: str, subject: Subject, asked: dict, place: Path | None, force: bool = False) -> dict:
+    """The measurement in a folder, made where it is missing, of other weights, or asked otherwise."""
+    path = place / f"{kind}.json" if place else None
+    old = _read(path) if path and not force else None
+    if old and subject.weights and (old["weights"], old["asked"]) == (subject.weights, asked):
+        return old
+    record = subject.record or {}
+    found = _measure(kind, subject, asked)
+    measurement = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "name": subject.name,
+        **{key: record.get(key) for key in ("study", "row", "seed", "test_error_percent", "train_loss")},
+        "weights": subject.weights,
+        "asked": asked,
+        **found,
+        "config": subject.config.resolved(),
+        "command": command_line(),
+        **provenance(),
+    }
+    if path:
+        _write(path, json.dumps(measurement) + "\n")
+    return measurement
+
+
+def _measure(kind: str, subject: Subject, asked: dict) -> dict:
+    steps, state, step = subject.load()
+    images = len(steps.dataset.train_images)
+    for key in ("images", "paths"):
+        if asked.get(key, 1) > images:
+            raise UserError(f"{key}={asked[key]}: the training set of {steps.dataset.name} has {images} images")
+    if kind == "probe":
+        from ablations.probe import Probe
+
+        return {"step": step, "at": "start" if not step else "end" if subject.record else "on the way"} | Probe(
+            steps, asked["images"]
+        )(state)
+    if kind == "lesion":
+        from ablations import lesion
+
+        return lesion.study(steps, state, subject.name, **asked)
+    from ablations import landscape
+
+    return landscape.surfaces(steps, state, subject.name, **asked)
+
+
+def _without(subject: Subject, units: str) -> int:
+    """`ablations lesion run=... unit=3,4`: the error without exactly these units."""
+    from ablations.lesion import HOW, Lesions
+
+    steps, state, _ = subject.load()
+    lesions, units = Lesions(steps, state), [_number("unit", unit) for unit in units.split(",")]
+    lesions.check(units)
+    print(f"{subject.name}: test error {lesions.error_percent():.2f} %")
+    for name, how in HOW.items():
+        error = lesions.error_percent([unit - 1 for unit in units], how)
+        print(f"without {name} {', '.join(map(str, units))}: {error:.2f} %")
+    return 0
+
+
+def _number(key: str, value) -> int | None:
+    if value is None or isinstance(value, int):
+        return value
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"{key}={value}: must be a number of at least 1")
+    return int(value)
+
+
+def _read(path: Path) -> dict | None:
+    try:
+        measurement = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return measurement if measurement.get("schema_version") == SCHEMA_VERSION else None
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; choose another place with out=FOLDER") from error
+    print(f"wrote {path}")
