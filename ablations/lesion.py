@@ -23,13 +23,50 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ablations import augmentation
+from ablations import augmentation, bar
 from ablations.errors import UserError
+from ablations.paths import gradients, shares
 from ablations.steps import DTYPES, State, Steps
 
 KEEP, UNIT, RESIDUAL = 0, 1, 2
+HOW = {"unit": UNIT, "residual": RESIDUAL}
 MOST_AT_ONCE = 20  # units deleted, pairs swapped
 IMAGES_PER_CALL = 512
+PATH_TESTS = 3  # what the paths of one length cost, counted in tests
+
+
+def study(steps: Steps, state: State, name: str, *, k: int | None, draws: int, paths: int) -> dict:
+    """All lesions of a network, errors in percent; a bar or lines with the name say how far it is.
+
+    k: at most so many units or pairs at once; None: 20, or all. Lists over 1 ... k hold a list over the draws.
+    """
+    lesions = Lesions(steps, state)
+    if k is not None:
+        lesions.check_at_once(k)
+    k = k or min(MOST_AT_ONCE, len(lesions.free))
+    total = (2 + PATH_TESTS) * lesions.units + 2 * k * draws
+    with bar.bar(name, total, "tests") as update:
+        count = 0
+
+        def done(tests: int = 1) -> None:
+            nonlocal count
+            count += tests
+            update(min(count, total))
+
+        errors, taus = [], []
+        found = {
+            "whole": lesions.error_percent(),
+            "changing": [unit + 1 for unit in sorted(lesions.changing)],
+            "without_unit": lesions.singles(UNIT, done),
+            "without_residual": lesions.singles(RESIDUAL, done),
+            "deletions": lesions.deletions(k, draws, 0, done),
+        }
+        if any(len(places) > 1 for places in lesions.alike):
+            errors, taus = lesions.swaps(k, draws, 0, done)
+        found |= {"swaps": errors, "taus": taus}
+        found["path_gradients"] = gradients(steps, state, paths, 0, lambda: done(PATH_TESTS))
+        update(total)
+    return found | {"path_shares": shares(found["path_gradients"])}
 
 
 class Lesions:

@@ -213,11 +213,8 @@ def columns(steps: Steps, measured: dict) -> dict:
     units["kept"] = [one["kept"][0] for one in seen]
     units["kept_quantiles"] = [one["kept"][1:] for one in seen]
     units |= {f"bn_scale_{place}": [one["bn_scale"][place] for one in seen] for place in seen[0]["bn_scale"]}
-    units = {name: [_plain_number(value) for value in column] for name, column in units.items()}
-    return {
-        "loss": _plain_number(float(measured["loss"])),
-        "units": {k: v for k, v in units.items() if any(map(_there, v))},
-    }
+    units = {name: column for name, column in plain(units).items() if any(map(_there, column))}
+    return {"loss": plain(float(measured["loss"])), "units": units}
 
 
 def predicted(steps: Steps) -> list[float | None]:
@@ -237,10 +234,12 @@ def _there(value) -> bool:
     return any(map(_there, value)) if isinstance(value, list) else value is not None
 
 
-def _plain_number(value):
-    """Six digits, of lists too; JSON has no word for what is not finite."""
+def plain(value):
+    """Numbers with six digits, in lists and dicts too; JSON has no word for what is not finite."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_plain_number(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value

@@ -14,7 +14,7 @@ class Subject:
     """A network to look at, before anything of it is computed.
 
     folder: of its run, None before training. weights: the SHA-256 of the run's weights file, None where it
-        is not there. record: of a finished run.
+        is not there. record: of a finished run. row: what it is called in its study.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Subject:
     folder: Path | None = None
     record: dict | None = None
     weights: str | None = None
+    row: str | None = None
 
     def load(self):
         """Its compiled steps, and its state with the step it was taken at; the first import of JAX."""

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from ablations import study as studies
 from ablations import table, why_tables
+from ablations.config import from_resolved
 from ablations.errors import UserError
 from ablations.records import command as command_line
-from ablations.records import provenance, read_records, write_whole
+from ablations.records import provenance, read_metrics, read_records, write_whole
+from ablations.render import key_values
 from ablations.subject import Subject, before_training, of_run
 
 SCHEMA_VERSION = 1
@@ -28,18 +30,18 @@ ASKED = {
 
 def command(kind: str, arguments: list[str]) -> int:
     """Measure what is not measured yet; print a table; with format=... draw a figure."""
-    for argument in arguments:
-        if "=" not in argument:
-            raise UserError(f"{argument}: settings are key=value; see ablations {kind} --help")
-    settings = dict(argument.split("=", 1) for argument in arguments)
+    settings = key_values(arguments, kind)
     force = settings.pop("force", "false").lower() == "true"
     form, out = settings.pop("format", None), settings.pop("out", None)
     if form not in (None, *FORMATS):
         raise UserError(f"format={form}: legal are {', '.join(FORMATS)}")
+    at = settings.pop("at", "end") if kind == "probe" else "end"
+    if at not in ("start", "end"):
+        raise UserError(f"at={at}: legal are start, end")
     asked = {key: _number(key, settings.pop(key, default)) for key, default in ASKED[kind].items()}
     out = Path(out) if out else None
     if "study" in settings:
-        return _of_study(kind, settings, asked, out, form, force)
+        return _of_study(kind, settings, asked, at, out, form, force)
     units = settings.pop("unit", None) if kind == "lesion" else None
     if "run" in settings:
         folder = Path(settings.pop("run"))
@@ -48,21 +50,28 @@ def command(kind: str, arguments: list[str]) -> int:
         subject, place = of_run(folder, trained=kind != "probe"), out or folder
         if units:
             return _without(subject, units)
+        if at == "start":
+            subject = Subject(subject.name, subject.config)
     elif kind == "probe":
         subject = before_training([f"{key}={value}" for key, value in settings.items()])
         place = out or (Path(".") if form else None)
     else:
         raise UserError(f"{kind} needs run=RUNS_DIR/STUDY/ROW/seed=K, or study=NAME; see ablations {kind} --help")
-    measurement = measured(kind, subject, asked, place if subject.folder or out else None, force)
+    measurement = measured(kind, subject, asked, place, force)
     why_tables.show(why_tables.of_run(kind, measurement))
     if form:
         from ablations import why_figures
 
-        _write(place / f"{kind}.{form}", why_figures.of_run(kind, measurement, form))
+        _write(place / f"{stem(kind, subject)}.{form}", why_figures.of_run(kind, measurement, form))
     return 0
 
 
-def _of_study(kind: str, settings: dict, asked: dict, out: Path | None, form: str | None, force: bool) -> int:
+def stem(kind: str, subject: Subject) -> str:
+    """What the file of a measurement is called."""
+    return kind if subject.folder else f"{kind}-start"
+
+
+def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None, form: str | None, force: bool) -> int:
     study = studies.load(settings.pop("study"))
     runs_dir, seed = Path(settings.pop("runs_dir", "runs")), settings.pop("seed", "0")
     if not runs_dir.is_dir():
@@ -70,10 +79,14 @@ def _of_study(kind: str, settings: dict, asked: dict, out: Path | None, form: st
     place = (out or runs_dir) / study.name
     records = [record for record in read_records(runs_dir, study.name) if str(record["seed"]) == seed]
     for record in table.select(records, settings):
-        folder = runs_dir / study.name / record["row"] / f"seed={seed}"
-        if (folder / "weights.safetensors").is_file():
-            measured(kind, of_run(folder), asked, place / record["row"] / f"seed={seed}", force)
-    found = [_read(path) for path in sorted(place.glob(f"*/seed={seed}/{kind}.json"))]
+        of_row = place / record["row"] / f"seed={seed}"
+        if at == "start":
+            subject = Subject(str(record["folder"]), from_resolved(record["config"]), row=record["row"])
+            measured(kind, subject, asked, of_row, force)
+        elif (record["folder"] / "weights.safetensors").is_file():
+            measured(kind, of_run(record["folder"]), asked, of_row, force)
+    name = kind if at == "end" else f"{kind}-start"
+    found = [_read(path) for path in sorted(place.glob(f"*/seed={seed}/{name}.json"))]
     found = table.select([measurement for measurement in found if measurement], settings)
     if not found:
         raise UserError(
@@ -86,21 +99,26 @@ def _of_study(kind: str, settings: dict, asked: dict, out: Path | None, form: st
     why_tables.show(made)
     folder = out or place
     if out:
-        _write(folder / f"{kind}-{study.name}.md", why_tables.markdown(made))
+        _write(folder / f"{name}-{study.name}.md", why_tables.markdown(made))
     if form:
         from ablations import why_figures
 
-        _write(folder / f"{kind}-{study.name}.{form}", why_figures.of_study(kind, study, found, form))
+        _write(folder / f"{name}-{study.name}.{form}", why_figures.of_study(kind, study, found, form))
     return 0
 
 
 def measured(kind: str, subject: Subject, asked: dict, place: Path | None, force: bool = False) -> dict:
     """The measurement in a folder, made where it is missing, of other weights, or asked otherwise."""
-    path = place / f"{kind}.json" if place else None
+    path = place / f"{stem(kind, subject)}.json" if place else None
     old = _read(path) if path and not force else None
-    if old and subject.weights and (old["weights"], old["asked"]) == (subject.weights, asked):
+    is_still = subject.record or not subject.folder  # a run on its way has moved on
+    if (
+        old
+        and is_still
+        and (old["weights"], old["asked"], old["config"]) == (subject.weights, asked, subject.config.resolved())
+    ):
         return old
-    record = subject.record or {}
+    record = subject.record or {"row": subject.row, "seed": subject.config.seed}
     found = _measure(kind, subject, asked)
     measurement = {
         "schema_version": SCHEMA_VERSION,
@@ -128,16 +146,18 @@ def _measure(kind: str, subject: Subject, asked: dict) -> dict:
     if kind == "probe":
         from ablations.probe import Probe
 
-        return {"step": step, "at": "start" if not step else "end" if subject.record else "on the way"} | Probe(
-            steps, asked["images"]
-        )(state)
+        at = "start" if not step else "end" if subject.record else "on the way"
+        return {"step": step, "at": at} | Probe(steps, asked["images"])(state)
+    from ablations.probe import plain
+
     if kind == "lesion":
         from ablations import lesion
 
-        return lesion.study(steps, state, subject.name, **asked)
+        return plain(lesion.study(steps, state, subject.name, **asked))
     from ablations import landscape
 
-    return landscape.surfaces(steps, state, subject.name, **asked)
+    found = plain(landscape.surfaces(steps, state, subject.name, **asked))
+    return found | {"metrics": read_metrics(subject.folder)}
 
 
 def _without(subject: Subject, units: str) -> int:

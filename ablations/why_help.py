@@ -13,6 +13,7 @@ its way, of the rows of a study, or of a network before training.
     ablations probe model=resnet110 shortcut=exclusive_gating shortcut.bias=-6
 
     images=64          of the training set
+    at=start           of a run or a study: the networks before training, not after it
 {shared}
 
 Per unit: the norm of dE/dx_l, and of the parts of it that come through shortcuts alone and through weights (Eqn. 5);
