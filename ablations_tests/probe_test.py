@@ -11,12 +11,14 @@ import optax
 import pytest
 from flax import nnx
 
-from ablations import augmentation, data
+from ablations import augmentation, data, interrupt
 from ablations.activation import ActivationOrder
 from ablations.probe import Probe
 from ablations.records import read_record
 from ablations.steps import Steps
+from ablations.subject import Subject, of_run
 from ablations.train import train
+from ablations.why import measured
 from ablations_tests.conftest import ablations, configure
 
 LINEAR = ActivationOrder("linear", [], [], [], [])
@@ -75,12 +77,6 @@ def without_f(steps):
     return state._replace(params=params)
 
 
-def test_a_gradient_too_small_to_square_is_measured():
-    steps = linear("shortcut=constant_scaling", "shortcut.shortcut_scale=0.3", "shortcut.residual_scale=1")
-    units = Probe(steps, 8)(without_f(steps))["units"]
-    assert units["product"][0] == pytest.approx(0.3**54, rel=1e-5)  # 6e-29
-
-
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -95,6 +91,7 @@ def test_a_real_net_agrees_with_a_gradient_by_hand(overrides):
     probed = Probe(steps, images)(state)
     by_hand = jax.jit(lambda params, others: gradients_by_hand(steps, params, others, images))
     loss, gradients = by_hand(state.params, state.others)
+    assert ("cut_off" in probed["units"]) == ("activation=full_preactivation" not in overrides), "without f, nothing is"
     assert probed["loss"] == pytest.approx(float(loss), rel=1e-4)
     for unit, of_unit in gradients.items():
         for name, gradient in of_unit.items():
@@ -171,73 +168,70 @@ def test_the_signal_and_the_gate_of_the_first_unit():
 
 
 def test_what_f_cuts_off_is_what_its_relu_reads():
-    """BN before that ReLU moves the zero; without a ReLU nothing is cut off."""
+    """BN before that ReLU moves the zero."""
 
-    def units(order):
-        config = configure("model=resnet20", "model.depth=8", f"activation={order}")
-        steps = Steps(config, data.load(config.data))
-        return Probe(steps, 16)(steps.init())["units"]
-
-    after = units("bn_after_addition")
+    config = configure("model=resnet20", "model.depth=8", "activation=bn_after_addition")
+    steps = Steps(config, data.load(config.data))
+    after = Probe(steps, 16)(steps.init())["units"]
     assert after["cut_off"] != after["negative"] and 0.3 < after["cut_off"][1] < 0.7
-    assert "cut_off" not in units("full_preactivation")
 
 
-ALONG = ("model=resnet20", "model.depth=8", "recipe.total_steps=5", "recipe.evaluate_every=5")
+ALONG = (
+    "model=resnet20", "model.depth=8", "shortcut=exclusive_gating", "recipe.total_steps=5", "recipe.evaluate_every=5",
+    "checkpoint_seconds=0",
+)  # fmt: skip
 
 
-def test_probes_along_training_change_nothing(tmp_path):
-    records = []
-    for name, overrides in (("without", ()), ("with", ("recipe.probe_every=2",))):
-        (tmp_path / name).mkdir()
-        train(configure(*ALONG, "shortcut=exclusive_gating", *overrides), tmp_path / name, quiet=True)
-        records.append(read_record(tmp_path / name))
-    same = ("test_error_percent", "train_loss", "config")
-    assert [records[0][key] for key in same] == [records[1][key] for key in same]
-    lines = [json.loads(line) for line in (tmp_path / "with" / "probes.jsonl").read_text().splitlines()]
+@pytest.fixture(scope="module")
+def along(tmp_path_factory):
+    """The folder of a run that was probed at each second step."""
+    folder = tmp_path_factory.mktemp("along")
+    train(configure(*ALONG, "recipe.probe_every=2"), folder, quiet=True)
+    return folder
+
+
+def test_probes_along_training_change_nothing(along, tmp_path):
+    train(configure(*ALONG), tmp_path, quiet=True)
+    probed, record = read_record(along), read_record(tmp_path)
+    for key in ("test_error_percent", "train_loss", "config"):
+        assert probed[key] == record[key]
+    lines = [json.loads(line) for line in (along / "probes.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 2, 4, 5]
     assert lines[0]["units"]["kept"] != lines[-1]["units"]["kept"]
-    assert not (tmp_path / "without" / "probes.jsonl").exists()
+    assert not (tmp_path / "probes.jsonl").exists()
 
 
-def test_a_run_on_its_way_is_probed_and_goes_on_without_doubles(tmp_path):
-    """Stopped after its first checkpoint, as by a signal."""
-    from ablations import interrupt
-    from ablations.subject import of_run
-    from ablations.why import measured
-
-    line = (*ALONG, "recipe.probe_every=1", "checkpoint_seconds=0")
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    for folder in (whole, stopped):
-        folder.mkdir()
-    train(configure(*line), whole, quiet=True)
+def test_a_run_on_its_way_is_probed_and_goes_on_without_doubles(along, tmp_path):
     calls = iter([False, False, True])
+    config = configure(*ALONG, "recipe.probe_every=2")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(interrupt, "asked", lambda _: next(calls))
         with pytest.raises(interrupt.Interrupted):
-            train(configure(*line), stopped, quiet=True)
-    found = measured("probe", of_run(stopped), {"images": 16}, stopped)
+            train(config, tmp_path, quiet=True)
+    found = measured("probe", of_run(tmp_path), {"images": 16}, tmp_path)
     assert (found["step"], found["at"]) == (3, "on the way")
-    with open(stopped / "probes.jsonl", "a") as file:
+    with open(tmp_path / "probes.jsonl", "a") as file:
         file.write('{"step": 4}\n')  # written, and not yet part of a checkpoint
-    train(configure(*line), stopped, quiet=True)
-    assert (stopped / "probes.jsonl").read_text() == (whole / "probes.jsonl").read_text()
-    again = measured("probe", of_run(stopped), {"images": 16}, stopped)
-    assert (again["step"], again["at"]) == (5, "end"), "a finished run is not what it was on its way"
+    train(config, tmp_path, quiet=True)
+    assert (tmp_path / "probes.jsonl").read_text() == (along / "probes.jsonl").read_text()
 
 
-def test_the_command(finished):
-    cwd, run = finished
+def test_the_command(along):
+    cwd, run = along.parent, along
     done = ablations("probe", f"run={run}", "images=16", cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert "Probe of" in done.stdout and "after training" in done.stdout
     found = json.loads((run / "probe.json").read_text(), parse_constant=pytest.fail)
-    assert len(found["units"]["gradient"]) == 9 and found["step"] == 6 and found["config"] == read_record(run)["config"]
+    assert len(found["units"]["gradient"]) == 3 and found["step"] == 5 and found["config"] == read_record(run)["config"]
     before = (run / "probe.json").stat().st_mtime_ns
-    assert ablations("probe", f"run={run}", "images=16", cwd=cwd).returncode == 0
-    assert (run / "probe.json").stat().st_mtime_ns == before, "what is measured is not measured again"
-    assert ablations("probe", f"run={run}", "images=8", cwd=cwd).returncode == 0
-    assert json.loads((run / "probe.json").read_text())["asked"] == {"images": 8}
+    again = measured("probe", of_run(run), {"images": 16}, run)
+    assert again == found and (run / "probe.json").stat().st_mtime_ns == before, (
+        "what is measured is not measured again"
+    )
+    line = json.loads((run / "probes.jsonl").read_text().splitlines()[0])
+    start = measured("probe", Subject("start", of_run(run).config), {"images": 32}, run)
+    assert json.loads((run / "probe-start.json").read_text()) == start and start["at"] == "start"
+    assert start["units"] == line["units"] and start["units"] != found["units"]
 
 
 @pytest.mark.parametrize(
