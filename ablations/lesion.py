@@ -93,19 +93,22 @@ class Lesions:
 
     def error_percent(self, deleted=(), how: int = UNIT, order=None) -> float:
         """The test error without these units, with unit order[i] in the i-th place."""
-        codes = np.zeros(self.units, np.int32)
-        for unit in deleted:
-            codes[unit] = RESIDUAL if unit in self.changing else how
-        order = np.arange(self.units) if order is None else np.asarray(order)
-        starts = np.cumsum([0, *self.counts])
-        split = [slice(start, start + count) for start, count in zip(starts, self.counts, strict=False)]
-        codes = [codes[one] for one in split]
-        orders = [(order[one] - one.start - 1)[1:] for one in split]
+        codes, orders = self.plan(deleted, how, order)
         wrong = [
             self._wrong(self.state.params, self.state.others, self.steps.data, images, labels, codes, orders)
             for images, labels in zip(self.images, self.labels, strict=True)
         ]
         return 100 * sum(map(int, wrong)) / self.real
+
+    def plan(self, deleted=(), how: int = UNIT, order=None) -> tuple[list, list]:
+        """The codes and orders of a lesion; see `logits`."""
+        codes = np.zeros(self.units, np.int32)
+        for unit in deleted:
+            codes[unit] = RESIDUAL if unit in self.changing else how
+        order = np.arange(self.units) if order is None else np.asarray(order)
+        ends = np.cumsum(self.counts)
+        stages = [slice(end - count, end) for end, count in zip(ends, self.counts, strict=True)]
+        return [codes[one] for one in stages], [order[one][1:] - one.start - 1 for one in stages]
 
     def check(self, units: list[int]) -> None:
         """Raise UserError where one of them, counted from 1, cannot be deleted."""
@@ -183,12 +186,20 @@ def _changes(unit) -> bool:
     return stride != 1 or kernel.shape[2] != unit.convolutions[-1].kernel.shape[3]
 
 
-def _wrong(steps: Steps, params, others, arrays, images, labels, codes, orders):
-    """How many images are classified wrongly; a label of -1 does not count."""
+def logits(steps: Steps, params, others, arrays, images, codes, orders):
+    """uint8 images (N, H, W, C) -> (N, classes).
+
+    codes: KEEP, UNIT or RESIDUAL of each unit, a stage each; orders: which of its stacked units stands where, a stage each.
+    """
     network = steps.merge(_reordered(params, orders), _reordered(others, orders), train=False)
     images = augmentation.normalise(images, arrays["mean"], arrays["divisor"]).astype(DTYPES[steps.config.precision])
-    x, _ = network.walk(network.embed(images), _visit, codes)
-    return ((network.classify(x).argmax(-1) != labels) & (labels >= 0)).sum()
+    return network.classify(network.walk(network.embed(images), _visit, codes)[0])
+
+
+def _wrong(steps: Steps, params, others, arrays, images, labels, codes, orders):
+    """How many images are classified wrongly; a label of -1 does not count."""
+    predicted = logits(steps, params, others, arrays, images, codes, orders).argmax(-1)
+    return ((predicted != labels) & (labels >= 0)).sum()
 
 
 def _visit(unit, x, code):

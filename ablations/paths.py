@@ -41,23 +41,30 @@ def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable
     return norms
 
 
-def _norms(steps: Steps, params, others, arrays, images, labels, through):
+def _norms(*arguments):
+    gradient = gradient_along(*arguments)
+    gradient = gradient.astype(jnp.float32).reshape(len(gradient), -1)
+    largest = jnp.abs(gradient).max(1, keepdims=True)  # squares may be too small for float32
+    scaled = gradient / jnp.where(largest > 0, largest, 1)
+    return largest[:, 0] * jnp.sqrt(jnp.square(scaled).sum(1))
+
+
+def gradient_along(steps: Steps, params, others, arrays, images, labels, through):
+    """The gradient of each image's loss by its x_1, (N, H, W, C), along one path each.
+
+    through: (units, N), a stage each: 1 where the path of an image goes through F, 0 where it goes past it.
+    """
     images = augmentation.normalise(images, arrays["mean"], arrays["divisor"]).astype(DTYPES[steps.config.precision])
-    network = steps.merge(params, others, train=False)
 
     def loss(x):
         network = steps.merge(params, others, train=False)
         logits = network.classify(network.walk(x, _visit, through)[0])
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).sum()
 
-    gradient = jax.grad(loss)(network.embed(images)).astype(jnp.float32).reshape(len(images), -1)
-    largest = jnp.abs(gradient).max(1, keepdims=True)  # squares may be too small for float32
-    scaled = gradient / jnp.where(largest > 0, largest, 1)
-    return largest[:, 0] * jnp.sqrt(jnp.square(scaled).sum(1))
+    return jax.grad(loss)(steps.merge(params, others, train=False).embed(images))
 
 
 def _visit(unit, x, through):
-    """through: (N,), 1 where an image's path goes through F, 0 where it goes along the shortcut."""
     through = through.astype(x.dtype).reshape(-1, 1, 1, 1)
     read, _ = unit.branches(let_through(x, 1 - through))
     _, fx = unit.branches(let_through(x, through))

@@ -130,7 +130,9 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
                 f"A row of your own: row={name} shortcut=... (or activation=...)"
             )
         if row is not None and row.overrides is None:
-            what = f"a further test of row {row.tests}" if row.tests else "somebody else's method, which the table shows"
+            what = (
+                f"a further test of row {row.tests}" if row.tests else "somebody else's method, which the table shows"
+            )
             raise UserError(f"row={name}: cannot be run by itself: it is {what}")
         own = row.settings if row else {}
         if clash := [key for key in given if key in own]:

@@ -8,8 +8,8 @@ from these files alone and need no JAX.
 import json
 from pathlib import Path
 
+from ablations import grid, table, why_tables
 from ablations import study as studies
-from ablations import table, why_tables
 from ablations.config import from_resolved
 from ablations.errors import UserError
 from ablations.records import command as command_line
@@ -58,7 +58,7 @@ def command(kind: str, arguments: list[str]) -> int:
     else:
         raise UserError(f"{kind} needs run=RUNS_DIR/STUDY/ROW/seed=K, or study=NAME; see ablations {kind} --help")
     measurement = measured(kind, subject, asked, place, force)
-    why_tables.show(why_tables.of_run(kind, measurement))
+    grid.show(why_tables.of_run(kind, measurement))
     if form:
         from ablations import why_figures
 
@@ -96,10 +96,10 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     order = [row.name for row in study.rows]
     found.sort(key=lambda one: order.index(one["row"]) if one["row"] in order else len(order))
     made = why_tables.of_study(kind, study, found)
-    why_tables.show(made)
+    grid.show(made)
     folder = out or place
     if out:
-        _write(folder / f"{name}-{study.name}.md", why_tables.markdown(made))
+        _write(folder / f"{name}-{study.name}.md", grid.markdown(made))
     if form:
         from ablations import why_figures
 

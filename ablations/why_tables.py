@@ -1,29 +1,19 @@
 """What the measurements of `why` say, as tables; they need neither JAX nor numpy."""
 
 import statistics
-import sys
-from dataclasses import dataclass
 
+from ablations.grid import NONE, Grid, middle, short, spread
 from ablations.study import Study
 
-NONE = "-"
 SHOWN = 12  # of a network's units, in the table of one run
 
 
-@dataclass(frozen=True)
-class Table:
-    title: str
-    header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    notes: list[str]
-
-
-def of_run(kind: str, measurement: dict) -> Table:
+def of_run(kind: str, measurement: dict) -> Grid:
     """The table of one network."""
     return {"probe": _probe_of_run, "lesion": _lesion_of_run, "landscape": _landscape_of_run}[kind](measurement)
 
 
-def of_study(kind: str, study: Study, measurements: list[dict]) -> Table:
+def of_study(kind: str, study: Study, measurements: list[dict]) -> Grid:
     """A line a row of a study; what is not measured is said to be so."""
     makers = {"probe": _probe_of_study, "lesion": _lesion_of_study, "landscape": _landscape_of_study}
     made = makers[kind](study, measurements)
@@ -35,7 +25,7 @@ def of_study(kind: str, study: Study, measurements: list[dict]) -> Table:
     return made
 
 
-def _probe_of_run(found: dict) -> Table:
+def _probe_of_run(found: dict) -> Grid:
     units = found["units"]
     names = {
         "stage": "stage", "gradient": "|dE/dx|", "through_shortcuts": "by shortcuts", "through_weights": "by weights",
@@ -49,13 +39,13 @@ def _probe_of_run(found: dict) -> Table:
         "by shortcuts, by weights: the norms of the two parts of dE/dx (Eqn. 5). product: that by shortcuts, over what h alone "
         "would let through; Eqn. 8: what the numbers on the shortcuts before training predict for it.",
     ]
-    return Table(f"Probe of {found['name']}", ("unit", *names.values()), rows, [*notes, about([found])])
+    return Grid(f"Probe of {found['name']}", ("unit", *names.values()), rows, [*notes, about([found])])
 
 
 WHEN = {"start": "before training", "end": "after training", "on the way": "on the way"}
 
 
-def _probe_of_study(study: Study, found: list[dict]) -> Table:
+def _probe_of_study(study: Study, found: list[dict]) -> Grid:
     header = (
         "row", "test error", "|dE/dx_1| / |dE/dx_L|", "by shortcuts", "product", "Eqn. 8", "std x_1, x_L", "F / x", "cut off",
         "1 - g",
@@ -84,10 +74,10 @@ def _probe_of_study(study: Study, found: list[dict]) -> Table:
         "through all shortcuts and f; Eqn. 8: the product predicted before training, without f.",
         "F / x (std of F(x) by std of x), cut off (the share of y_l that f's ReLU cuts off), 1 - g: the median over the units.",
     ]
-    return Table(f"Probe of {study.name}: {study.question}", header, rows, [*notes, about(found)])
+    return Grid(f"Probe of {study.name}: {study.question}", header, rows, [*notes, about(found)])
 
 
-def _lesion_of_run(found: dict) -> Table:
+def _lesion_of_run(found: dict) -> Grid:
     rows = []
     for i, deleted in enumerate(found["deletions"]):
         swapped, taus = (found["swaps"][i], found["taus"][i]) if found["swaps"] else ((), ())
@@ -105,10 +95,10 @@ def _lesion_of_run(found: dict) -> Table:
         f"Gradient: {_path_range(found['path_shares'])}, of up to {len(single)}.",
     ]
     header = ("k", "k units deleted", "k pairs swapped", "tau")
-    return Table(f"Lesions of {found['name']}", header, rows, [*notes, about([found])])
+    return Grid(f"Lesions of {found['name']}", header, rows, [*notes, about([found])])
 
 
-def _lesion_of_study(study: Study, found: list[dict]) -> Table:
+def _lesion_of_study(study: Study, found: list[dict]) -> Grid:
     header = (
         "row", "whole", "one deleted", "highest, at unit", "shape changes", "one F deleted", "5 deleted", "10 deleted",
         "20 deleted", "20 swapped", "paths",
@@ -136,10 +126,10 @@ def _lesion_of_study(study: Study, found: list[dict]) -> Table:
         "change the shape of x; one F deleted: their shortcut stays.",
         "paths: the lengths in units that carry the middle 90 % of the gradient.",
     ]
-    return Table(f"Lesions of {study.name}: {study.question}", header, rows, [*notes, about(found)])
+    return Grid(f"Lesions of {study.name}: {study.question}", header, rows, [*notes, about(found)])
 
 
-def _landscape_of_run(found: dict) -> Table:
+def _landscape_of_run(found: dict) -> Grid:
     rows = []
     for i, distance in enumerate(found["distances"]):
         losses = [line[i] for line in found["lines"]]
@@ -153,7 +143,7 @@ def _landscape_of_run(found: dict) -> Table:
         "0 is the solution, at 1 a filter is as far away as it is long.",
         *gap(found),
     ]
-    return Table(
+    return Grid(
         f"Landscape of {found['name']}", ("distance", "lowest", "median", "highest"), rows, [*notes, about([found])]
     )
 
@@ -170,7 +160,7 @@ def gap(found: dict) -> list[str]:
     ]
 
 
-def _landscape_of_study(study: Study, found: list[dict]) -> Table:
+def _landscape_of_study(study: Study, found: list[dict]) -> Grid:
     header = (
         "row",
         "training loss",
@@ -205,7 +195,7 @@ def _landscape_of_study(study: Study, found: list[dict]) -> Table:
         "a test. gap: test error less training error, in points.",
         "loss at a distance: the median training loss over all directions, on both sides, filter-normalised.",
     ]
-    return Table(f"Landscape of {study.name}: {study.question}", header, rows, [*notes, about(found)])
+    return Grid(f"Landscape of {study.name}: {study.question}", header, rows, [*notes, about(found)])
 
 
 def away(found: dict, distance: float) -> float | None:
@@ -216,11 +206,6 @@ def away(found: dict, distance: float) -> float | None:
     losses = sorted(float("inf") if loss is None else loss for loss in losses)
     median = statistics.median(losses)
     return median if median != float("inf") else None
-
-
-def spread(errors) -> str:
-    """Median, lowest and highest."""
-    return f"{statistics.median(errors):.2f} ({min(errors):.2f} to {max(errors):.2f})" if errors else NONE
 
 
 def _median(of_sizes: list, size: int) -> str:
@@ -250,18 +235,8 @@ def _some(stages: list[int]) -> list[int]:
     return sorted(ends | {round(i * last / (SHOWN - 1)) for i in range(SHOWN)})
 
 
-def middle(values: list | None) -> str:
-    values = [value for value in values or () if value is not None]
-    return short(statistics.median(values)) if values else NONE
-
-
 def divide(one: float | None, other: float | None) -> float | None:
     return one / other if one is not None and other else None
-
-
-def short(value) -> str:
-    """Three digits."""
-    return NONE if value is None else f"{value:.3g}"
 
 
 def about(found: list[dict]) -> str:
@@ -276,30 +251,3 @@ def about(found: list[dict]) -> str:
     text = f"{', '.join(sorted({one['config']['model']['name'] for one in found}))} on {first['data']['name']}, recipe "
     text += f"{recipe['name']}, {recipe['total_steps']:,} steps, seed {first['seed']}; "
     return text + "; ".join(f"{name} {', '.join(sorted(values))}" for name, values in parts.items())
-
-
-def show(made: Table) -> None:
-    """Print to the terminal."""
-    import shutil
-
-    from rich.console import Console
-    from rich.table import Table as Grid
-
-    console = Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((132, 24)).columns, 132))
-    console.print(made.title + "\n", style="bold", highlight=False)
-    grid = Grid(box=None, header_style="bold", pad_edge=False)
-    for i, name in enumerate(made.header):
-        grid.add_column(name, justify="right" if i else "left", no_wrap=not i)
-    for row in made.rows:
-        grid.add_row(*row)
-    console.print(grid)
-    console.print()
-    for note in made.notes:
-        console.print(note, highlight=False)
-
-
-def markdown(made: Table) -> str:
-    text = ["| " + " | ".join(row) + " |" for row in (made.header, *made.rows)]
-    text.insert(1, "|" + "|".join(" --- " for _ in made.header) + "|")
-    notes = [part for note in made.notes for part in (note, "")][:-1]
-    return "\n".join([f"**{made.title}**", "", *text, "", *notes]) + "\n"
