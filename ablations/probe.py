@@ -3,9 +3,10 @@
 The network runs on a batch of real images as in a training step, with the BN statistics of that batch, but
 with dropout at its expectation. Nothing is trained.
 
-The gradient is taken of the batch twice over. In the second copy nothing passes back through F, so that
-what arrives there at x_l has come through shortcuts alone: the additive part of Eqn. 5. What the first
-copy has beside it has come through weights: the multiplicative part.
+The gradient is taken of the batch twice over. In the second copy nothing passes back through F and through
+gates, which only multiply, so that what arrives there at x_l has come through shortcuts alone: the additive part of
+Eqn. 5. What the first copy has beside it has come through weights: the multiplicative part. The weights of a
+1x1 convolution on a shortcut belong to the shortcut, as in Eqn. 8.
 """
 
 import json
@@ -137,13 +138,16 @@ def _visit(unit, x, slot):
     half = len(x) // 2
     share = (jnp.arange(len(x)) < half).astype(x.dtype).reshape(-1, 1, 1, 1)
     read, fx = unit.branches(x)
-    y = unit.shortcut(read, let_through(fx, share))
+    layers = unit.shortcut.layers(x.dtype)
+    if gate := layers.get("gate"):
+        layers["gate"] = lambda x: let_through(gate(x), share)
+    y = unit.shortcut.equation(read, let_through(fx, share), **layers)
     cut = jnp.full((), jnp.nan)
     if "relu" in (f := unit.after_addition).sequence:
         cut = jnp.mean((f.bn(y) if f.sequence[0] == "bn" else y)[:half] < 0)
     kept = jnp.full(1 + len(QUANTILES), jnp.nan)
-    if "gate" in unit.shortcut.names:
-        kept = 1 - unit.shortcut.gate(read[:half]).astype(jnp.float32)
+    if gate:
+        kept = 1 - gate(read[:half]).astype(jnp.float32)
         kept = jnp.concatenate([kept.mean()[None], jnp.quantile(kept, jnp.asarray(QUANTILES))])
     x_std, residual_std = (jnp.std(part[:half].astype(jnp.float32)) for part in (x, fx))
     seen = {"x_std": x_std, "residual_std": residual_std, "negative": jnp.mean(y[:half] < 0), "cut_off": cut}

@@ -18,10 +18,13 @@ class Sum(nnx.Module):
         for name, layer in layers.items():
             setattr(self, name, layer)
 
-    def __call__(self, x, fx):
+    def layers(self, dtype) -> dict:
+        """What the equation is called with beside x and F(x); numbers in this type."""
         layers = {name: getattr(self, name) for name in self.names}
-        layers = {k: v.astype(x.dtype) if isinstance(v, Number) else v for k, v in layers.items()}
-        return self.equation(x, fx, **layers)
+        return {k: v.astype(dtype) if isinstance(v, Number) else v for k, v in layers.items()}
+
+    def __call__(self, x, fx):
+        return self.equation(x, fx, **self.layers(x.dtype))
 
 
 class ResidualUnit(nnx.Module):

@@ -85,7 +85,7 @@ def without_f(steps):
     ],
 )
 def test_a_real_net_agrees_with_a_gradient_by_hand(overrides):
-    """By jax.vjp of the six units one after the other; what comes along shortcuts, of each with F held fast."""
+    """By jax.vjp of the six units one after the other; what comes along shortcuts, of each with F and g held fast."""
     steps = Steps(configure("model=resnet20", *overrides), data.load(configure().data))
     state, images = steps.init(), 16
     probed = Probe(steps, images)(state)
@@ -125,10 +125,14 @@ def gradients_by_hand(steps, params, others, images):
     def loss(x):
         return optax.softmax_cross_entropy_with_integer_labels(network().classify(x), labels).mean()
 
-    def with_f_fast(x, index):
+    def along_shortcut(x, index):
         one = unit(index)
         read, fx = one.branches(x)
-        return one.after_addition(one.shortcut(read, jax.lax.stop_gradient(fx)))
+        fx, layers = jax.lax.stop_gradient(fx), one.shortcut.layers(jnp.float32)
+        if gate := layers.pop("gate", None):  # exclusive gating, whose gate only multiplies
+            g = jax.lax.stop_gradient(gate(read))
+            return one.after_addition((1 - g) * layers["h"](read) + g * fx)
+        return one.after_addition(one.shortcut(read, fx))
 
     inputs = [network().embed(x)]
     for index in range(3 * per_stage):
@@ -137,7 +141,7 @@ def gradients_by_hand(steps, params, others, images):
     part, gradients = whole, {}
     for index in reversed(range(3 * per_stage)):
         (whole,) = jax.vjp(lambda x, index=index: unit(index)(x), inputs[index])[1](whole)
-        (part,) = jax.vjp(lambda x, index=index: with_f_fast(x, index), inputs[index])[1](part)
+        (part,) = jax.vjp(lambda x, index=index: along_shortcut(x, index), inputs[index])[1](part)
         gradients[index] = {"gradient": whole, "through_shortcuts": part, "through_weights": whole - part}
     return value, gradients
 
