@@ -13,7 +13,7 @@ from ablations import study as studies
 from ablations.config import from_resolved
 from ablations.errors import UserError
 from ablations.records import command as command_line
-from ablations.records import provenance, read_metrics, read_records, write_whole
+from ablations.records import first_difference, provenance, read_metrics, read_records, write_whole
 from ablations.render import key_values
 from ablations.subject import Subject, before_training, of_run
 
@@ -93,6 +93,7 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
             f"study={study.name}: no run in {runs_dir} has weights, and nothing was measured before; "
             f"ablations train study={study.name} makes runs"
         )
+    _check_one_kind(found)
     order = [row.name for row in study.rows]
     found.sort(key=lambda one: order.index(one["row"]) if one["row"] in order else len(order))
     made = why_tables.of_study(kind, study, found)
@@ -105,6 +106,20 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
 
         _write(folder / f"{name}-{study.name}.{form}", why_figures.of_study(kind, study, found, form))
     return 0
+
+
+def _check_one_kind(found: list[dict]) -> None:
+    kinds = [
+        {"asked": one["asked"]} | {part: one["config"][part] for part in ("data", "recipe", "precision")}
+        for one in found
+    ]
+    for kind in kinds[1:]:
+        if kind != kinds[0]:
+            key, one, other = first_difference(kinds[0], kind)
+            raise UserError(
+                f"the measurements differ in {key.removesuffix('.name').removeprefix('asked.')} ({one} and {other}): a table never "
+                "mixes those; choose with key=value, or force=true measures again"
+            )
 
 
 def measured(kind: str, subject: Subject, asked: dict, place: Path | None, force: bool = False) -> dict:
@@ -147,7 +162,7 @@ def _measure(kind: str, subject: Subject, asked: dict) -> dict:
         from ablations.probe import Probe
 
         at = "start" if not step else "end" if subject.record else "on the way"
-        return {"step": step, "at": at} | Probe(steps, asked["images"])(state)
+        return {"step": step, "at": at} | Probe(steps, asked["images"])(state) | {"along": _along(subject.folder)}
     from ablations.probe import plain
 
     if kind == "lesion":
@@ -158,6 +173,16 @@ def _measure(kind: str, subject: Subject, asked: dict) -> dict:
 
     found = plain(landscape.surfaces(steps, state, subject.name, **asked))
     return found | {"metrics": read_metrics(subject.folder)}
+
+
+def _along(folder: Path | None) -> list[dict]:
+    """Of the probes along training, if there were any: the step, the gradient and the gates."""
+    path = folder / "probes.jsonl" if folder else None
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path and path.is_file() else []
+    kept = ("gradient", "kept")
+    return [
+        {"step": line["step"]} | {key: line["units"][key] for key in kept if key in line["units"]} for line in lines
+    ]
 
 
 def _without(subject: Subject, units: str) -> int:
@@ -184,10 +209,13 @@ def _number(key: str, value) -> int | None:
 
 def _read(path: Path) -> dict | None:
     try:
-        measurement = json.loads(path.read_text())
-    except (OSError, ValueError):
+        found = json.loads(path.read_text())
+        if found.get("schema_version") != SCHEMA_VERSION:
+            return None
+        # Settings that are younger than the file have their defaults in it.
+        return found | {"config": from_resolved(found["config"]).resolved()}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return measurement if measurement.get("schema_version") == SCHEMA_VERSION else None
 
 
 def _write(path: Path, content: str | bytes) -> None:

@@ -58,7 +58,9 @@ def _log(axes) -> None:
 
 
 def _probe(found: dict):
-    figure, axes = style.panels(4)
+    along = found["along"]
+    gated = "kept" in found["units"]
+    figure, axes = style.panels(4 + (1 + gated if along else 0))
     units = found["units"]
     gradients = {
         "|dE/dx|": units["gradient"],
@@ -73,10 +75,16 @@ def _probe(found: dict):
     shares = {"cut off by f": units.get("cut_off"), "1 - g(x)": units.get("kept")}
     _units(axes[3], {"y < 0": units["negative"]} | shares, "Shares", log=False)
     axes[3].set_ylim(0, 1)
+    if along:
+        steps = [f"step {line['step']}" for line in along]
+        gradients = [line["gradient"] for line in along]
+        _heat(figure, axes[4], steps, gradients, "|dE/dx| along training", _log_norm(gradients))
+        if gated:
+            _heat(figure, axes[5], steps, [line["kept"] for line in along], "1 - g(x) along training", Normalize(0, 1))
     return figure, f"{found['asked']['images']} training images, {WHEN[found['at']]}."
 
 
-def _heat(figure, axes, found: list[dict], rows: list[list], title: str, norm) -> None:
+def _heat(figure, axes, names: list[str], rows: list[list], title: str, norm) -> None:
     """A field for each row and unit; what is missing, zero or not finite is grey."""
     import numpy as np
 
@@ -98,7 +106,7 @@ def _heat(figure, axes, found: list[dict], rows: list[list], title: str, norm) -
         interpolation="nearest",
         extent=(0.5, longest + 0.5, len(rows), 0),
     )
-    axes.set_yticks([i + 0.5 for i in range(len(rows))], [one["row"] for one in found], fontsize=5.5)
+    axes.set_yticks([i + 0.5 for i in range(len(rows))], names, fontsize=5.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("unit l")
     axes.set_title(title)
@@ -112,14 +120,15 @@ def _log_norm(rows: list[list]) -> LogNorm:
 
 def _probes(found: list[dict]):
     figure, axes = style.panels(4)
+    names = [one["row"] for one in found]
     products = [one["units"]["product"] for one in found]
-    _heat(figure, axes[0], found, products, "Product on the shortcuts, from l to L", _log_norm(products))
+    _heat(figure, axes[0], names, products, "Product on the shortcuts, from l to L", _log_norm(products))
     gradients = [[_over(value, one["units"]["gradient"][-1]) for value in one["units"]["gradient"]] for one in found]
-    _heat(figure, axes[1], found, gradients, "|dE/dx_l| over |dE/dx_L|", _log_norm(gradients))
+    _heat(figure, axes[1], names, gradients, "|dE/dx_l| over |dE/dx_L|", _log_norm(gradients))
     stds = [one["units"]["x_std"] for one in found]
-    _heat(figure, axes[2], found, stds, "std of x_l", _log_norm(stds))
+    _heat(figure, axes[2], names, stds, "std of x_l", _log_norm(stds))
     cut = [one["units"].get("cut_off", [None] * len(one["units"]["stage"])) for one in found]
-    _heat(figure, axes[3], found, cut, "Share of y_l that f = ReLU cuts off", Normalize(0, 1))
+    _heat(figure, axes[3], names, cut, "Share of y_l that f = ReLU cuts off", Normalize(0, 1))
     return (
         figure,
         f"{found[0]['asked']['images']} training images, {WHEN[found[0]['at']]}. Grey: there is none, or it is 0 in float32.",
@@ -174,13 +183,14 @@ def _percent(axes, x: str) -> None:
 
 
 def _lesions(found: list[dict]):
+    names = [one["row"] for one in found]
     learned = [one for one in found if one["whole"] <= FAIL_PERCENT]
     groups = _groups(learned)
     figure, axes = style.panels(2 + 2 * len(groups))
     for of_axes, key, title in zip(
         axes, ("without_unit", "without_residual"), ("Without unit l", "Without F of unit l"), strict=False
     ):
-        _heat(figure, of_axes, found, [one[key] for one in found], f"{title}: test error (%)", Normalize(0, 100))
+        _heat(figure, of_axes, names, [one[key] for one in found], f"{title}: test error (%)", Normalize(0, 100))
     for of_axes, (key, title), group in zip(
         axes[2:],
         [one for one in (("deletions", "k units deleted"), ("swaps", "k pairs swapped")) for _ in groups],
