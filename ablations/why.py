@@ -5,6 +5,7 @@ that it was made of and is made again when they, or what was asked, have changed
 from these files alone and need no JAX.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -120,6 +121,19 @@ def _check_one_kind(found: list[dict]) -> None:
                 f"the measurements differ in {key.removesuffix('.name').removeprefix('asked.')} ({one} and {other}): a table never "
                 "mixes those; choose with key=value, or force=true measures again"
             )
+
+
+def measurements(records: list[dict]) -> dict[str, list[dict]]:
+    """What lies beside runs of a study, by its kind: of the lowest seed of each row, where all was measured alike."""
+    found, lowest = {}, {}
+    for record in sorted(records, key=lambda record: record["seed"]):
+        lowest.setdefault(record["row"], record["folder"])
+    for kind in ASKED:
+        of_rows = [one for folder in lowest.values() if (one := _read(folder / f"{kind}.json"))]
+        with contextlib.suppress(UserError):
+            _check_one_kind(of_rows)
+            found |= {kind: of_rows} if of_rows else {}
+    return found
 
 
 def measured(kind: str, subject: Subject, asked: dict, place: Path | None, force: bool = False) -> dict:

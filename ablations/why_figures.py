@@ -19,20 +19,22 @@ def of_run(kind: str, found: dict, form: str) -> bytes:
     draw = {"probe": _probe, "lesion": _lesion, "landscape": _landscape}[kind]
     with style.applied():
         figure, caption = draw(found)
-        return _finished(figure, f"{kind.capitalize()} of {found['name']}", caption, [found], form)
+        return _finished(figure, f"{kind.capitalize()} of {found['name']}. {caption} {about([found])}.", form)
 
 
-def of_study(kind: str, study: Study, found: list[dict], form: str) -> bytes:
-    """The figure of the rows of a study."""
+def of_study(kind: str, study: Study, found: list[dict], form: str, *, captioned: bool = True):
+    """The figure of the rows of a study, as a file of that format; not captioned: the file and its caption."""
     draw = {"probe": _probes, "lesion": _lesions, "landscape": _landscapes}[kind]
     with style.applied():
         figure, caption = draw(found)
-        return _finished(figure, f"{kind.capitalize()} of {study.name}", caption, found, form)
+        caption = f"{kind.capitalize()} of {study.name}. {caption} {about(found)}."
+        drawn = _finished(figure, caption, form, captioned)
+    return drawn if captioned else (drawn, caption)
 
 
-def _finished(figure, title: str, caption: str, found: list[dict], form: str) -> bytes:
-    style.finish(figure, caption=f"{title}. {caption} {about(found)}.")
-    return style.render(figure, form, title=title, description=f"{caption} {about(found)}")
+def _finished(figure, caption: str, form: str, captioned: bool = True) -> bytes:
+    style.finish(figure, caption=caption if captioned else "")
+    return style.render(figure, form, title=caption.partition(".")[0], description=caption)
 
 
 def _units(axes, series: dict[str, list | None], title: str, *, log: bool) -> None:

@@ -117,3 +117,23 @@ def test_where_the_gradient_is():
     assert rows[0][-1] == "0 to 9 units"
     narrow = measurement("lesion", "identity", path_shares=[0, 0, 0.02, 0.5, 0.46, 0.02, 0, 0, 0, 0])
     assert why_tables.of_study("lesion", study.load("table1"), [narrow]).rows[0][-1] == "3 to 4 units"
+
+
+def test_the_report_shows_them(tmp_path):
+    """Beside a run, in the order of the commands; the page still loads nothing."""
+    from ablations.report import make_page
+    from ablations.study import load
+
+    record = {
+        "schema_version": 1, "study": "table1", "row": "identity", "seed": 0, "status": "done", "test_error_percent": 4.0,
+        "train_loss": 0.1, "steps": 440, "parameters": 1, "macs": 1, "train_images": 1437, "wall_seconds": 1.0,
+        "compile_seconds": 1.0, "train_images_per_second": 1.0, "command": "ablations train study=table1",
+        "config": configure("model=resnet20").resolved(), "device": "cpu: one", "commit": "0" * 40,
+        "versions": {"jax": "0.10.2", "python": "3.11"},
+    }  # fmt: skip
+    for kind in ("probe", "lesion"):
+        write(tmp_path, measurement(kind, "identity"))
+    (tmp_path / "table1" / "identity" / "seed=0" / "record.json").write_text(json.dumps(record))
+    page = make_page(tmp_path, [load("table1")], {})
+    assert page.index("Probe of table1.") < page.index("Lesion of table1.") and "Landscape of table1" not in page
+    assert page.count("data:image/png;base64,") == 12 and "img-src data:" in page and 'src="http' not in page
