@@ -167,7 +167,7 @@ def test_the_signal_and_the_gate_of_the_first_unit():
     assert units["ratio"][0] == pytest.approx(np.std(fx) / np.std(x), rel=1e-4)
     assert units["negative"][0] == units["cut_off"][0] == pytest.approx((y < 0).mean(), abs=1e-4)
     assert units["kept"][0] == pytest.approx(kept.mean(), rel=1e-4)
-    np.testing.assert_allclose(units["kept_quantiles"][0], np.quantile(kept, [0.05, 0.25, 0.5, 0.75, 0.95]), rtol=1e-3)
+    np.testing.assert_allclose(units["kept_quantiles"][0], np.quantile(kept, [0.05, 0.25, 0.5, 0.75, 0.95]), rtol=0.05)
     assert units["bn_scale_after"] == [1.0] * 3 and "bn_scale_before" not in units
 
 
