@@ -60,6 +60,7 @@ class Config:
         resolved = {name: part for name, part in asdict(self).items() if name in names}
         for place in data_sets.PLACES:
             del resolved["data"][place]
+        del resolved["recipe"]["probe_every"]
         return resolved
 
 
