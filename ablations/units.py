@@ -20,7 +20,7 @@ def rate(amount: float | None, unit: str) -> str:
     """FLOP/s and bytes/s as 31.4 GFLOP/s."""
     if amount is None:
         return "-"
-    for prefix, factor in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
+    for prefix, factor in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if amount >= factor:
             return f"{amount / factor:.3g} {prefix}{unit}"
     return f"{amount:.3g} {unit}"
