@@ -116,7 +116,7 @@ def test_our_side_needs_jax_flax_and_optax_only():
         "sys.modules |= dict.fromkeys(absent.split())\n"
         "import benchmarks.compare\n"
         "from benchmarks import cases, worker\n"
-        "run, unit = worker.ours(cases.Case('resnet20', 'original', 'digits', 8, 'bf16'), 1, 'cpu')\n"
+        "run, unit, _ = worker.ours(cases.Case('resnet20', 'original', 'digits', 8, 'bf16'), 1, 'cpu')\n"
         "run(2)\n"
         "print(unit)"
     )

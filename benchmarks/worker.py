@@ -23,18 +23,24 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     case = Case(**asked["case"])
     prepare = ours if asked["side"] == "ours" else torchs
-    run, unit = prepare(case, asked["threads"], asked["device"], asked.get("how"), asked.get("layout"))
+    run, unit, release = prepare(case, asked["threads"], asked["device"], asked.get("how"), asked.get("layout"))
+    run(unit)  # compiles
     run(unit)
-    run(unit)  # the first may have compiled, the second warms up
+    release()
     print(json.dumps({"unit": unit}), file=answers, flush=True)
     for line in sys.stdin:
+        run(unit)  # warms up, and takes its memory back
         began = time.perf_counter()
         run(int(line))
-        print(time.perf_counter() - began, file=answers, flush=True)
+        seconds = time.perf_counter() - began
+        release()
+        print(seconds, file=answers, flush=True)
 
 
-def ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[int], None], int]:
-    """A function that runs so many steps and waits for them, and what their number must be a multiple of."""
+def ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[int], None], int, Callable[[], None]]:
+    """A function that runs so many steps and waits for them; what their number must be a multiple of; and one that
+    gives memory back to the device, on which the other sides wait for their turn.
+    """
     from ablations import entry
 
     os.environ["JAX_PLATFORMS"] = "cuda" if device == "cuda" else "cpu"
@@ -53,10 +59,11 @@ def ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[int], Non
         for _ in range(count // call):
             state, _, _ = steps.train(state, batches)  # returns numpy: it has waited
 
-    return run, call
+    return run, call, lambda: None
 
 
-def torchs(case: Case, threads: int, device: str, how: str, layout: str) -> tuple[Callable[[int], None], int]:
+def torchs(case: Case, threads: int, device: str, how: str, layout: str):
+    """The same three for PyTorch."""
     import torch
     import torch.nn.functional as F
 
@@ -66,7 +73,7 @@ def torchs(case: Case, threads: int, device: str, how: str, layout: str) -> tupl
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as XLA does
+    torch.set_float32_matmul_precision("high")  # TF32 on a GPU, as XLA does; cuDNN does by itself
     config = case.config(threads, STEPS_A_CALL)
     images = measure.synthetic(config)
     mean, divisor = augmentation.statistics(images.train_images, config.recipe.normalization)
@@ -118,7 +125,7 @@ def torchs(case: Case, threads: int, device: str, how: str, layout: str) -> tupl
             sgd.zero_grad(set_to_none=True)
         loss.item()  # waits
 
-    return run, 1
+    return run, 1, torch.cuda.empty_cache if device == "cuda" else lambda: None
 
 
 if __name__ == "__main__":
