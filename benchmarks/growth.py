@@ -93,6 +93,9 @@ def _power(found: dict[int, Timing], first: int, last: int, field: str) -> str:
 
 def runs(config: Config, count: int) -> tuple[list[dict], list[str]]:
     """Train `count` networks in this process, two steps each, with another learning rate each."""
+    # What is looked for does not depend on how well a program is compiled, nor on where it comes from.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
     entry.prepare(config.threads)
     from ablations.train import train
 
