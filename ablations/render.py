@@ -1,5 +1,6 @@
 """`ablations table`: a study's table on a terminal, or as a file of another format."""
 
+import sys
 from pathlib import Path
 
 from ablations import logger, markup
