@@ -1,8 +1,10 @@
 # make demo: Table 1 on handwritten digits, four minutes on two cores. make test: the whole suite.
+# make bench: training speed beside PyTorch on this processor, at most ten minutes. make bench-gpu: on this machine's
+# NVIDIA GPU, at most nine; needs no more than PYTHON=... with jax, flax, optax and torch.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test results format clean
+.PHONY: demo test results bench bench-gpu format clean
 
 demo: .venv/installed
 	$(BIN)/ablations train study=demo
@@ -24,6 +26,12 @@ results: .venv/installed
 	$(BIN)/ablations table study=demo runs_dir=results/cifar10 format=markdown out=results/shortcuts-resnet20-cifar10.md
 	$(BIN)/ablations table study=demo runs_dir=results/cifar10 format=csv out=results/shortcuts-resnet20-cifar10.csv
 
+bench: .venv/bench
+	$(BIN)/python -m benchmarks.compare --device cpu --minutes 9 --out benchmarks/cpu.json
+
+bench-gpu:
+	$(PYTHON) -m benchmarks.compare --device cuda --minutes 8 --out benchmarks/cuda.json
+
 format: .venv/installed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
@@ -36,4 +44,8 @@ clean:
 	    { echo "ablations needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+.venv/bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@

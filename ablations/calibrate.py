@@ -38,7 +38,7 @@ def figures(configs: list[Config]) -> list[Figures]:
     missing = {key: config for key, config in zip(keys, configs, strict=True) if found[key] is None}
     if missing:
         with bar("reading networks", len(missing), "networks") as update:
-            for done, (key, of) in enumerate(zip(missing, _made(Figures, list(missing.values())), strict=True), 1):
+            for done, (key, of) in enumerate(zip(missing, made(Figures, list(missing.values())), strict=True), 1):
                 found[key] = of
                 _keep(key, of)
                 update(done)
@@ -55,7 +55,7 @@ def timings(programs: dict[str, Config]) -> dict[str, Timing]:
             update(0)
             for done, program in enumerate(missing, 1):
                 try:
-                    [found[program]] = _made(Timing, [programs[program]])
+                    [found[program]] = made(Timing, [programs[program]])
                     _keep(keys[program], found[program])
                 except Died as error:
                     found[program] = Timing(reason=str(error))
@@ -63,9 +63,12 @@ def timings(programs: dict[str, Config]) -> dict[str, Timing]:
     return found
 
 
-def _made(kind: type, configs: list[Config]) -> Iterator:
-    """What a new process says of each of these configurations; raises Died where it could not."""
-    asked = {"kind": kind.__name__, "started": time.time(), "threads": configs[0].threads}
+def made(kind: type, configs: list[Config], pixels: int | None = None) -> Iterator:
+    """Figures, Timing or Ceilings of each configuration, made in a new process.
+
+    pixels: the width of the images, where it is not the data set's. Raises Died where the process did.
+    """
+    asked = {"kind": kind.__name__, "started": time.time(), "threads": configs[0].threads, "pixels": pixels}
     asked["configs"] = [{"resolved": config.resolved(), "unroll": config.unroll} for config in configs]
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as words:
         environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
@@ -104,7 +107,11 @@ def answer() -> None:
     import_seconds = time.time() - asked["started"]
     for one in asked["configs"]:
         config = replace(from_resolved(one["resolved"]), unroll=one["unroll"])
-        found = measure.figures(config) if asked["kind"] == "Figures" else measure.timing(config, import_seconds)
+        found = {
+            "Figures": lambda config: measure.figures(config, asked["pixels"]),
+            "Timing": lambda config: measure.timing(config, import_seconds, asked["pixels"]),
+            "Ceilings": measure.ceilings,
+        }[asked["kind"]](config)
         print(json.dumps(asdict(found)), file=answers, flush=True)
 
 

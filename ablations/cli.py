@@ -76,6 +76,12 @@ def plan(arguments: list[str]) -> int:
     return plan_table.command(arguments)
 
 
+def bench(arguments: list[str]) -> int:
+    from ablations import bench
+
+    return bench.command(arguments)
+
+
 def train(arguments: list[str]) -> int:
     from ablations import compose, launch, sweep
 
@@ -164,7 +170,7 @@ def complete(_arguments: list[str]) -> None:
     if words[1] == "data" and len(words) == 3:
         print("prepare")
         return
-    if words[1] not in ("plan", "train", "data"):
+    if words[1] not in ("plan", "bench", "train", "data"):
         return
     settings = words[3:] if words[1] == "data" else words[2:]
     from hydra.core.plugins import Plugins
@@ -181,6 +187,7 @@ def complete(_arguments: list[str]) -> None:
 
 COMMANDS = {
     "plan": plan,
+    "bench": bench,
     "train": train,
     "table": table,
     "figure": figure,

@@ -20,13 +20,15 @@ FLOP_PER_MAC_TRAINED = 6
 class Figures:
     """What a configuration is, read off its abstract network and its lowered training step.
 
-    macs: multiply-adds for one image, forward. program: digest of the training step's StableHLO.
+    macs: multiply-adds for one image, forward. traffic_bytes: what the convolutions and products of a
+        training step read and write. program: digest of the training step's StableHLO.
     calls: the different numbers of steps that one call makes; each is a program of its own.
     weights_bytes: of the weights' file; state_bytes: of a checkpoint's arrays.
     """
 
     parameters: int
     macs: int
+    traffic_bytes: int
     program: str
     calls: tuple[int, ...]
     weights_bytes: int
@@ -44,7 +46,7 @@ class Timing:
     steps: of one training step each, in the order measured, after the first call; test_seconds: of a batch.
     temporary_bytes, program_bytes: XLA's own analysis of the compiled step: what lives only within the
         step (the activations kept for the backward pass above all), and all that it needs at once.
-    peak_bytes: the most the device has held, where the device says so.
+    peak_bytes: the most that the accelerator, or on a CPU the process, has held.
     reason: why there are no seconds.
     """
 
@@ -68,6 +70,16 @@ class Timing:
     def step_seconds(self) -> float | None:
         """The median."""
         return statistics.median(self.steps) if self.steps else None
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What this device does at most, measured: a large matrix product and a large copy."""
+
+    device: str
+    precision: str
+    flop_per_second: float
+    bytes_per_second: float
 
 
 def flop(config: Config, figures: Figures, steps: int) -> int:

@@ -1,57 +1,40 @@
-"""A small table of texts, and how it looks on a terminal and in Markdown."""
+"""A grid of cells, on a terminal or in Markdown: a title, the rows, and the notes below them."""
 
-import statistics
+import shutil
 import sys
-from dataclasses import dataclass
-
-NONE = "-"
 
 
-@dataclass(frozen=True)
-class Grid:
-    title: str
-    header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    notes: list[str]
-
-
-def show(made: Grid) -> None:
-    """Print to the terminal."""
-    import shutil
-
+def console(usual: int = 132):
+    """Where a table is printed; `usual` columns wide where no terminal gives the width."""
     from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((usual, 24)).columns, 132))
+
+
+def show(title: str, rows: list[dict[str, object]], right: tuple[str, ...], notes: list[str]) -> None:
+    """Print to the terminal. Each row has its cells, strings or rich's Text, by their headings; `right` is aligned so."""
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((132, 24)).columns, 132))
-    console.print(made.title + "\n", style="bold", highlight=False)
-    grid = Table(box=None, header_style="bold", pad_edge=False)
-    for i, name in enumerate(made.header):
-        grid.add_column(name, justify="right" if i else "left", no_wrap=not i)
-    for row in made.rows:
-        grid.add_row(*row)
-    console.print(grid)
-    console.print()
-    for note in made.notes:
-        console.print(note, highlight=False)
+    screen = console(200)
+    screen.print(title + "\n", style="bold", highlight=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=i == 0 or name in right)
+    for row in rows:
+        table.add_row(*row.values())
+    screen.print(table)
+    screen.print()
+    for note in notes:
+        screen.print(note, highlight=False)
 
 
-def markdown(made: Grid) -> str:
-    text = ["| " + " | ".join(row) + " |" for row in (made.header, *made.rows)]
-    text.insert(1, "|" + "|".join(" --- " for _ in made.header) + "|")
-    notes = [part for note in made.notes for part in (note, "")][:-1]
-    return "\n".join([f"**{made.title}**", "", *text, "", *notes]) + "\n"
+def markdown(title: str, rows: list[dict[str, object]], notes: list[str]) -> str:
+    grid = markdown_grid([list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)])
+    return "\n\n".join([f"**{title}**", "\n".join(grid), *notes]) + "\n"
 
 
-def short(value) -> str:
-    """Three digits."""
-    return NONE if value is None else f"{value:.3g}"
-
-
-def spread(errors) -> str:
-    """Median, lowest and highest."""
-    return f"{statistics.median(errors):.2f} ({min(errors):.2f} to {max(errors):.2f})" if errors else NONE
-
-
-def middle(values: list | None) -> str:
-    values = [value for value in values or () if value is not None]
-    return short(statistics.median(values)) if values else NONE
+def markdown_grid(rows: list[list[str]]) -> list[str]:
+    """The lines of a grid; its first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]

@@ -5,6 +5,7 @@ Train very deep residual networks with other shortcuts and activation orders, an
 "Identity Mappings in Deep Residual Networks" (He et al. 2016), the paper's figures beside ours.
 
     ablations plan        say what a study or a sweep costs and what of it is done, before anything runs
+    ablations bench       measure how fast configurations train on this machine
     ablations train       train one network, a sweep, or all rows of a study
     ablations table       print a study's table from the runs on disk
     ablations figure      draw a study's figures from the runs on disk
@@ -88,6 +89,23 @@ interrupted at a step that is kept, or missing. Below, the sums of what is to go
     out=FILE           write there, not to the screen
 
 All other settings are those of `ablations train`.
+"""
+
+BENCH = """\
+ablations bench [key=value ...]
+
+Measures how fast configurations train on this machine: seconds to trace, to compile and to load from the
+cache; of a step, its median and quartiles; images a second; memory; FLOP/s and bytes/s beside what a large matrix
+product and a large copy reach here. The data set need not be here. Have the machine to yourself.
+
+    ablations bench model=resnet20,resnet110 data=cifar10 recipe.batch_size=128
+    ablations bench model=resnet110 unroll=false,true precision=f32,bf16 format=json out=bench.json
+
+    pixels=32          the width of the images, where it is not the data set's
+    format=terminal    terminal, markdown or json
+    out=FILE           write there, not to the screen
+
+All other settings are those of `ablations train`; several values of one are all measured.
 """
 
 TABLE = """\
@@ -283,6 +301,7 @@ model=resnet110, selects the runs that have it."""
 
 OF = {
     "plan": PLAN,
+    "bench": BENCH,
     "train": TRAIN,
     "table": TABLE,
     "figure": FIGURE,

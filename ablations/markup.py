@@ -7,6 +7,7 @@ import statistics
 from html import escape
 
 from ablations.cells import HEADER, NOT_RUN, NUMERIC, cells, notes, title, used
+from ablations.grid import markdown_grid
 from ablations.table import Table
 from ablations.verdict import verdict
 
@@ -14,17 +15,8 @@ from ablations.verdict import verdict
 def markdown(table: Table) -> str:
     columns = used(table)
     rows = [[HEADER[i] for i in columns], *([cells(line, table)[i] for i in columns] for line in table.lines)]
-    text = markdown_grid(rows)
     below = [part for note in notes(table) for part in (note, "")][:-1]
-    return "\n".join([f"**{title(table)}**", "", table.settings, "", *text, "", *below]) + "\n"
-
-
-def markdown_grid(rows: list[list[str]]) -> list[str]:
-    """The lines of a table in Markdown; the first row is the heading."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return lines
+    return "\n".join([f"**{title(table)}**", "", table.settings, "", *markdown_grid(rows), "", *below]) + "\n"
 
 
 def as_csv(table: Table) -> str:

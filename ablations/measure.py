@@ -6,46 +6,53 @@ Images are synthetic, of the shape of the data set's, which need not be present.
 import contextlib
 import hashlib
 import math
+import resource
 import statistics
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ablations import count, data, randomness
 from ablations.config import Config
-from ablations.cost import Figures, Timing
+from ablations.cost import Ceilings, Figures, Timing
 from ablations.records import provenance
-from ablations.steps import Steps, steps_a_call
+from ablations.steps import DTYPES, Steps, steps_a_call
 
 SECONDS, TEST_SECONDS = 3.0, 0.3  # of measured steps and tests
 FEWEST, MOST = 3, 100  # calls
 LONG_SECONDS = 10.0  # a first call that takes longer is not repeated: its warm-up is small beside it
 
 
-def synthetic(config: Config) -> data.Dataset:
-    """One batch of random images, as training and as test set."""
+def synthetic(config: Config, pixels: int | None = None) -> data.Dataset:
+    """One batch of random images, as training and as test set; `pixels` wide, or as wide as the data set's."""
     kind, size = data.DATASETS[config.data.name], config.recipe.batch_size
+    height, width, channels = kind.image
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, (size, *kind.image), np.uint8)
+    images = random.integers(0, 256, (size, pixels or height, pixels or width, channels), np.uint8)
     labels = random.integers(0, kind.classes, size, np.int32)
     return data.Dataset(config.data.name, kind.classes, images, labels, images, labels)
 
 
-def figures(config: Config) -> Figures:
+def figures(config: Config, pixels: int | None = None) -> Figures:
     """Nothing is compiled and no array of the network is made."""
-    steps = Steps(config, synthetic(config))
+    images = synthetic(config, pixels)
+    steps = Steps(config, images)
     state, recipe = steps.abstract(), config.recipe
-    text = steps.trace_train(steps_a_call(recipe, 0)).lower().as_text()
+    traced = steps.trace_train(steps_a_call(recipe, 0))
+    text = traced.lower().as_text()
     calls, step = set(), 0
     while step < recipe.total_steps:
         call = steps_a_call(recipe, step)
         calls, step = calls | {call}, step + call
     return Figures(
         parameters=count.parameters(steps.network),
-        macs=count.macs(steps.network, data.DATASETS[config.data.name].image),
+        macs=count.macs(steps.network, images.train_images.shape[1:]),
+        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_a_call(recipe, 0),
         program=hashlib.sha256(text.encode()).hexdigest(),
         calls=tuple(sorted(calls)),
         weights_bytes=_bytes((state.params, state.others)),
@@ -57,12 +64,12 @@ def _bytes(tree) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def timing(config: Config, import_seconds: float) -> Timing:
+def timing(config: Config, import_seconds: float, pixels: int | None = None) -> Timing:
     """Compile, start again from the compilation cache, and run a few steps.
 
     Expects a compilation cache that holds nothing of this program yet.
     """
-    call, images = steps_a_call(config.recipe, 0), synthetic(config)
+    call, images = steps_a_call(config.recipe, 0), synthetic(config, pixels)
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call)
     memory = compiled.memory_analysis()
@@ -99,7 +106,7 @@ def timing(config: Config, import_seconds: float) -> Timing:
         state, _ = jax.block_until_ready(compiled(state, steps.data, batches))
         calls.append(time.perf_counter() - began)
     known["steps"] = tuple(seconds / call for seconds in calls[1:] or calls)
-    return Timing(**known, peak_bytes=(jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use"))
+    return Timing(**known, peak_bytes=_peak_bytes())
 
 
 def _start(config: Config, images: data.Dataset, call: int):
@@ -124,6 +131,14 @@ def _enough(calls: list[float], seconds: float) -> bool:
     return len(calls) > MOST or (len(calls) > FEWEST and sum(calls[1:]) >= seconds)
 
 
+def _peak_bytes() -> int | None:
+    """The most that the accelerator has held, or, on a CPU, this process."""
+    if jax.default_backend() != "cpu":
+        return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
 def _free_bytes() -> int | None:
     """Memory that a program can have now, on the accelerator or else in this machine; None where nothing says so."""
     if stats := jax.devices()[0].memory_stats():
@@ -133,3 +148,23 @@ def _free_bytes() -> int | None:
             if line.startswith("MemAvailable:"):
                 return 1024 * int(line.split()[1])
     return None
+
+
+def ceilings(config: Config) -> Ceilings:
+    """A large matrix product in the configuration's precision, and a large copy: the fastest of several of each."""
+    accelerator = jax.default_backend() != "cpu"
+    side, megabytes = (8192, 1024) if accelerator else (1536, 128)
+    matrix = jnp.ones((side, side), DTYPES[config.precision])
+    large = jnp.ones(megabytes * 2**20 // 4, jnp.float32)
+    product = _fastest(jax.jit(jnp.matmul), matrix, matrix)
+    copy = _fastest(jax.jit(jnp.negative), large)  # reads and writes all of it; XLA would leave a mere copy out
+    return Ceilings(provenance()["device"], config.precision, 2 * side**3 / product, 2 * large.nbytes / copy)
+
+
+def _fastest(program, *arguments) -> float:
+    calls = []
+    while not _enough(calls, 1.0):
+        began = time.perf_counter()
+        jax.block_until_ready(program(*arguments))
+        calls.append(time.perf_counter() - began)
+    return min(calls)

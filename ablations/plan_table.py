@@ -5,16 +5,15 @@ import io
 from itertools import groupby
 from pathlib import Path
 
-from ablations import cost, data
+from ablations import cost, data, grid
 from ablations.config import Config
 from ablations.errors import UserError
-from ablations.markup import markdown_grid
 from ablations.plan import STATES, Line, Plan, Run, make
 from ablations.records import write_whole
-from ablations.render import console
+from ablations.units import duration, scientific, size
 
 FORMATS = ("terminal", "markdown", "csv")
-STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "missing": None}
+COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "missing": ""}
 RIGHT = ("steps", "batch", "parameters", "MACs", "FLOP a run", "activations", "program", "time a run")
 
 
@@ -36,9 +35,9 @@ def command(arguments: list[str]) -> int:
         jobs = sweep.plan(context, overrides)
         plan = make(context, jobs, overrides, calibrate=settings["calibrate"] == "true")
     if settings["format"] == "terminal" and not settings["out"]:
-        show(plan)
+        grid.show(title(plan), cells(plan), RIGHT, notes(plan))
         return 0
-    text = as_csv(plan) if settings["format"] == "csv" else markdown(plan)
+    text = as_csv(plan) if settings["format"] == "csv" else grid.markdown(title(plan), cells(plan), notes(plan))
     if not settings["out"]:
         print(text, end="")
         return 0
@@ -69,7 +68,7 @@ def name(config: Config) -> str:
     return config.row if config.study == "single" else config.row.partition(",")[0]
 
 
-def cells(plan: Plan) -> list[dict[str, str]]:
+def cells(plan: Plan) -> list[dict]:
     """A row's cells by their headings; what all rows share stands in the title."""
     every = [aspects(line.config) for line in plan.lines]
     varied = [aspect for aspect in every[0] if len({one[aspect] for one in every}) > 1]
@@ -88,21 +87,23 @@ def cells(plan: Plan) -> list[dict[str, str]]:
             "activations": size(line.timing.temporary_bytes) if line.timing else "-",
             "program": numbers[program],
             "time a run": duration(line.seconds),
-            "seeds": "; ".join(seeds(line)),
+            "seeds": seeds(line),
         }
         for line, of, program in zip(plan.lines, every, plan.programs, strict=True)
     ]
 
 
-def seeds(line: Line) -> list[str]:
-    """How far the runs of a row are: 0-2 done, 3 interrupted at 220, 4 missing."""
+def seeds(line: Line):
+    """How far the runs of a row are, in colours: 0-2 done; 3 interrupted at 220; 4 missing."""
+    from rich.text import Text
+
     found = []
     for (state, step), runs in groupby(line.runs, lambda run: (run.state, run.step if run.state != "done" else 0)):
         of = [run.config.seed for run in runs]
         consecutive = len(of) > 1 and of == list(range(of[0], of[-1] + 1))
         names = f"{of[0]}-{of[-1]}" if consecutive else ", ".join(map(str, of))
-        found.append(f"{names} {state}" + (f" at {step:,}" if step else ""))
-    return found
+        found.append(Text(f"{names} {state}" + (f" at {step:,}" if step else ""), COLOURS[state]))
+    return Text("; ").join(found)
 
 
 def title(plan: Plan) -> str:
@@ -142,34 +143,6 @@ def notes(plan: Plan) -> list[str]:
     return lines
 
 
-def show(plan: Plan) -> None:
-    """Print to the terminal."""
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    screen, rows = console(200), cells(plan)
-    screen.print(title(plan) + "\n", style="bold", highlight=False)
-    grid = Grid(box=None, header_style="bold", pad_edge=False)
-    for name in rows[0]:
-        grid.add_column(name, justify="right" if name in RIGHT else "left", no_wrap=name in ("row", *RIGHT))
-    for row, line in zip(rows, plan.lines, strict=True):
-        states = Text("; ").join(
-            Text(part, STYLES[part.split()[-1 if " at " not in part else -3]] or "") for part in seeds(line)
-        )
-        grid.add_row(*list(row.values())[:-1], states)
-    screen.print(grid)
-    screen.print()
-    for note in notes(plan):
-        screen.print(note, highlight=False)
-
-
-def markdown(plan: Plan) -> str:
-    rows = cells(plan)
-    grid = markdown_grid([list(rows[0]), *(list(row.values()) for row in rows)])
-    paragraphs = [f"**{title(plan)}**", "\n".join(grid), *notes(plan)]
-    return "\n\n".join(paragraphs) + "\n"
-
-
 def as_csv(plan: Plan) -> str:
     """One line a run, in plain numbers."""
     out = io.StringIO()
@@ -190,28 +163,3 @@ def _plain(run: Run, line: Line) -> list:
         figures.parameters, figures.macs, line.flop, measured, figures.program[:12],
         timing.step_seconds if timing else None, line.seconds,
     ]  # fmt: skip
-
-
-def scientific(number: float) -> str:
-    """1.2e+16 as 1.2e16."""
-    return f"{number:.1e}".replace("e+", "e").replace("e0", "e")
-
-
-def size(count: int | None) -> str:
-    """Bytes as 1.3 GB."""
-    if count is None:
-        return "-"
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if count >= factor:
-            return f"{count / factor:,.{1 if count < 100 * factor else 0}f} {unit}"
-    return f"{count / 1e3:,.0f} kB"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in the unit that a person would choose."""
-    if seconds is None:
-        return "-"
-    for unit, factor, until in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48), ("days", 86400, 730)):
-        if seconds < until * factor:
-            return f"{seconds / factor:.{1 if unit in ('h', 'days') and seconds < 10 * factor else 0}f} {unit}"
-    return f"{seconds / (365.25 * 86400):,.0f} years"

@@ -98,12 +98,17 @@ def provenance() -> dict:
     import jax
 
     device = jax.devices()[0]
-    names = ("ablations", "jax", "jaxlib", "flax", "optax", "numpy")
     return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in names},
+        "versions": versions(),
         "device": f"{device.platform}: {processor() if device.platform == 'cpu' else device.device_kind}",
         "commit": commit(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide a result."""
+    names = ("ablations", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {"python": platform.python_version()} | {name: _version(name) for name in names}
 
 
 def _version(package: str) -> str:

@@ -1,6 +1,5 @@
 """`ablations table`: a study's table on a terminal, or as a file of another format."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from ablations import logger, markup
 from ablations import study as studies
 from ablations.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.errors import UserError
+from ablations.grid import console
 from ablations.records import read_records, write_whole
 from ablations.table import Table, make, select
 
@@ -60,13 +60,6 @@ def key_values(arguments: list[str], command: str) -> dict[str, str]:
         if "=" not in argument:
             raise UserError(f"{argument}: settings are key=value; see ablations {command} --help")
     return dict(argument.split("=", 1) for argument in arguments)
-
-
-def console(usual: int = 132):
-    """Where a table is printed; `usual` columns wide where no terminal gives the width."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((usual, 24)).columns, 132))
 
 
 def show(table: Table) -> None:

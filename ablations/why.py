@@ -59,12 +59,16 @@ def command(kind: str, arguments: list[str]) -> int:
     else:
         raise UserError(f"{kind} needs run=RUNS_DIR/STUDY/ROW/seed=K, or study=NAME; see ablations {kind} --help")
     measurement = measured(kind, subject, asked, place, force)
-    grid.show(why_tables.of_run(kind, measurement))
+    _show(why_tables.of_run(kind, measurement))
     if form:
         from ablations import why_figures
 
         _write(place / f"{stem(kind, subject)}.{form}", why_figures.of_run(kind, measurement, form))
     return 0
+
+
+def _show(made: why_tables.Grid) -> None:
+    grid.show(made.title, made.cells, made.header[1:], made.notes)
 
 
 def stem(kind: str, subject: Subject) -> str:
@@ -98,10 +102,10 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     order = [row.name for row in study.rows]
     found.sort(key=lambda one: order.index(one["row"]) if one["row"] in order else len(order))
     made = why_tables.of_study(kind, study, found)
-    grid.show(made)
+    _show(made)
     folder = out or place
     if out:
-        _write(folder / f"{name}-{study.name}.md", grid.markdown(made))
+        _write(folder / f"{name}-{study.name}.md", grid.markdown(made.title, made.cells, made.notes))
     if form:
         from ablations import why_figures
 

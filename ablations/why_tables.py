@@ -1,11 +1,26 @@
 """What the measurements of `why` say, as tables; they need neither JAX nor numpy."""
 
 import statistics
+from dataclasses import dataclass
 
-from ablations.grid import NONE, Grid, middle, short, spread
 from ablations.study import Study
 
+NONE = "-"
 SHOWN = 12  # of a network's units, in the table of one run
+
+
+@dataclass(frozen=True)
+class Grid:
+    """rows: texts in the order of the header; the first names the row."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    notes: list[str]
+
+    @property
+    def cells(self) -> list[dict[str, str]]:
+        return [dict(zip(self.header, row, strict=True)) for row in self.rows]
 
 
 def of_run(kind: str, measurement: dict) -> Grid:
@@ -251,3 +266,18 @@ def about(found: list[dict]) -> str:
     text = f"{', '.join(sorted({one['config']['model']['name'] for one in found}))} on {first['data']['name']}, recipe "
     text += f"{recipe['name']}, {recipe['total_steps']:,} steps, seed {first['seed']}; "
     return text + "; ".join(f"{name} {', '.join(sorted(values))}" for name, values in parts.items())
+
+
+def short(value) -> str:
+    """Three digits."""
+    return NONE if value is None else f"{value:.3g}"
+
+
+def spread(errors) -> str:
+    """Median, lowest and highest."""
+    return f"{statistics.median(errors):.2f} ({min(errors):.2f} to {max(errors):.2f})" if errors else NONE
+
+
+def middle(values: list | None) -> str:
+    values = [value for value in values or () if value is not None]
+    return short(statistics.median(values)) if values else NONE

@@ -11,7 +11,20 @@ from dataclasses import replace
 import jax.numpy as jnp
 import pytest
 
-from ablations import calibrate, cifar_published, compose, cost, data, lock, measure, plan, plan_table, sweep
+from ablations import (
+    calibrate,
+    cifar_published,
+    compose,
+    cost,
+    data,
+    grid,
+    lock,
+    measure,
+    plan,
+    plan_table,
+    sweep,
+    units,
+)
 from ablations.checkpoint import Checkpoints
 from ablations.cost import Figures, Timing
 from ablations.errors import UserError
@@ -20,7 +33,7 @@ from ablations.steps import Steps
 from ablations_tests.conftest import ablations, configure
 
 SMALL = ("model=resnet110", "model.depth=8", "activation=original")
-FIGURES = Figures(parameters=10, macs=100, program="a", calls=(1,), weights_bytes=40, state_bytes=90)
+FIGURES = Figures(parameters=10, macs=100, program="a", calls=(1,), traffic_bytes=8, weights_bytes=40, state_bytes=90)
 TIMING = Timing(
     import_seconds=1,
     start_seconds=9,
@@ -53,7 +66,7 @@ def test_a_run_of_resnet110_by_the_papers_protocol_is_12_peta_flop():
     config = configure("model=resnet110", "data=cifar10", "recipe=paper")
     figures = measure.figures(config)
     assert (figures.parameters, f"{figures.macs / 1e6:.1f}") == (1_727_962, "252.9")
-    assert plan_table.scientific(cost.flop(config, figures, config.recipe.total_steps)) == "1.2e16"
+    assert units.scientific(cost.flop(config, figures, config.recipe.total_steps)) == "1.2e16"
 
 
 def program(*overrides):
@@ -162,7 +175,7 @@ def test_states_are_read_off_the_folders(tmp_path, known):
         ("done", 6, 0), ("interrupted", 4, 2), ("missing", 0, 6), ("running", 5, 1), ("running", 0, 6), ("missing", 0, 6)
     ]  # fmt: skip
     text = "0 done; 1 interrupted at 4; 2 missing; 3 running at 5; 4 running; 5 missing"
-    assert plan_table.cells(found)[0]["seeds"] == text
+    assert plan_table.cells(found)[0]["seeds"].plain == text
     assert "6 runs: 1 done, 2 running, 1 interrupted, 2 missing." in plan_table.notes(found)[0]
     assert not jobs[5].folder.exists()
     jobs[5].folder.mkdir()
@@ -180,7 +193,7 @@ def test_what_all_rows_share_stands_in_the_title_and_what_differs_in_columns(kno
     found = planned("recipe.batch_size=32,64")
     assert [row["batch"] for row in plan_table.cells(found)] == ["32", "64"]
     assert "batches of" not in plan_table.title(found)
-    assert plan_table.markdown(found).count("\n| ") == 3
+    assert grid.markdown("", plan_table.cells(found), []).count("\n| ") == 3
 
 
 def test_the_command_measures_once_and_then_imports_no_jax(tmp_path, monkeypatch, capsys):
@@ -244,4 +257,4 @@ def test_refuses_in_one_message(setting, message):
     [(None, "-"), (8.4, "8 s"), (600, "10 min"), (7200, "2.0 h"), (1e5, "28 h"), (4e5, "4.6 days"), (4e7, "463 days"), (1e8, "3 years")],
 )  # fmt: skip
 def test_durations(seconds, text):
-    assert plan_table.duration(seconds) == text
+    assert units.duration(seconds) == text

@@ -1,0 +1,224 @@
+"""Ours beside PyTorch: `python -m benchmarks.compare --device cpu --minutes 9`.
+
+Each side of a case is a process of its own. When all are ready they run in turn, round after round, in the other
+order each time; a ratio is taken within its round, so that what slows the machine for a while slows both. Ends with
+one table; what did not fit into the time is named as not run.
+"""
+
+import argparse
+import functools
+import json
+import os
+import selectors
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from ablations import grid
+from ablations.records import commit, processor, versions
+from benchmarks.cases import CPU, CUDA, SHALLOW, VARIANTS, Case
+
+DEFAULTS = {
+    "cpu": {"rounds": 7, "seconds": 1.0, "ready": 120.0, "at_once": 1, "compile": "shallow"},
+    "cuda": {"rounds": 5, "seconds": 0.5, "ready": 220.0, "at_once": 6, "compile": "all"},
+}
+
+
+class NotRun(Exception):
+    """A side could not be measured; the reason."""
+
+
+class Side:
+    """A process that runs steps when asked. variant: None for ours, else how PyTorch runs and its layout."""
+
+    def __init__(self, case: Case, variant: tuple[str, str] | None, threads: int, device: str):
+        self.name = " ".join(variant) if variant else "ours"
+        if variant and variant[0] == "compile" and case.config(1, 1).model.depth > SHALLOW[device]:
+            self.name = f"compile units {variant[1]}"
+        asked = {"side": "torch" if variant else "ours", "case": asdict(case), "threads": threads, "device": device}
+        asked |= dict(zip(("how", "layout"), variant or (), strict=False))
+        self.words = tempfile.TemporaryFile("w+")
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.words, "text": True}
+        command = [sys.executable, "-m", "benchmarks.worker", json.dumps(asked)]
+        self.process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": str(threads)}, **streams)
+        self.steps = 0
+
+    def prepare(self, seconds: float, until: float) -> None:
+        """Wait until it is ready, and choose how many steps take about so long."""
+        unit = self._answer(until)["unit"]
+        self.steps = unit
+        self.steps = unit * max(1, round(seconds / (unit * self.step_seconds(until))))
+
+    def step_seconds(self, until: float) -> float:
+        print(self.steps, file=self.process.stdin, flush=True)
+        return self._answer(until) / self.steps
+
+    def _answer(self, until: float):
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            if not selector.select(max(until - time.monotonic(), 0)):
+                raise NotRun("no time")
+        if line := self.process.stdout.readline():
+            return json.loads(line)
+        self.words.seek(0)
+        said = [one for one in self.words.read().splitlines() if one.strip()]
+        raise NotRun(said[-1][:100] if said else f"exit code {self.process.wait()}")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.words):
+            stream.close()
+
+
+def compare(cases: list[Case], settings, until: float) -> list[dict]:
+    """Measure cases, all of whose sides are prepared at the same time: one result a case and variant."""
+    variants = {case: [of for of in VARIANTS if settings.compile == "all" or _is_cheap(case, of)] for case in cases}
+    sides = {
+        case: [Side(case, of, settings.threads, settings.device) for of in (None, *those)]
+        for case, those in variants.items()
+    }
+    ready_by = min(time.monotonic() + settings.ready, until)
+    results = []
+    try:
+        reasons = {}
+        for side in [side for of in sides.values() for side in of]:
+            try:
+                side.prepare(settings.seconds, ready_by)
+            except (NotRun, BrokenPipeError) as error:
+                reasons[side] = f"not ready: {error}"
+                side.process.kill()
+        for case, (ours, *others) in sides.items():
+            mine, theirs = [], {side: [] for side in others if side not in reasons}
+            for turn in range(settings.rounds if ours not in reasons else 0):
+                order = [ours, *theirs][:: -1 if turn % 2 else 1]
+                try:
+                    found = {side: side.step_seconds(until) for side in order}
+                except (NotRun, BrokenPipeError) as error:
+                    reasons |= {side: f"not run: {error}" for side in others if not mine}
+                    break
+                mine.append(found.pop(ours))
+                for side, seconds in found.items():
+                    theirs[side].append(seconds)
+            for side in others:
+                reason = reasons.get(ours) or reasons.get(side, "")
+                results.append(result(case, side.name, mine, theirs.get(side, []), reason))
+                print(*cells(results[-1:])[0].values(), sep="  ", file=sys.stderr, flush=True)
+            left_out = [of for of in VARIANTS if of not in variants[case]]
+            results += [result(case, " ".join(of), [], [], "not run: --compile all") for of in left_out]
+    finally:
+        for side in [side for of in sides.values() for side in of]:
+            side.stop()
+    return results
+
+
+def _is_cheap(case: Case, variant: tuple[str, str]) -> bool:
+    return variant[0] == "eager" or case.config(1, 1).model.depth <= SHALLOW["cpu"]
+
+
+def result(case: Case, variant: str, ours: list[float], theirs: list[float], reason: str = "") -> dict:
+    """ours, theirs: seconds of a step, a round each. The ratio is of images a second, ours / PyTorch's."""
+    found = {"case": case.name, "torch": variant, "reason": reason, "ours_seconds": ours, "torch_seconds": theirs}
+    ratios = [their / our for our, their in zip(ours, theirs, strict=bool(theirs))] if theirs else []
+    if ratios:
+        found |= {
+            "ours_images_per_second": case.batch / statistics.median(ours),
+            "torch_images_per_second": case.batch / statistics.median(theirs),
+        }
+    return found | {"ratios": ratios}
+
+
+def cells(results: list[dict]) -> list[dict[str, str]]:
+    rows = []
+    for found in results:
+        row = {"network": found["case"], "PyTorch": found["torch"]}
+        if found["ratios"]:
+            row |= {
+                "ours, images/s": f"{found['ours_images_per_second']:,.0f}",
+                "PyTorch, images/s": f"{found['torch_images_per_second']:,.0f}",
+                "ours / PyTorch": f"{statistics.median(found['ratios']):.2f}",
+                "spread": f"{min(found['ratios']):.2f} ... {max(found['ratios']):.2f}",
+                "rounds": str(len(found["ratios"])),
+            }
+        else:
+            reason = found["reason"] or "not run: no time"
+            row |= {
+                "ours, images/s": "-",
+                "PyTorch, images/s": "-",
+                "ours / PyTorch": reason,
+                "spread": "",
+                "rounds": "0",
+            }
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--minutes", type=float, default=9, help="ends by then")
+    parser.add_argument("--threads", type=int, default=1, help="of each side, on a CPU")
+    parser.add_argument("--rounds", type=int, help="7 on a CPU, else 5")
+    parser.add_argument("--seconds", type=float, help="of each side in a round: 1 on a CPU, else 0.5")
+    parser.add_argument("--ready", type=float, help="seconds to start and compile: 120 on a CPU, else 220")
+    parser.add_argument(
+        "--at-once", type=int, help="cases whose sides are prepared at the same time: 1 on a CPU, else 6"
+    )
+    parser.add_argument(
+        "--compile", choices=("shallow", "all"), help="torch.compile of shallow networks only, on a CPU"
+    )
+    parser.add_argument("--only", default="", help="cases whose names have this in them")
+    parser.add_argument("--out", type=Path, help="a JSON file with every round; written after each case")
+    settings = parser.parse_args()
+    until = time.monotonic() + 60 * settings.minutes - 10
+    defaults = DEFAULTS[settings.device]
+    for name, value in vars(settings).items():
+        if value is None:
+            setattr(settings, name, defaults.get(name))
+    waiting = [case for case in (CUDA if settings.device == "cuda" else CPU) if settings.only in case.name]
+    results, cpu = [], f"{processor()}, {settings.threads} threads each"
+    while waiting:
+        now, waiting = waiting[: settings.at_once], waiting[settings.at_once :]
+        if time.monotonic() < until - 30:
+            results += compare(now, settings, until)
+        else:
+            results += [result(case, " ".join(variant), [], []) for case in now for variant in VARIANTS]
+        if settings.out:
+            about = {
+                "device": device(settings.device) or cpu,
+                "commit": commit(),
+                "versions": versions() | torch_version(),
+            }
+            settings.out.write_text(json.dumps(about | {"results": results}, indent=2) + "\n")
+    title = f"Training, images a second, ours beside PyTorch: {device(settings.device) or cpu}"
+    title += f"; jax {versions()['jax']}, torch {torch_version()['torch']}, commit {commit()[:12]}"
+    notes = [
+        "The ratio is the median over the rounds, ours / PyTorch: above 1, ours is faster; spread: least and most."
+    ]
+    if settings.out:
+        settings.out.with_suffix(".md").write_text(grid.markdown(title, cells(results), notes))
+    right = ("ours, images/s", "PyTorch, images/s", "ours / PyTorch", "rounds")
+    grid.show(title, cells(results), right, notes)
+
+
+@functools.cache
+def device(kind: str) -> str | None:
+    """The name of the accelerator; in a process of its own, which leaves no memory taken."""
+    if kind == "cpu":
+        return None
+    code = "import torch; print(torch.cuda.get_device_name())"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def torch_version() -> dict[str, str]:
+    from importlib import metadata
+
+    return {"torch": metadata.version("torch")}
+
+
+if __name__ == "__main__":
+    main()

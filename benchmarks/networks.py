@@ -1,0 +1,125 @@
+"""The same networks in PyTorch, with identity shortcuts: what `ablations export` writes loads with `strict=True`.
+
+Written as PyTorch would have it, with modules unit by unit; `ablations_tests/benchmarks_test.py` shows that the
+logits agree.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ablations.activation import ActivationOrder
+from ablations.model import ModelConfig
+
+
+class Activation(nn.Module):
+    def __init__(self, sequence: list[str], channels: int):
+        super().__init__()
+        self.sequence = tuple(sequence)
+        if "bn" in sequence:
+            self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        for kind in self.sequence:
+            x = self.bn(x) if kind == "bn" else F.relu(x)
+        return x
+
+
+class Projection(nn.Module):
+    """A 1x1 convolution where the shape changes, with BN where F ends in one: option B."""
+
+    def __init__(self, channels: int, filters: int, stride: int, *, bn: bool):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, filters, 1, stride, bias=False)
+        self.bn = nn.BatchNorm2d(filters) if bn else nn.Identity()
+
+    def forward(self, x):
+        return self.bn(self.conv(x))
+
+
+class ZeroPadding(nn.Module):
+    """Every stride-th pixel, and channels of zeros at the end: option A."""
+
+    def __init__(self, channels: int, filters: int, stride: int):
+        super().__init__()
+        self.stride, self.missing = stride, filters - channels
+
+    def forward(self, x):
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.missing))
+
+
+class Unit(nn.Module):
+    """x' = f(h(x) + F(x))."""
+
+    def __init__(self, model: ModelConfig, order: ActivationOrder, channels: int, width: int, stride: int, first: bool):
+        super().__init__()
+        if model.branch == "one_layer":
+            shapes = [(channels, width, 3, stride)]
+        elif model.branch == "basic":
+            shapes = [(channels, width, 3, stride), (width, width, 3, 1)]
+        else:
+            shapes = [(channels, width, 1, stride), (width, width, 3, 1), (width, 4 * width, 1, 1)]
+        filters = shapes[-1][1]
+        self.before = Activation([] if first else order.before, channels)
+        self.convolutions = nn.ModuleList(nn.Conv2d(i, o, k, s, k // 2, bias=False) for i, o, k, s in shapes)
+        sequences = [order.between] * (len(shapes) - 1) + [order.after]
+        self.activations = nn.ModuleList(Activation(s, o) for s, (_, o, _, _) in zip(sequences, shapes, strict=True))
+        self.shortcut = nn.ModuleDict()
+        self.reads_activated = False
+        if (channels, stride) != (filters, 1):
+            projection = model.dimension_change == "projection"
+            self.reads_activated = projection and model.projection_reads_activated
+            shape = channels, filters, stride
+            self.shortcut["h"] = Projection(*shape, bn="bn" in order.after) if projection else ZeroPadding(*shape)
+        self.after_addition = Activation(order.after_addition, filters)
+
+    def forward(self, x):
+        fx = activated = self.before(x)
+        for convolution, activation in zip(self.convolutions, self.activations, strict=True):
+            fx = activation(convolution(fx))
+        x = activated if self.reads_activated else x
+        return self.after_addition((self.shortcut["h"](x) if self.shortcut else x) + fx)
+
+
+class Stage(nn.Module):
+    def __init__(self, units: list[Unit]):
+        super().__init__()
+        self.units = nn.ModuleList(units)
+
+
+class ResNet(nn.Module):
+    """Images (N, C, H, W), normalised -> logits (N, classes); the CIFAR stem."""
+
+    def __init__(self, model: ModelConfig, order: ActivationOrder, *, classes: int, image_channels: int):
+        super().__init__()
+        self.stem = nn.Conv2d(image_channels, model.stem_width, 3, 1, 1, bias=False)
+        self.stem_activation = Activation(["bn", "relu"], model.stem_width)
+        self.stages, channels = nn.ModuleList(), model.stem_width
+        for i, (count, width) in enumerate(zip(model.units, model.widths, strict=True)):
+            units = []
+            for j in range(count):
+                units.append(Unit(model, order, channels, width, 2 if i and not j else 1, not i and not j))
+                channels = 4 * width if model.branch == "bottleneck" else width
+            self.stages.append(Stage(units))
+        self.head_activation = Activation(order.before, channels)
+        self.head = nn.Linear(channels, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    @property
+    def units(self) -> list[Unit]:
+        return [unit for stage in self.stages for unit in stage.units]
+
+    def forward(self, images):
+        x = self.stem_activation(self.stem(images))
+        for unit in self.units:
+            x = unit(x)
+        return self.head(self.head_activation(x).mean((2, 3)))
+
+
+def load(network: ResNet, tensors: dict[str, torch.Tensor]) -> None:
+    """Fill a network from an exported file, all of it: a tensor that is missing or left over raises RuntimeError."""
+    weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("normalization.")}
+    counts = {name: torch.zeros(()) for name in network.state_dict() if name.endswith("num_batches_tracked")}
+    network.load_state_dict(weights | counts, strict=True)

@@ -1,0 +1,51 @@
+"""Seconds of commands as a person waits for them: `python -m benchmarks.startup`.
+
+`ablations --help`; and a tiny run from the command to its finished record, the compilation cache warm. Each several
+times, each time a new process; the run on an untouched folder.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ablations import grid
+from ablations.records import commit, processor, versions
+from ablations.units import short
+
+COMMANDS = {
+    "ablations --help": ["--help"],
+    "ablations table study=table1 runs_dir=.": ["table", "study=table1", "runs_dir=."],
+    "ablations train model=resnet20 recipe.total_steps=20": [
+        "train", "model=resnet20", "recipe.total_steps=20", "recipe.evaluate_every=10",
+    ],
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=5)
+    times = parser.parse_args().times
+    rows = []
+    for name, arguments in COMMANDS.items():
+        found = [seconds(arguments) for _ in range(times + 1)][1:]  # the first fills the caches
+        row = {"command": name, "median": short(statistics.median(found))}
+        rows.append(row | {"least": short(min(found)), "most": short(max(found)), "times": str(times)})
+    title = f"Start-up ({processor()}, jax {versions()['jax']}, commit {commit()[:12]})"
+    print(grid.markdown(title, rows, []), end="")
+
+
+def seconds(arguments: list[str]) -> float:
+    """Of one command in a folder of its own; raises CalledProcessError where it fails."""
+    command = [Path(sys.executable).with_name("ablations"), *arguments]
+    with tempfile.TemporaryDirectory() as place:
+        began = time.perf_counter()
+        subprocess.run(command, cwd=place, check=True, capture_output=True)
+        return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
