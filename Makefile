@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test results format clean
+.PHONY: demo test results results-why format clean
 
 demo: .venv/installed
 	$(BIN)/ablations train study=demo
@@ -18,6 +18,12 @@ results: .venv/installed
 	$(BIN)/ablations table study=table1 runs_dir=results/digits format=csv out=results/table1-digits.csv
 	$(BIN)/ablations table study=demo runs_dir=results/cifar10 format=markdown out=results/shortcuts-resnet20-cifar10.md
 	$(BIN)/ablations table study=demo runs_dir=results/cifar10 format=csv out=results/shortcuts-resnet20-cifar10.csv
+
+# results/why/: what the networks of the rows are like inside. Measured where the runs have weights (ablations train
+# ... runs_dir=results/digits force=true makes them), some two minutes a row; else drawn from what was measured before.
+results-why: .venv/installed
+	for table in table1 table2; do for look in "probe" "probe at=start" "lesion draws=10" "landscape directions=3"; do \
+	    $(BIN)/ablations $$look study=$$table runs_dir=results/digits out=results/why format=svg || exit; done; done
 
 format: .venv/installed
 	$(BIN)/ruff format

@@ -36,7 +36,7 @@ def show(made: Grid) -> None:
 
 
 def markdown(made: Grid) -> str:
-    text = ["| " + " | ".join(row) + " |" for row in (made.header, *made.rows)]
+    text = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in (made.header, *made.rows)]
     text.insert(1, "|" + "|".join(" --- " for _ in made.header) + "|")
     notes = [part for note in made.notes for part in (note, "")][:-1]
     return "\n".join([f"**{made.title}**", "", *text, "", *notes]) + "\n"
