@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test results bench bench-gpu format clean
+.PHONY: demo test results results-why bench bench-gpu format clean
 
 demo: .venv/installed
 	$(BIN)/ablations train study=demo
@@ -25,6 +25,12 @@ results: .venv/installed
 	done
 	$(BIN)/ablations table study=demo runs_dir=results/cifar10 format=markdown out=results/shortcuts-resnet20-cifar10.md
 	$(BIN)/ablations table study=demo runs_dir=results/cifar10 format=csv out=results/shortcuts-resnet20-cifar10.csv
+
+# results/why/: what the networks of the rows are like inside. Measured where the runs have weights (ablations train
+# ... runs_dir=results/digits force=true makes them), some two minutes a row; else drawn from what was measured before.
+results-why: .venv/installed
+	for table in table1 table2; do for look in "probe" "probe at=start" "lesion draws=10" "landscape directions=3"; do \
+	    $(BIN)/ablations $$look study=$$table runs_dir=results/digits out=results/why format=svg || exit; done; done
 
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.compare --device cpu --minutes 9 --out benchmarks/cpu.json

@@ -35,6 +35,7 @@ def markdown(title: str, rows: list[dict[str, object]], notes: list[str]) -> str
 
 def markdown_grid(rows: list[list[str]]) -> list[str]:
     """The lines of a grid; its first row is the heading."""
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]

@@ -11,6 +11,7 @@ from ablations.records import FAIL_PERCENT
 from ablations.study import Study
 from ablations.why_tables import WHEN, about, gap
 
+STUDY_INCHES = 10.0  # rows' names stand beside their fields
 LINES = 8  # rows in one panel: so many looks there are
 
 
@@ -27,6 +28,7 @@ def of_study(kind: str, study: Study, found: list[dict], form: str, *, captioned
     draw = {"probe": _probes, "lesion": _lesions, "landscape": _landscapes}[kind]
     with style.applied():
         figure, caption = draw(found)
+        figure.set_figwidth(STUDY_INCHES)
         caption = f"{kind.capitalize()} of {study.name}. {caption} {about(found)}."
         drawn = _finished(figure, caption, form, captioned)
     return drawn if captioned else (drawn, caption)
