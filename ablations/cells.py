@@ -121,7 +121,7 @@ def resolution(table: Table) -> str:
     learning = [line for line in table.lines if line.n > 1 and not line.fails and not line.diverged]
     if not learning:
         return (
-            "" if not any(line.n for line in table.lines) else "One seed a row: no difference between rows is resolved."
+            "" if not any(line.n for line in table.lines) else "One seed a row: no difference between two rows that learn is resolved."
         )
     n = min(line.n for line in learning)
     std = statistics.mean(statistics.variance(line.finite) for line in learning) ** 0.5

@@ -99,6 +99,18 @@ class Checkpoints:
             return _from_host(leaves, like), loop["loop"]
         return None
 
+    def config(self) -> dict | None:
+        """The configuration of the newest checkpoint that can be read; None where there is none."""
+        import orbax.checkpoint as ocp
+
+        for step in sorted(self._manager().all_steps(), reverse=True) if self.path.is_dir() else ():
+            try:
+                loop = self._manager().restore(step, args=ocp.args.Composite(loop=ocp.args.JsonRestore()))["loop"]
+                return loop["config"]
+            except Exception:  # whatever a damaged file makes of Orbax; `restore` says so
+                continue
+        return None
+
     def close(self) -> None:
         """Wait for the last write."""
         if self._opened is not None:

@@ -1,203 +1,18 @@
 """The command line: `ablations SUBCOMMAND`, then Hydra's syntax."""
 
+import functools
 import os
 import sys
 
+from ablations import manual
 from ablations.errors import UserError
-
-HELP = """\
-Train very deep residual networks with other shortcuts and activation orders, and print the tables of
-"Identity Mappings in Deep Residual Networks" (He et al. 2016), the paper's figures beside ours.
-
-    ablations plan        say what a study or a sweep costs and what of it is done, before anything runs
-    ablations train       train one network, a sweep, or all rows of a study
-    ablations table       print a study's table from the runs on disk
-    ablations figure      draw a study's figures from the runs on disk
-    ablations report      make one page of a folder of runs: answers, tables, figures, each run
-    ablations data        bring a data set here, once: CIFAR-10, CIFAR-100
-    ablations eval        test a finished run again
-    ablations export      write the weights of a run for other programs
-    ablations completion  print the code that completes commands in bash
-
-After the subcommand everything is Hydra's syntax: key=value. `ablations train --help` lists the keys.
-
-In five minutes on two cores:
-
-    ablations train study=demo
-    ablations table study=demo
-"""
-
-TRAIN = """\
-ablations train [key=value ...]
-
-Trains what the settings say; what is done already is not done again.
-
-    ablations train shortcut=exclusive_gating shortcut.bias=-6 seed=0     one run
-    ablations train -m shortcut=identity,dropout seed=0,1,2               all six combinations
-    ablations train study=table1 data=digits recipe=digits seeds=3        all rows of Table 1
-
-Groups, and what there is to choose:
-
-{groups}
-
-Settings:
-
-    seed=0                  of the weights, the order of the images, the augmentation, dropout
-    seeds=3                 seeds 0, 1 and 2
-    study=table1            the rows of a study, or of a file of yours; there are
-                            {studies}
-    row=identity            only this row of the study, or one of yours: row=mine shortcut=...
-    runs_dir=runs           where the runs are kept
-    force=true              run anew what is done
-    precision=f32           of activations: f32 or bf16
-    threads=1               of a run on a CPU
-    unroll=false            write the loop over units out: compiles longer, changes no number but the last bits
-
-    shortcut.shortcut_scale=0.5 shortcut.residual_scale=1   constant scaling
-    shortcut.bias=-6                                        initial bias of the gates
-    shortcut.rate=0.5                                       dropout
-    data.train_images=5000 data.split=train_val             fewer images; for choosing: see ablations data --help
-    model.depth=56                                          6n + 2, or 9n + 2 with bottleneck units
-    recipe.total_steps=880 recipe.batch_size=64 recipe.learning_rate=0.02
-    hydra.launcher.n_jobs=1                                 runs at a time
-
-`ablations train --cfg job [key=value ...]` prints every setting with its value.
-
-Each run has a folder RUNS_DIR/STUDY/ROW/seed=K with record.json (the result), metrics.jsonl (one line an
-evaluation), weights.safetensors and .hydra/ (the configuration).
-"""
-
-PLAN = """\
-ablations plan [key=value ...]
-
-Says what `ablations train` of the same settings would cost on this machine, and what of it is done. Trains nothing;
-the data set need not be here.
-
-    ablations plan study=table1 data=cifar10 recipe=paper
-    ablations plan model=resnet164 seed=0,1,2 hydra.launcher.n_jobs=2
-    ablations plan study=table1 calibrate=false                   at once, without times
-
-A line for each row: parameters, multiply-adds (MACs) of one image, FLOP of a run, memory for the activations of a
-training step, which rows share a compiled program, seconds of a run, and the state of each seed: done, running,
-interrupted at a step that is kept, or missing. Below, the sums of what is to go.
-
-    calibrate=true     run a few steps of each program, some seconds each, once: what they took is kept for the
-                       next time, in ~/.cache/ablations/plan; false leaves times and memory out
-    format=terminal    terminal, markdown or csv (one line a run, in plain numbers)
-    out=FILE           write there, not to the screen
-
-All other settings are those of `ablations train`.
-"""
-
-TABLE = """\
-ablations table study=NAME [key=value ...]
-
-Prints the table of a study from the runs on disk, the paper's figures beside ours.
-
-    ablations table study=table1 data=digits
-    ablations table study=table1 format=markdown out=table1.md
-
-    study=table1       {studies};
-                       or a file of yours
-    runs_dir=runs      where the runs are
-    format=terminal    terminal, markdown, csv, latex or html
-    out=FILE           write there, not to the screen
-
-Beside the paper's figure of a row stand the median of ours, mean ± std, a 95 % interval, the number n of seeds, and
-the difference from the baseline row over equal seeds; the notes below name the methods and what n seeds can resolve.
-Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
-"""
-
-FIGURE = """\
-ablations figure study=NAME [key=value ...]
-
-Draws the figures of a study from the runs on disk, in the paper's style: a dashed line is the training loss on a log
-axis, a solid line the test error, a band what the seeds span. Rows that are not run are named.
-
-    ablations figure study=table1 data=digits
-    ablations figure study=table1 figure=figure3 out=figure3.pdf
-
-    study=table1       {studies};
-                       or a file of yours
-    figure=figure3     only this one: {figures}
-    runs_dir=runs      where the runs are
-    format=svg         svg, pdf or png
-    out=FOLDER         write STUDY-FIGURE.svg there, not here; or a file, as out=figure3.pdf
-
-Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
-"""
-
-REPORT = """\
-ablations report [key=value ...]
-
-Makes one HTML page of a folder of runs, that needs no network and no other file: of each study the answer in words, the
-table, which can be sorted, the figures, what was not run and how to run it, and each run's curve, configuration and origin.
-
-    ablations report
-    ablations report runs_dir=results/digits out=digits.html
-
-    runs_dir=runs      where the runs are
-    out=report.html    write there
-    study=table1       only this one: {studies}; or a file of yours
-
-Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
-"""
-
-EXPORT = """\
-ablations export run=RUNS_DIR/STUDY/ROW/seed=K out=weights.safetensors
-
-Writes the weights of a finished run for other programs: one tensor a layer of one unit, with PyTorch's
-names and layouts (`stages.1.units.4.convolutions.0.weight`, (out, in, k, k)). The file's metadata hold, as JSON
-in the entry `ablations`, all settings and the epsilon of BN; `normalization.mean` and `.divisor` make the input:
-(pixels / 255 - mean) / divisor. The head of ablations/weights.py lists all names.
-"""
-
-
-DATA = """\
-ablations data prepare data=NAME [key=value ...]
-
-Brings a data set to where training reads it, once; what is prepared already is left as it is.
-
-    ablations data prepare data=cifar10                                  with a network: downloads 170 MB
-    ablations data prepare data=cifar10 data.archive_dir=~/downloads     without one
-
-    data=cifar10               {datasets}; or several: data=cifar10,cifar100
-    data.archive_dir=FOLDER    take the official archive from here: cifar-10-binary.tar.gz, or the unpacked
-                               cifar-10-batches-bin or cifar-10-batches-py (cifar-100-binary.tar.gz,
-                               cifar-100-binary, cifar-100-python)
-    data.data_dir=FOLDER       keep the data set here, not in $TFDS_DATA_DIR or else ~/tensorflow_datasets; say
-                               the same to `ablations train`
-    data.verify=false          take files that are not, to the byte, the published ones; their structure is
-                               checked all the same
-
-CIFAR is kept as TensorFlow Datasets keeps it (330 MB with a decoded copy, which starts a run in a second);
-`tfds.data_source("cifar10")` of any other program reads it too. TensorFlow is not needed. A preparation that
-is broken off leaves nothing behind, and a second one at the same time waits for the first.
-
-`ablations train data=cifar10 data.archive_dir=FOLDER` prepares by itself. There, further settings choose what
-is trained on; they are for every data set:
-
-    data.train_images=5000     only so many images, always the same, with the same share of each class
-    data.split=train_val       for choosing: a tenth of the training set (5,000 images of CIFAR's 50,000) takes the
-                               place of the test set; the default, train_test, is for results
-"""
-
-
-EVAL = """\
-ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
-
-Tests the weights of a finished run, on the test set of its data set or on another one of the same kind.
-
-    ablations eval run=runs/table1/identity/seed=0
-    ablations eval run=runs/table1/identity/seed=0 data.split=train_val
-"""
 
 
 def main() -> None:
     """The console script: exit code 0, 2 on a user's mistake, 130 on Ctrl-C."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(HELP, end="")
+        print(manual.HELP, end="")
         return
     if arguments[0] == "--version":
         from ablations import __version__
@@ -226,16 +41,18 @@ def dispatch(command: str, arguments: list[str]) -> int:
         return (complete if command == "-sc" else completion)(arguments) or 0
     if command not in COMMANDS:
         raise UserError(f"{command}: unknown subcommand; legal are {', '.join(COMMANDS)}, completion")
-    function, text = COMMANDS[command]
     if {"-h", "--help"} & set(arguments):
         from ablations import study
         from ablations.data import DATASETS
+        from ablations.logger import LOGGERS
 
         words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
         words["figures"] = ", ".join(figure.name for name in study.names() for figure in study.load(name).figures)
-        print(text.format(**words), end="")
+        words["loggers"] = ", ".join(LOGGERS)
+        words["shared"] = manual.SHARED.format(command=command)
+        print(manual.OF[command].format(**words), end="")
         return 0
-    return function(arguments) or 0
+    return COMMANDS[command](arguments) or 0
 
 
 def _groups() -> str:
@@ -321,6 +138,18 @@ def export(arguments: list[str]) -> int:
     return export.command(arguments)
 
 
+def dashboard(arguments: list[str]) -> None:
+    from ablations import dashboard
+
+    dashboard.command(arguments)
+
+
+def why(kind: str, arguments: list[str]) -> int:
+    from ablations import why
+
+    return why.command(kind, arguments)
+
+
 def completion(_arguments: list[str]) -> None:
     """Print the code for bash: eval "$(ablations completion)"."""
     print(BASH)
@@ -351,14 +180,16 @@ def complete(_arguments: list[str]) -> None:
 
 
 COMMANDS = {
-    "plan": (plan, PLAN),
-    "train": (train, TRAIN),
-    "table": (table, TABLE),
-    "figure": (figure, FIGURE),
-    "report": (report, REPORT),
-    "data": (data, DATA),
-    "eval": (evaluate, EVAL),
-    "export": (export, EXPORT),
+    "plan": plan,
+    "train": train,
+    "table": table,
+    "figure": figure,
+    "report": report,
+    "data": data,
+    "eval": evaluate,
+    "export": export,
+    "dashboard": dashboard,
+    **{kind: functools.partial(why, kind) for kind in ("probe", "lesion", "landscape")},
 }
 
 BASH = """\

@@ -3,11 +3,12 @@
 Nothing here imports JAX: a configuration is checked as a whole before any array is made.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from ablations import data as data_sets
 from ablations.activation import ORDERS, ActivationOrder
 from ablations.data import DataConfig
+from ablations.logger import LOGGERS, Logger
 from ablations.model import ModelConfig
 from ablations.recipe import RecipeConfig
 from ablations.shortcut import SHORTCUTS, Shortcut
@@ -25,6 +26,7 @@ class Config:
     seeds: each row is run with seeds 0 ... seeds - 1.
     force: run again what is already done.
     checkpoint_seconds: between two checkpoints.
+    logger: where the evaluations are shown besides the run's folder.
     """
 
     shortcut: Shortcut
@@ -42,6 +44,7 @@ class Config:
     runs_dir: str = "runs"
     force: bool = False
     checkpoint_seconds: float = 60.0
+    logger: Logger = field(default_factory=Logger)
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
@@ -57,6 +60,7 @@ class Config:
         resolved = {name: part for name, part in asdict(self).items() if name in names}
         for place in data_sets.PLACES:
             del resolved["data"][place]
+        del resolved["recipe"]["probe_every"]
         return resolved
 
 
@@ -82,6 +86,8 @@ def register_schemas() -> None:
         store.store(group="schema/shortcut", name=name, node=node)
     for name, node in ORDERS.items():
         store.store(group="schema/activation", name=name, node=node)
+    for name, node in LOGGERS.items():
+        store.store(group="schema/logger", name=name, node=node)
     for group, node in (("model", ModelConfig), ("data", DataConfig), ("recipe", RecipeConfig)):
         store.store(group="schema", name=group, node=node)
 

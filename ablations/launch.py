@@ -17,7 +17,7 @@ from hydra.core.utils import JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from ablations import data, entry, interrupt, lock
+from ablations import data, entry, interrupt, lock, logger
 from ablations.compose import compose
 from ablations.config import parse
 from ablations.errors import UserError
@@ -33,6 +33,8 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str]) -> int:
         return 0
     for of in {repr(job.config.data): job.config.data for job in waiting}.values():
         data.prepare(of)  # here, once: not in every process
+    for job in waiting:
+        logger.check(job.config.logger)
     _check_writable(waiting)
     master = chosen_launcher(context, waiting, overrides)
     local = is_joblib(master)

@@ -8,6 +8,8 @@ import threading
 import time
 
 from ablations import progress
+from ablations.logger import is_on
+from ablations.mirror import failure
 from ablations.progress import clock
 from ablations.records import failed, read_metrics, read_record
 
@@ -24,7 +26,7 @@ class Monitor:
     def __init__(self, jobs, *, quiet: bool = False):
         self.jobs, self.quiet = jobs, quiet
         self.started, self.last_line = time.time(), time.time()
-        self.done = {}
+        self.done, self.told_failure = {}, False
         self.stop = threading.Event()
         self.live = None
 
@@ -33,6 +35,8 @@ class Monitor:
             return self
         folder = self.jobs[0].folder.parents[1]
         print(f"{len(self.jobs)} runs, in {folder}; interrupt and type the same command to continue", file=sys.stderr)
+        if is_on(self.jobs[0].config.logger):
+            print(self.jobs[0].config.logger.where(folder), file=sys.stderr)
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -59,6 +63,9 @@ class Monitor:
     def _look(self):
         running = {}
         for job in self.jobs:
+            if not self.told_failure and (text := failure(job.folder)):
+                self.told_failure = True  # the others mostly say the same, each in its folder
+                self._say(f"{_title(job)}: {text}")
             if job.folder in self.done:
                 continue
             record = self._fresh(job)
@@ -86,7 +93,11 @@ class Monitor:
 
     def _say(self, line):
         self.last_line = time.time()
-        print(f"{clock(time.time() - self.started):>6}  {line}", file=sys.stderr, flush=True)
+        line = f"{clock(time.time() - self.started):>6}  {line}"
+        if self.live:
+            self.live.console.print(line, highlight=False, markup=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
     def _table(self, running):
         from rich.table import Table

@@ -15,6 +15,11 @@ from ablations.shortcut import Shortcut
 from ablations.unit import ResidualUnit
 
 
+def run(unit, x, _):
+    """The visit of a plain forward pass; see `ResNet.walk`."""
+    return unit(x), None
+
+
 class Stage(nnx.Module):
     """The first unit, which may change the shape of x, and the rest, which are alike and stacked."""
 
@@ -32,19 +37,25 @@ class Stage(nnx.Module):
         self.unroll = False
 
     def __call__(self, x):
-        x = self.first(x)
+        return self.walk(x, run)[0]
+
+    def walk(self, x, visit, given=None):
+        """See `ResNet.walk`; given: a tree with a leading axis over the units."""
+        of_first, of_rest = (jax.tree.map(lambda leaf, i=i: leaf[i], given) for i in (0, slice(1, None)))
+        x, seen_first = visit(self.first, x, of_first)
         if self.rest is None:
-            return x
+            return x, jax.tree.map(lambda leaf: leaf[None], seen_first)
         graphdef, params, others = nnx.split(self.rest, nnx.Param, ...)
 
-        def one(x, state):
+        def one(x, of_one):
+            *state, of_one = of_one
             unit = nnx.merge(graphdef, *state)
-            x = unit(x)
-            return x, nnx.state(unit, nnx.Not(nnx.Param))
+            x, seen = visit(unit, x, of_one)
+            return x, (nnx.state(unit, nnx.Not(nnx.Param)), seen)
 
-        x, others = jax.lax.scan(one, x, (params, others), unroll=self.unroll)
+        x, (others, seen_rest) = jax.lax.scan(one, x, (params, others, of_rest), unroll=self.unroll)
         nnx.update(self.rest, others)
-        return x
+        return x, jax.tree.map(lambda one, rest: jnp.concatenate([one[None], rest]), seen_first, seen_rest)
 
 
 class ResNet(nnx.Module):
@@ -78,13 +89,31 @@ class ResNet(nnx.Module):
         self.head = nnx.Linear(channels, classes, kernel_init=linear_init, rngs=rngs)
 
     def __call__(self, images):
+        return self.classify(self.walk(self.embed(images), run)[0])
+
+    def embed(self, images):
+        """The input of the first unit."""
         x = self.stem_activation(self.stem(images))
-        if self.pool_stem:
-            x = nnx.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
-        for stage in self.stages:
-            x = stage(x)
-        x = self.head_activation(x).mean((1, 2), jnp.float32)
-        return self.head(x)
+        return nnx.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1))) if self.pool_stem else x
+
+    def walk(self, x, visit, given=None):
+        """Through all units, with something done at each: the seam of what looks into a network.
+
+        visit: (unit, x, what is given to this unit) -> (the unit's output, what was seen). It is traced
+            once a shape, not once a unit.
+        given: a list with an entry a stage, each a tree with a leading axis over the stage's units.
+
+        Returns the last unit's output and, a stage each, what was seen with a leading axis over the units.
+        """
+        seen = []
+        for stage, of_stage in zip(self.stages, given or [None] * len(self.stages), strict=True):
+            x, of_units = stage.walk(x, visit, of_stage)
+            seen.append(of_units)
+        return x, seen
+
+    def classify(self, x):
+        """The last unit's output -> logits."""
+        return self.head(self.head_activation(x).mean((1, 2), jnp.float32))
 
 
 # The paper does not say how the classifier's weights start; Torch: uniform in +-1 / sqrt(in).

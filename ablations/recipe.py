@@ -18,6 +18,8 @@ class RecipeConfig:
     bn_statistics: what a test uses, the "running" averages or those of a pass over the training
         set after the last step ("exact").
     evaluate_every: steps between two evaluations; the last step is always evaluated.
+    probe_every: steps between two probes of signal and gradient along training (see `probe`), the start and the
+        end among them; null for none. Changes no result, and so is not part of what a record says.
     """
 
     name: str
@@ -39,11 +41,14 @@ class RecipeConfig:
     bn_momentum: float = 0.9
     bn_group: int | None = None
     bn_statistics: str = "running"
+    probe_every: int | None = None
 
     def __post_init__(self):
         for name in ("batch_size", "total_steps", "evaluate_every"):
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"recipe.{name}={value}: must be at least 1")
+        if self.probe_every is not None and self.probe_every < 1:
+            raise ValueError(f"recipe.probe_every={self.probe_every}: must be at least 1")
         for name in ("learning_rate", "weight_decay", "warmup_factor", "drop_factor"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):

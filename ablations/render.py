@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from ablations import markup
+from ablations import logger, markup
 from ablations import study as studies
 from ablations.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.errors import UserError
@@ -20,6 +20,7 @@ def command(arguments: list[str]) -> int:
     """`ablations table`: print or write a table."""
     settings = key_values(arguments, "table")
     name, form = settings.pop("study", None), settings.pop("format", None)
+    to = logger.take(settings)
     runs_dir, out = Path(settings.pop("runs_dir", "runs")), settings.pop("out", None)
     if name is None:
         raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
@@ -28,20 +29,29 @@ def command(arguments: list[str]) -> int:
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
     study = studies.load(name)
-    table = make(study, select(read_records(runs_dir, study.name), settings))
+    records = select(read_records(runs_dir, study.name), settings)
+    table = make(study, records)
+    _print(table, form, out)
+    if logger.is_on(to):
+        from ablations.wandb_run import publish
+
+        print(f"{to.name}: {publish(to, table, records, runs_dir, settings)}", file=sys.stderr)
+    return 0
+
+
+def _print(table: Table, form: str | None, out: str | None) -> None:
     if form in (None, "terminal") and not out:
         show(table)
-        return 0
+        return
     text = FORMATS["markdown" if form in (None, "terminal") else form](table)
     if not out:
         print(text, end="")
-        return 0
+        return
     try:
         write_whole(Path(out), text)
     except OSError as error:
         raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
     print(f"wrote {out}")
-    return 0
 
 
 def key_values(arguments: list[str], command: str) -> dict[str, str]:

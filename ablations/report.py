@@ -22,6 +22,7 @@ from ablations.records import read_metrics, read_records, write_whole
 from ablations.render import key_values
 from ablations.study import Figure, Study
 from ablations.table import Table, by_row, make, select
+from ablations.why import measurements
 
 SORTED_BY_NUMBER = (*NUMERIC, "against its baseline")
 
@@ -134,7 +135,8 @@ def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dic
         "lines": lines,
         "notes": notes(table),
         "missing": _missing(table, records, runs_dir),
-        "figures": [_figure(figure, study, records, f"{name}-{figure.name}-") for figure in study.figures],
+        "figures": [_figure(figure, study, records, f"{name}-{figure.name}-") for figure in study.figures]
+        + [_why(kind, study, of, f"{name}-{kind}-") for kind, of in measurements(records).items()],
         "run": bool(records),
     }
 
@@ -147,16 +149,31 @@ def _number(text: str) -> float | str:
 
 def _figure(drawn: Figure, study: Study, records: list[dict], prefix: str) -> dict:
     """A figure to stand in the page: without what only a file needs, in the page's colours, under names of its own."""
-    from ablations import figure, style
+    from ablations import figure
 
     try:
         svg = figure.draw(drawn, study, records, "svg", captioned=False).decode()
     except UserError as error:
         return {"name": drawn.name, "svg": "", "narrow": True, "caption": f"Not drawn: {error}."}
+    caption = f"{drawn.caption}. {figure.caption(drawn, records)}"
+    svg = _in_page(svg, drawn.caption, prefix)
+    return {"name": drawn.name, "svg": svg, "narrow": len(drawn.panels) == 1, "caption": caption}
+
+
+def _why(kind: str, study: Study, found: list[dict], prefix: str) -> dict:
+    """The figure of what was measured to see why."""
+    from ablations import why_figures
+
+    svg, caption = why_figures.of_study(kind, study, found, "svg", captioned=False)
+    return {"name": kind, "svg": _in_page(svg.decode(), kind, prefix), "narrow": False, "caption": caption}
+
+
+def _in_page(svg: str, label: str, prefix: str) -> Markup:
+    """A drawn figure in the page's colours, with names of its own."""
+    from ablations import style
+
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(
-        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{drawn.caption}">', svg, count=1
-    )
+    svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{label}">', svg, count=1)
     colours = {colour: f"var(--look-{i})" for i, (colour, *_) in enumerate(style.LOOKS)}
     colours |= {style.INK: "currentColor", style.GRID: "var(--line)", style.SHADE: "var(--shade)"}
     colours |= {"#ffffff": "var(--paper)", "white": "var(--paper)"}
@@ -167,9 +184,7 @@ def _figure(drawn: Figure, study: Study, records: list[dict], prefix: str) -> di
         text = re.sub("#[0-9a-f]{6}", lambda colour: colours.get(colour[0], colour[0]), text)
         return re.sub(r"\s+", " ", text)
 
-    svg = re.sub(r">\s+<", "><", re.sub(r"<[^>]*>", shorter, svg))
-    caption = f"{drawn.caption}. {figure.caption(drawn, records)}"
-    return {"name": drawn.name, "svg": Markup(svg), "narrow": len(drawn.panels) == 1, "caption": caption}
+    return Markup(re.sub(r">\s+<", "><", re.sub(r"<[^>]*>", shorter, svg)))
 
 
 def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:

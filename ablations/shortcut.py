@@ -22,6 +22,7 @@ and can be trained as `shortcut=halved`. Numbers that a row of a table varies go
 This module imports no JAX: it is also the schema of `conf/shortcut/`.
 """
 
+import math
 from dataclasses import MISSING, dataclass
 
 
@@ -41,6 +42,11 @@ class Shortcut:
         """The layers that `equation` is called with, by name, made by a `layers.Build`."""
         raise NotImplementedError
 
+    @property
+    def scale(self) -> float | None:
+        """lambda of Eqn. 8: the number on the shortcut before training; None where it is no number."""
+        return None
+
     @staticmethod
     def equation(x, fx, **layers):
         """The sum, from x: (N, H, W, C) and F(x): (N, H', W', C'); returns (N, H', W', C')."""
@@ -57,6 +63,7 @@ class Identity(Shortcut):
     """h(x) = x: Fig. 2(a), Eqn. 3."""
 
     name: str = "identity"
+    scale = 1.0
 
     def layers(self, build):
         return {"h": build.match()}
@@ -76,6 +83,10 @@ class ConstantScaling(Shortcut):
 
     def layers(self, build):
         return {"h": build.match(), "a": build.number(self.shortcut_scale), "b": build.number(self.residual_scale)}
+
+    @property
+    def scale(self):
+        return self.shortcut_scale
 
     @staticmethod
     def equation(x, fx, h, a, b):
@@ -99,6 +110,10 @@ class Gated(Shortcut):
     def layers(self, build):
         gate = build.gate(self.bias, kernel=self.gate_kernel, bn=self.gate_bn, convolutions=self.gate_convolutions)
         return {"h": build.match(), "gate": gate}
+
+    @property
+    def scale(self):
+        return (1 - math.tanh(self.bias / 2)) / 2  # 1 - sigmoid(b_g), where W_g x is small beside b_g
 
     def __post_init__(self):
         super().__post_init__()
@@ -164,6 +179,10 @@ class Dropout(Shortcut):
 
     def layers(self, build):
         return {"h": build.match(), "drop": build.dropout(self.rate, inverted=self.inverted)}
+
+    @property
+    def scale(self):
+        return 1.0 if self.inverted else 1 - self.rate  # in expectation
 
     @staticmethod
     def equation(x, fx, h, drop):

@@ -132,14 +132,15 @@ class Steps:
         params = optax.apply_updates(state.params, updates)
         return State(state.step + 1, params, others, momentum), (loss, wrong)
 
-    def _merge(self, params, others, *, train: bool):
+    def merge(self, params, others, *, train: bool) -> ResNet:
+        """The network with these arrays, in the mode of a training step or of a test."""
         network, recipe = nnx.merge(self.graphdef, params, others), self.config.recipe
         network.train(momentum=recipe.bn_momentum, group=recipe.bn_group) if train else network.eval()
         network.set_attributes(unroll=self.config.unroll)
         return network
 
     def _loss(self, params, others, images, labels):
-        network = self._merge(params, others, train=True)
+        network = self.merge(params, others, train=True)
         logits = network(images.astype(DTYPES[self.config.precision]))
         targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), self.config.recipe.label_smoothing)
         loss = optax.softmax_cross_entropy(logits, targets).mean()
@@ -158,7 +159,7 @@ class Steps:
 
     def _logits(self, params, others, data, images):
         images = augmentation.normalise(images, data["mean"], data["divisor"])
-        return self._merge(params, others, train=False)(images.astype(DTYPES[self.config.precision]))
+        return self.merge(params, others, train=False)(images.astype(DTYPES[self.config.precision]))
 
     def test(self, state: State) -> tuple[float, float]:
         """Mean cross-entropy and error in percent over the test set."""
@@ -179,7 +180,7 @@ class Steps:
         return state._replace(others=_statistics(state.others, jax.tree.map(lambda x: x / count, sums)))
 
     def _moments(self, params, others, data, batch):
-        network = self._merge(params, others, train=True)
+        network = self.merge(params, others, train=True)
         network.set_attributes(momentum=0.0)
         images = augmentation.normalise(data["images"][batch], data["mean"], data["divisor"])
         network(images.astype(DTYPES[self.config.precision]))

@@ -185,7 +185,7 @@ def legend(axes: Axes, title: str, *, missing: Sequence[str] = ()) -> None:
 def finish(figure: Figure, *, caption: str = "") -> None:
     """Make room for the legends and, under the figure, for a caption."""
     legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
-    names = max(1 + sum(1 + text.get_text().count("\n") for text in legend.get_texts()) for legend in legends)
+    names = max([1 + sum(1 + text.get_text().count("\n") for text in legend.get_texts()) for legend in legends] or [1])
     lines = textwrap.wrap(caption, int(figure.get_figwidth() * 21))
     rows = figure.axes[0].get_gridspec().nrows
     figure.set_figheight(rows * (PANEL_INCHES[1] + LINE_INCHES * names) + LINE_INCHES * len(lines))

@@ -4,7 +4,7 @@ Every run is a job of a sweep: a single run is a sweep of one, a study a sweep o
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
@@ -18,9 +18,11 @@ from ablations import study as studies
 from ablations.compose import compose, explain
 from ablations.config import Config, parse
 from ablations.errors import UserError
+from ablations.logger import Wandb
 
 # Where and how a run happens: no part of its name.
-PLACES = ("runs_dir", "force", "unroll", "checkpoint_seconds", "study", "row", "seed", "seeds")
+PLACES = ("runs_dir", "force", "unroll", "checkpoint_seconds", "study", "row", "seed", "seeds", "recipe.probe_every")
+PLACES += ("logger", *(f"logger.{place.name}" for place in fields(Wandb)))
 PLACES += tuple(f"data.{place}" for place in data.PLACES)
 LONGEST_NAME = 120  # a file name holds 255 bytes
 
@@ -130,7 +132,9 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
                 f"A row of your own: row={name} shortcut=... (or activation=...)"
             )
         if row is not None and row.overrides is None:
-            what = f"a further test of row {row.tests}" if row.tests else "somebody else's method, which the table shows"
+            what = (
+                f"a further test of row {row.tests}" if row.tests else "somebody else's method, which the table shows"
+            )
             raise UserError(f"row={name}: cannot be run by itself: it is {what}")
         own = row.settings if row else {}
         if clash := [key for key in given if key in own]:

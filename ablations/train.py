@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ablations import count, data, interrupt, randomness, weights
+from ablations import count, data, interrupt, probe, randomness, weights
 from ablations.checkpoint import Checkpoints
 from ablations.config import Config
+from ablations.mirror import Mirror
 from ablations.optimizer import learning_rates
 from ablations.progress import Progress
 from ablations.records import command, provenance, write_record, write_whole
@@ -30,13 +31,16 @@ def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
     steps, checkpoints = Steps(config, dataset), Checkpoints(folder)
     # What the loop counts, as plain data: a checkpoint holds it beside the state.
     loop = {"step": 0, "losses": [], "wrong": [], "metrics": [], "train_seconds": 0.0, "wall_seconds": 0.0}
-    loop |= {"compile_seconds": 0.0, "status": "done"}
+    loop |= {"compile_seconds": 0.0, "status": "done", "probes": []}
     state = steps.init()
-    with Progress(config, folder, quiet=quiet) as progress:
+    with Progress(config, folder, quiet=quiet) as progress, Mirror(config, folder, progress.say) as mirror:
         if restored := checkpoints.restore(state, config.resolved(), progress.say):
-            state, loop = restored
+            state, loop = restored[0], loop | restored[1]
             progress.say(f"{progress.name}  goes on from step {loop['step']}")
         write_whole(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in loop["metrics"]))
+        mirror.start()
+        along = probe.Along(steps, folder, loop)
+        along(state)
         clock = Clock(loop, steps, started)
         while loop["step"] < recipe.total_steps and loop["status"] == "done":
             step = loop["step"]
@@ -48,6 +52,7 @@ def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
             if not finite.all():
                 loop["status"], call = "diverged", int(np.argmin(finite)) + 1
             loop["step"] += call
+            along(state)
             loop["losses"] += losses[:call].tolist()
             loop["wrong"] += wrong[:call].tolist()
             speed = loop["step"] * recipe.batch_size / loop["train_seconds"]
@@ -70,28 +75,28 @@ def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
                     f"stopped at step {loop['step']} of {recipe.total_steps}, which is kept in {checkpoints.path}; "
                     "type the same command to go on"
                 )
-    clock.note()
-    weights.save(folder / "weights.safetensors", steps, state)
-    record = {
-        "study": config.study,
-        "row": config.row,
-        "seed": config.seed,
-        "status": loop["status"],
-        "test_error_percent": loop["metrics"][-1]["test_error_percent"],
-        "train_loss": loop["metrics"][-1]["train_loss"],
-        "steps": loop["step"],
-        "parameters": count.parameters(steps.network),
-        "macs": count.macs(steps.network, dataset.train_images.shape[1:]),
-        "train_images": images,
-        "test_images": len(dataset.test_images),
-        "compile_seconds": loop["compile_seconds"],
-        "wall_seconds": loop["wall_seconds"],
-        "train_images_per_second": loop["step"] * recipe.batch_size / loop["train_seconds"],
-        "config": config.resolved(),
-        "command": command(),
-    } | provenance()
-    write_record(folder, record)
-    checkpoints.remove()
+        clock.note()
+        weights.save(folder / "weights.safetensors", steps, state)
+        record = {
+            "study": config.study,
+            "row": config.row,
+            "seed": config.seed,
+            "status": loop["status"],
+            "test_error_percent": loop["metrics"][-1]["test_error_percent"],
+            "train_loss": loop["metrics"][-1]["train_loss"],
+            "steps": loop["step"],
+            "parameters": count.parameters(steps.network),
+            "macs": count.macs(steps.network, dataset.train_images.shape[1:]),
+            "train_images": images,
+            "test_images": len(dataset.test_images),
+            "compile_seconds": loop["compile_seconds"],
+            "wall_seconds": loop["wall_seconds"],
+            "train_images_per_second": loop["step"] * recipe.batch_size / loop["train_seconds"],
+            "config": config.resolved(),
+            "command": command(),
+        } | provenance()
+        write_record(folder, record)
+        checkpoints.remove()
     return record
 
 

@@ -18,10 +18,13 @@ class Sum(nnx.Module):
         for name, layer in layers.items():
             setattr(self, name, layer)
 
-    def __call__(self, x, fx):
+    def layers(self, dtype) -> dict:
+        """What the equation is called with beside x and F(x); numbers in this type."""
         layers = {name: getattr(self, name) for name in self.names}
-        layers = {k: v.astype(x.dtype) if isinstance(v, Number) else v for k, v in layers.items()}
-        return self.equation(x, fx, **layers)
+        return {k: v.astype(dtype) if isinstance(v, Number) else v for k, v in layers.items()}
+
+    def __call__(self, x, fx):
+        return self.equation(x, fx, **self.layers(x.dtype))
 
 
 class ResidualUnit(nnx.Module):
@@ -65,10 +68,13 @@ class ResidualUnit(nnx.Module):
             x = activation(convolution(x))
         return x
 
-    def __call__(self, x):
+    def branches(self, x):
+        """What the shortcut reads, and F(x)."""
         activated = self.before(x)
-        fx = self.residual(activated)
-        return self.after_addition(self.shortcut(activated if self.shortcut_reads_activated else x, fx))
+        return (activated if self.shortcut_reads_activated else x), self.residual(activated)
+
+    def __call__(self, x):
+        return self.after_addition(self.shortcut(*self.branches(x)))
 
 
 def plan(model: ModelConfig, channels: int, width: int, stride: int) -> list[tuple[int, int, int, int]]:
