@@ -83,7 +83,9 @@ def bench(arguments: list[str]) -> int:
 
 
 def train(arguments: list[str]) -> int:
-    from ablations import compose, launch, sweep
+    from ablations import compose, entry, launch, sweep
+
+    entry.use_huge_pages()
 
     arguments = [a for a in arguments if a not in ("-m", "--multirun")]
     with compose.hydra() as context:

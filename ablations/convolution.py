@@ -3,9 +3,9 @@
 Three forms compute the same function:
 
 - "native": `lax.conv_general_dilated` and its own gradient. For GPU and TPU.
-- "loop": the same forward, and a backward pass that is made of forward convolutions in NHWC/HWIO.
-  XLA's CPU compiler turns only convolutions of the entry computation into the shape that its fast
-  kernel takes; inside a loop the native gradient is 25 to 60 times slower (jax-ml/jax#12868).
+- "loop": the same forward, and a backward pass made of forward convolutions in NHWC/HWIO or, for the kernel of
+  large maps, of products. XLA's CPU compiler turns only convolutions of the entry computation into the shape
+  that its fast kernel takes; inside a loop the native gradient is 25 to 60 times slower (jax-ml/jax#12868).
 - "matrix": a stride-1 convolution of maps of at most 2x2 as one product with a banded matrix made of the
   kernel: such maps are too small for the convolution kernels of the CPU.
 
@@ -20,6 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 _form = contextvars.ContextVar("form", default="auto")
+# Of a kernel's gradient, measured on a CPU:
+LARGE = 2**18  # numbers in x from which a product is faster than a convolution
+PIXELS = 2048  # of the images that are taken at a time, so that their taps fit a core's cache
 TINY = 2  # pixels a side up to which "matrix" was measured to be faster on a CPU
 
 
@@ -70,9 +73,29 @@ def _loop_backward(saved, dy):
     x, kernel = saved
     # The cotangent, convolved with the kernel flipped in space and with its channel axes swapped.
     dx = _native(dy, kernel[::-1, ::-1].swapaxes(2, 3))
+    k = kernel.shape[0]
+    if x.size >= LARGE:
+        return dx, _by_product(x, dy, k).astype(kernel.dtype)
     # Images and channels change places: every tap of the kernel is a sum over N, H, W.
-    dk = _native(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), pad=kernel.shape[0] // 2)
+    dk = _native(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), pad=k // 2)
     return dx, dk.transpose(1, 2, 0, 3)
+
+
+def _by_product(x, dy, k):
+    """A kernel's gradient: the sum over images and pixels of dy times x at every tap, some images at a time."""
+    n, height, width, channels = x.shape
+    images = next(g for g in range(max(1, PIXELS // (height * width)), 0, -1) if n % g == 0)
+
+    def add(total, part):
+        x, dy = part
+        x = jnp.pad(x, ((0, 0), (k // 2, k // 2), (k // 2, k // 2), (0, 0)))
+        taps = [x[:, i : i + height, j : j + width] for i in range(k) for j in range(k)]
+        taps = jnp.concatenate(taps, axis=-1).reshape(-1, k * k * channels)
+        return total + jnp.matmul(dy.reshape(len(taps), -1).T, taps, preferred_element_type=jnp.float32), None
+
+    parts = (a.reshape(n // images, images, *a.shape[1:]) for a in (x, dy))
+    total, _ = jax.lax.scan(add, jnp.zeros((dy.shape[-1], k * k * channels), jnp.float32), tuple(parts))
+    return total.reshape(-1, k, k, channels).transpose(1, 2, 3, 0)
 
 
 _loop.defvjp(_loop_forward, _loop_backward)

@@ -1,6 +1,7 @@
 """One run in its own process: what must be set before JAX is imported, then `train`."""
 
 import os
+import sys
 from pathlib import Path
 
 from ablations import interrupt, lock
@@ -55,3 +56,13 @@ def prepare(threads: int) -> None:
 def cache() -> Path:
     """Where is kept what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablations"
+
+
+def use_huge_pages() -> None:
+    """Start this process again with huge pages for large arrays, where glibc has them.
+
+    A compiled step maps all its memory anew: 70,000 pages of 4 KiB for ResNet-20 at 32x32, a tenth of its time.
+    """
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+        os.execv(sys.executable, sys.orig_argv)

@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ablations import convolution
 from ablations.convolution import convolve, use_form
 from ablations_tests import reference
 
 
-def draw(size, kernel, channels=5, filters=7):
+def draw(size, kernel, channels=5, filters=7, images=4):
     rng = np.random.default_rng(size)
-    x = rng.normal(size=(4, size, size, channels)).astype(np.float32)
+    x = rng.normal(size=(images, size, size, channels)).astype(np.float32)
     return x, rng.normal(size=(kernel, kernel, channels, filters)).astype(np.float32)
 
 
@@ -37,6 +38,20 @@ def test_gradients_are_those_of_the_native_form(form, size, kernel):
 
     for ours, native in zip(gradients(form), gradients("native"), strict=True):
         np.testing.assert_allclose(ours, native, atol=1e-4)
+
+
+@pytest.mark.parametrize("size,kernel,images", [(32, 3, 60), (16, 3, 250), (64, 5, 13)])
+def test_the_kernel_gradient_of_large_maps(size, kernel, images):
+    """Made of products, some images at a time: also where their number does not divide that of all images."""
+    x, w = draw(size, kernel, images=images)
+    assert x.size >= convolution.LARGE
+    cotangent = np.random.default_rng(9).normal(size=(images, size, size, 7)).astype(np.float32)
+
+    def gradient(form):
+        with use_form(form):
+            return jax.vjp(lambda w: convolve(x, w), w)[1](jnp.asarray(cotangent))[0]
+
+    np.testing.assert_allclose(gradient("loop"), gradient("native"), atol=1e-2, rtol=1e-4)
 
 
 def test_in_the_loop_form_every_convolution_is_one_that_stays_fast():
