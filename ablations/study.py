@@ -88,6 +88,11 @@ class Study:
         mine = data if data in named else named[0]
         return tuple(row for row in rows if row.data in ("", mine))
 
+    def row_of(self, name: str) -> str:
+        """The row that a run of this name belongs to: one of the study's, whatever the command added, or one of the user's."""
+        base = name.split(",")[0]
+        return base if any(row.name == base for row in self.rows) else name
+
 
 def names() -> list[str]:
     folder = resources.files("ablations.sweeps")

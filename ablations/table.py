@@ -3,14 +3,13 @@
 import csv
 import io
 import statistics
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 
 import yaml
 
-from ablations import interval
+from ablations import interval, protocol
 from ablations.errors import UserError
 from ablations.records import FAIL_PERCENT
 from ablations.study import Row, Study
@@ -171,7 +170,13 @@ def make(study: Study, records: list[dict]) -> Table:
         errors = {r["seed"]: None if r["status"] == "diverged" else r["test_error_percent"] for r in done}
         images = done[0].get("test_images", 0) if done else 0
         lines.append(Line(row, paper.get(row.name), errors, images))
-    return Table(study, _heading(records), tuple(lines), _departures(study, records), _provenance(records))
+    return Table(
+        study,
+        protocol.heading(records),
+        tuple(lines),
+        protocol.departures(study, records),
+        protocol.provenance(records),
+    )
 
 
 def by_row(study: Study, records: list[dict]) -> dict[str, list[dict]]:
@@ -181,7 +186,7 @@ def by_row(study: Study, records: list[dict]) -> dict[str, list[dict]]:
     """
     runs, seen = {}, {}
     for record in records:
-        runs.setdefault(row_name(study, record), []).append(record)
+        runs.setdefault(study.row_of(record["row"]), []).append(record)
     rows = {row.name: row for row in study.rows}
     for name, of in runs.items():
         for record in of[1:]:
@@ -219,12 +224,6 @@ def _agree(one: dict, other: dict, what: str) -> None:
             )
 
 
-def row_name(study: Study, record: dict) -> str:
-    """The row that a run belongs to: one of the study's, whatever the command added, or one of the user's own."""
-    base = record["row"].split(",")[0]
-    return base if any(row.name == base for row in study.rows) else record["row"]
-
-
 def _shortcut(records: list[dict]) -> str:
     shortcut = records[0]["config"]["shortcut"]
     return ", ".join([shortcut["name"], *(f"{k} {v:g}" for k, v in shortcut.items() if isinstance(v, float))])
@@ -234,83 +233,3 @@ def _baseline(study: Study) -> str:
     """The row that most rows of the study are compared with."""
     named = [row.baseline for row in study.rows if row.baseline]
     return max(named, key=named.count) if named else ""
-
-
-def _heading(records: list[dict]) -> str:
-    if not records:
-        return "no runs"
-    models = sorted({record["config"]["model"]["name"] for record in records})
-    data = {
-        f"{record['config']['data']['name']} ({record['train_images']:,} training images"
-        + (
-            "; the errors are of the validation set, for choosing)"
-            if record["config"]["data"]["split"] == "train_val"
-            else ")"
-        )
-        for record in records
-    }
-    recipe, seeds = records[0]["config"]["recipe"], sorted({record["seed"] for record in records})
-    batches = sorted({record["config"]["recipe"]["batch_size"] for record in records})
-    return (
-        f"{', '.join(models)} on {', '.join(sorted(data))}, recipe {recipe['name']}, {recipe['total_steps']:,} steps of "
-        f"batch {' or '.join(map(str, batches))}, {'seed' if len(seeds) == 1 else 'seeds'} {_ranges(seeds)}"
-    )
-
-
-def _ranges(seeds: list[int]) -> str:
-    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"{seeds[0]}-{seeds[-1]}"
-    return ", ".join(map(str, seeds))
-
-
-def _departures(study: Study, records: list[dict]) -> str:
-    """Where the recipe of every row leaves the paper's; what makes a row is not said again."""
-    rows = {row.name: row.settings for row in study.rows}
-    protocol, found = paper_protocol(), {}
-    for record in records:
-        recipe, own = record["config"]["recipe"], rows.get(row_name(study, record), {})
-        for key, value in protocol.items():
-            if _plain(recipe[key]) != _plain(value) and f"recipe.{key}" not in own:
-                found[key] = f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
-    name = records[0]["config"]["recipe"]["name"] if records else ""
-    listed = ", ".join(found[key] for key in protocol if key in found)
-    return f"Recipe {name} departs from the paper's protocol in {listed}." if found else ""
-
-
-def paper_protocol() -> dict:
-    """What the paper says of training: conf/recipe/paper.yaml, but for what it does not say or we left."""
-    stated = yaml.safe_load((resources.files("ablations.conf") / "recipe" / "paper.yaml").read_text())
-    ours = {"defaults", "name", "evaluate_every", "nesterov", "weight_decay_on", "bn_momentum", "bn_statistics"}
-    return {key: value for key, value in stated.items() if key not in ours} | {"bn_group": 64}
-
-
-def _plain(value) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, list):
-        return "/".join(map(_plain, value))
-    try:
-        return f"{float(value):g}"
-    except ValueError:
-        return str(value)
-
-
-def _provenance(records: list[dict]) -> str:
-    """Machine, versions and commit; where there are several, each with its number of runs."""
-
-    def short(commit: str) -> str:
-        return commit[:12] + ("+" if commit.endswith("+") else "")
-
-    parts = {
-        "device": Counter(record["device"] for record in records),
-        "commit": Counter(short(record["commit"]) for record in records),
-        "jax": Counter(record["versions"]["jax"] for record in records),
-    }
-    return "; ".join(
-        f"{name} "
-        + ", ".join(
-            f"{value} ({n} {'run' if n == 1 else 'runs'})" if len(of) > 1 else value for value, n in sorted(of.items())
-        )
-        for name, of in parts.items()
-        if of
-    )

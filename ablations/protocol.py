@@ -1,0 +1,89 @@
+"""What stands around a table: what was trained on what, where that leaves the paper, and by which code on which machine."""
+
+from collections import Counter
+from importlib import resources
+
+import yaml
+
+from ablations.study import Study
+
+
+def heading(records: list[dict]) -> str:
+    """What was trained on what, and for how long."""
+    if not records:
+        return "no runs"
+    models = sorted({record["config"]["model"]["name"] for record in records})
+    data = {
+        f"{record['config']['data']['name']} ({record['train_images']:,} training images"
+        + (
+            "; the errors are of the validation set, for choosing)"
+            if record["config"]["data"]["split"] == "train_val"
+            else ")"
+        )
+        for record in records
+    }
+    recipe, seeds = records[0]["config"]["recipe"], sorted({record["seed"] for record in records})
+    batches = sorted({record["config"]["recipe"]["batch_size"] for record in records})
+    return (
+        f"{', '.join(models)} on {', '.join(sorted(data))}, recipe {recipe['name']}, {recipe['total_steps']:,} steps of "
+        f"batch {' or '.join(map(str, batches))}, {'seed' if len(seeds) == 1 else 'seeds'} {_ranges(seeds)}"
+    )
+
+
+def _ranges(seeds: list[int]) -> str:
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def departures(study: Study, records: list[dict]) -> str:
+    """Where the recipe of every row leaves the paper's; what makes a row is not said again."""
+    rows = {row.name: row.settings for row in study.rows}
+    paper, found = paper_protocol(), {}
+    for record in records:
+        recipe, own = record["config"]["recipe"], rows.get(study.row_of(record["row"]), {})
+        for key, value in paper.items():
+            if _plain(recipe[key]) != _plain(value) and f"recipe.{key}" not in own:
+                found[key] = f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
+    name = records[0]["config"]["recipe"]["name"] if records else ""
+    listed = ", ".join(found[key] for key in paper if key in found)
+    return f"Recipe {name} departs from the paper's protocol in {listed}." if found else ""
+
+
+def paper_protocol() -> dict:
+    """What the paper says of training: conf/recipe/paper.yaml, but for what it does not say or we left."""
+    stated = yaml.safe_load((resources.files("ablations.conf") / "recipe" / "paper.yaml").read_text())
+    ours = {"defaults", "name", "evaluate_every", "nesterov", "weight_decay_on", "bn_momentum", "bn_statistics"}
+    return {key: value for key, value in stated.items() if key not in ours} | {"bn_group": 64}
+
+
+def _plain(value) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return "/".join(map(_plain, value))
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return str(value)
+
+
+def provenance(records: list[dict]) -> str:
+    """Machine, versions and commit; where there are several, each with its number of runs."""
+
+    def short(commit: str) -> str:
+        return commit[:12] + ("+" if commit.endswith("+") else "")
+
+    parts = {
+        "device": Counter(record["device"] for record in records),
+        "commit": Counter(short(record["commit"]) for record in records),
+        "jax": Counter(record["versions"]["jax"] for record in records),
+    }
+    return "; ".join(
+        f"{name} "
+        + ", ".join(
+            f"{value} ({n} {'run' if n == 1 else 'runs'})" if len(of) > 1 else value for value, n in sorted(of.items())
+        )
+        for name, of in parts.items()
+        if of
+    )
