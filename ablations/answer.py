@@ -7,29 +7,55 @@ from ablations.verdict import verdict
 
 
 def answer(table: Table) -> list[str]:
-    """First which row is best and how sure that is, then what else the rows say."""
-    run = [line for line in table.lines if line.n]
-    if not run:
+    """First which row is best and how sure that is, then what else the rows say.
+
+    Rows with another baseline, as networks of another depth, are another question: each group has its own answer.
+    """
+    of_groups = [sorted(lines, key=lambda line: line.median) for lines in groups(table)]
+    if not of_groups:
         return ["Nothing of this study has been run yet."]
-    ordered = sorted(run, key=lambda line: line.median)
-    learning = [line for line in ordered if not line.fails]
-    sentences = [_best(ordered, learning)]
-    if len(ordered) > 1 and learning:
-        sentences += [_next(ordered, learning), _sure(ordered)]
-    sentences += [_fails(ordered, learning), _against_baselines(table), resolution(table), _paper(table)]
+    sentences = [" ".join(_best(ordered) for ordered in of_groups)]
+    for ordered in of_groups:
+        sentences.append(_next(ordered))
+    sentences += [_fails(table), resolution(table), _paper(table)]
     return [sentence for sentence in sentences if sentence]
 
 
-def _best(ordered: list[Line], learning: list[Line]) -> str:
+def groups(table: Table) -> list[list[Line]]:
+    """The rows that are run, those with one baseline together with it."""
+    found = {}
+    for line in table.lines:
+        if line.n:
+            found.setdefault(line.row.baseline or line.row.name, []).append(line)
+    return list(found.values())
+
+
+def _best(ordered: list[Line]) -> str:
     best = ordered[0]
     if best.median == float("inf"):
         return f"No row learns: {_all(ordered)} without an error, for their losses diverged."
-    if not learning:
+    if best.fails:
         return f"No row learns: {_all(ordered)} above {FAIL_PERCENT:g} %. The lowest is {best.row.name}, with {_error(best)}."
     if len(ordered) == 1:
         return f"Only {best.row.name} is run: {_error(best)}."
     ties = [line.row.name for line in ordered if line.median == best.median]
-    return f"{'Best is' if len(ties) == 1 else 'Best are'} {_list(ties)}, with {_error(best)}."
+    text = f"{'Best is' if len(ties) == 1 else 'Best are'} {_list(ties)}, with {_error(best)}"
+    unsure = _unsure(ordered)
+    if unsure:
+        seeds = f"{best.n} seeds" if best.n > 1 else "one seed"
+        return f"{text}; {seeds} cannot tell it from {_list(unsure)}."
+    return f"{text}{', the only row that learns' if len(_learning(ordered)) == 1 else ''}."
+
+
+def _learning(ordered: list[Line]) -> list[Line]:
+    return [line for line in ordered if not line.fails]
+
+
+def _unsure(ordered: list[Line]) -> list[str]:
+    """The rows that learn and that the seeds do not tell from the best one."""
+    best, *others = _learning(ordered)
+    compared = [(line, line.against(best)) for line in others if line.median > best.median]
+    return [line.row.name for line, comparison in compared if comparison is None or not comparison.resolved]
 
 
 def _all(lines: list[Line]) -> str:
@@ -44,76 +70,57 @@ def _error(line: Line) -> str:
     return f"{line.median:.2f} % test error (the median of {line.n} seeds, {spread})"
 
 
-def _next(ordered: list[Line], learning: list[Line]) -> str:
-    """The runner-up, and whether the seeds tell it from the best."""
-    best = learning[0]
-    behind = [line for line in learning if line.median > best.median]
+def _next(ordered: list[Line]) -> str:
+    """The runner-up, and how far it is from the best, seed by seed."""
+    behind = [line for line in _learning(ordered) if line.median > ordered[0].median]
     if not behind:
-        others = len(ordered) - len(learning)
-        return "It is the only row that learns." if len(learning) == 1 and others else ""
-    second = behind[0]
-    text = f"Next is {second.row.name}, with {_error(second)}."
+        return ""
+    best, second = ordered[0], behind[0]
+    text = f"After {best.row.name} comes {second.row.name}, with {_error(second)}."
     comparison = second.against(best)
     if comparison is None or comparison.interval is None:
         return f"{text} Without two seeds that both have, nobody can say how much of the difference is chance."
     low, high = comparison.interval
     difference = f"{comparison.mean:+.2f} points on average, 95 % interval {low:+.2f} to {high:+.2f}"
     if comparison.resolved:
-        return f"{text} Seed by seed it differs from the best by {difference}: more than chance explains."
-    return (
-        f"{text} Seed by seed it differs from the best by {difference}. That interval holds 0: "
-        f"{len(comparison.differences)} seeds cannot tell the two apart."
-    )
+        return f"{text} Seed by seed it differs by {difference}: more than chance explains."
+    return f"{text} Seed by seed it differs by {difference}, which holds 0."
 
 
-def _sure(ordered: list[Line]) -> str:
-    """How many rows the best one is told apart from."""
-    best, others = ordered[0], ordered[1:]
-    compared = [(line.row.name, line.against(best)) for line in others]
-    compared = [(name, comparison) for name, comparison in compared if comparison and comparison.interval]
-    if len(compared) < 2:
+def _fails(table: Table) -> str:
+    run = [line for line in table.lines if line.n]
+    failing = [line.row.name for line in run if line.fails]
+    if not failing or len(failing) == len(run):
         return ""
-    unsure = [name for name, comparison in compared if not comparison.resolved]
-    sure = f"{len(compared) - len(unsure)} of the {len(compared)} other rows"
-    text = f"{best.row.name} is better than {sure} by more than chance explains"
-    return f"{text}; not, on these seeds, than {_list(unsure)}." if unsure else f"{text}."
-
-
-def _fails(ordered: list[Line], learning: list[Line]) -> str:
-    failing = [line.row.name for line in ordered if line.fails]
-    if not failing or not learning:
-        return ""
-    return f"{len(failing)} of {len(ordered)} rows fail, which is to end above {FAIL_PERCENT:g} %: {_list(failing)}."
-
-
-def _against_baselines(table: Table) -> str:
-    """For tables in which rows have several baselines, as networks of several depths."""
-    if len({line.row.baseline for line in table.lines if line.row.baseline}) < 2:
-        return ""
-    said = {"better than": [], "worse than": [], "not told apart from": []}
-    for line in table.lines:
-        comparison = table.comparison(line)
-        if comparison is not None:
-            sure = "worse than" if comparison.mean > 0 else "better than"
-            said[sure if comparison.resolved else "not told apart from"].append(line.row.name)
-    parts = [f"{how} it {'is' if len(names) == 1 else 'are'} {_list(names)}" for how, names in said.items() if names]
-    return f"Each row against its baseline, by paired intervals at 95 %: {'; '.join(parts)}." if parts else ""
+    return f"{len(failing)} of {len(run)} rows fail, which is a median above {FAIL_PERCENT:g} %: {_list(failing)}."
 
 
 def _paper(table: Table) -> str:
-    """How many rows agree with the paper's."""
+    """What the rows have in common with the paper's."""
     verdicts = [verdict(line, table) for line in table.lines]
-    counts = {
-        "agree with it on": sum(text.startswith("agrees") for text in verdicts),
-        "differ on": sum(text.startswith("differs") for text in verdicts),
-        "cannot say, for want of seeds, on": sum(text.startswith("not resolved") for text in verdicts),
+    kinds = {
+        "agrees: fails": "{} there and here",
+        "differs: ours fails": "{} here only",
+        "differs: the paper's fails": "{} there only",
     }
-    total = sum(counts.values())
-    if not total:
+    failing = [text.format(verdicts.count(kind)) for kind, text in kinds.items() if kind in verdicts]
+    sides = {
+        "agrees: ": "{} on the same side of the baseline as there",
+        "differs: ": "{} on the other side",
+        "not resolved": "{} not resolved by so few seeds",
+    }
+    beside = [text for text in verdicts if text not in kinds]
+    beside = [text.format(n) for kind, text in sides.items() if (n := sum(one.startswith(kind) for one in beside))]
+    if not failing and not beside:
         return ""
-    parts = [f"{what} {count}" for what, count in counts.items() if count]
-    text = f"The paper has a result for {total} of these rows; ours {_list(parts)}."
-    return f"{text} These runs are shorter or otherwise not the paper's: see the notes." if table.departures else text
+    parts = [f"of the rows that fail, {_list(failing)}"] if failing else []
+    parts += [f"of those that learn in both, {_list(beside)}"] if beside else []
+    text = f"Beside the paper: {'; '.join(parts)}."
+    return (
+        f"{text} These runs are not the paper's, so compare the order, not the figures: see the notes."
+        if table.departures
+        else text
+    )
 
 
 def _list(names: list[str]) -> str:

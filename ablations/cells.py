@@ -9,10 +9,10 @@ from ablations.verdict import kendall_tau, verdict
 
 NOT_RUN = "not run"
 HEADER = (
-    "row", "figure", "on shortcut", "on F", "paper", "ours", "difference", "mean ± std", "95 % interval", "n",
+    "row", "figure", "on shortcut", "on F", "paper", "ours", "ours - paper", "mean ± std", "95 % interval", "n",
     "against its baseline", "verdict",
 )  # fmt: skip
-NUMERIC = ("paper", "ours", "difference", "mean ± std", "95 % interval", "n")
+NUMERIC = ("paper", "ours", "ours - paper", "mean ± std", "95 % interval", "n")
 
 
 def cells(line: Line, table: Table) -> tuple[str, ...]:
@@ -109,8 +109,8 @@ def _baseline_note(table: Table) -> str:
     if not compared:
         return ""
     names = list(dict.fromkeys(name for name, _ in compared))
-    which = f"is {names[0]}" if len(names) == 1 else "is the row of the same network or setting"
-    note = f"The baseline {which}; differences are means over equal seeds, in points"
+    which = " or ".join(names) if len(names) < 5 else "the row of the same network or setting"
+    note = f"The baseline of a row is {which}; the difference from it is a mean over equal seeds, in points"
     if any(comparison.interval for _, comparison in compared):
         note += ", with Student's paired interval at 95 %, not corrected for the number of rows"
     return note + "."
@@ -126,10 +126,13 @@ def resolution(table: Table) -> str:
             else "One seed a row: no difference between two rows that learn is resolved."
         )
     n = min(line.n for line in learning)
-    std = statistics.mean(statistics.variance(line.finite) for line in learning) ** 0.5
-    if not std:
+    stds = sorted(statistics.stdev(line.finite) for line in learning)
+    if not stds[-1]:
         return ""
+    ends = [stds[0], stds[-1]] if len(stds) > 1 else stds
+    spread = " to ".join(f"{std:.2f}" for std in ends)
+    seen = " to ".join(f"{interval.resolvable(std, n):.2f}" for std in ends)
     return (
-        f"With {n} seeds and the spread of the rows that learn (std {std:.2f}), a t-test at 5 % sees a difference of "
-        f"{interval.resolvable(std, n):.2f} points four times in five; smaller ones are seen more seldom."
+        f"With {n} seeds and the spread of the rows that learn (std {spread}), a t-test at 5 % sees a difference of "
+        f"{seen} points four times in five; smaller ones are seen more seldom."
     )

@@ -1,11 +1,19 @@
 """What stands around a table: what was trained on what, where that leaves the paper, and by which code on which machine."""
 
+import csv
+import io
 from collections import Counter
 from importlib import resources
 
 import yaml
 
 from ablations.study import Study
+
+
+def paper_lines(table: str) -> dict[str, dict[str, str]]:
+    """Row -> its line of `results/paper.csv`; value: test error in percent, "fail" or "curve only"."""
+    text = (resources.files("ablations.results") / "paper.csv").read_text()
+    return {line["row"]: line for line in csv.DictReader(io.StringIO(text)) if line["table"] == table}
 
 
 def heading(records: list[dict]) -> str:
@@ -45,9 +53,29 @@ def departures(study: Study, records: list[dict]) -> str:
         for key, value in paper.items():
             if _plain(recipe[key]) != _plain(value) and f"recipe.{key}" not in own:
                 found[key] = f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
-    name = records[0]["config"]["recipe"]["name"] if records else ""
+    if not records:
+        return ""
     listed = ", ".join(found[key] for key in paper if key in found)
-    return f"Recipe {name} departs from the paper's protocol in {listed}." if found else ""
+    recipe = (
+        f"Recipe {records[0]['config']['recipe']['name']} departs from the paper's protocol in {listed}."
+        if found
+        else ""
+    )
+    data = sorted({record["config"]["data"]["name"] for record in records} - paper_data(study.paper_table))
+    return f"{_not_the_papers(data)} {recipe}".strip()
+
+
+def paper_data(paper_table: str) -> set[str]:
+    """The data sets of a table of the paper."""
+    return {line["dataset"] for line in paper_lines(paper_table).values()}
+
+
+def _not_the_papers(data: list[str]) -> str:
+    return (
+        f"Trained on {' and '.join(data)}, which is not the paper's data: compare the order, not the figures."
+        if data
+        else ""
+    )
 
 
 def paper_protocol() -> dict:

@@ -106,9 +106,14 @@ def _parts(record: dict, names) -> str:
     return json.dumps([record["config"][name] for name in names])
 
 
+# Of the columns, what one looks for first: a page may be too narrow for all.
+ORDER = ("row", "on shortcut", "on F", "ours", "paper", "against its baseline", "verdict", "n")
+ORDER += tuple(name for name in HEADER if name not in ORDER)
+
+
 def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dict:
     """What report.html shows of a table and its runs."""
-    study, columns = table.study, used(table)
+    study, columns = table.study, sorted(used(table), key=[HEADER.index(name) for name in ORDER].index)
     runs = by_row(study, records)
     lowest = min((line.median for line in table.lines if line.n), default=None)
     lines = []

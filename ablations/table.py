@@ -1,11 +1,8 @@
 """A study's table from the records of its runs: the paper's figures beside ours. Imports neither JAX nor Hydra."""
 
-import csv
-import io
 import statistics
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 
 import yaml
 
@@ -145,12 +142,6 @@ def _lookup(record: dict, key: str):
     return value.get("name") if isinstance(value, dict) else value
 
 
-def paper_lines(table: str) -> dict[str, dict[str, str]]:
-    """Row -> its line of `results/paper.csv`; value: test error in percent, "fail" or "curve only"."""
-    text = (resources.files("ablations.results") / "paper.csv").read_text()
-    return {line["row"]: line for line in csv.DictReader(io.StringIO(text)) if line["table"] == table}
-
-
 def make(study: Study, records: list[dict]) -> Table:
     """The rows of the study in the paper's order, then rows of the user's own.
 
@@ -158,7 +149,7 @@ def make(study: Study, records: list[dict]) -> Table:
     what makes them rows.
     """
     runs = by_row(study, records)
-    paper, known = paper_lines(study.paper_table), {row.name for row in study.rows}
+    paper, known = protocol.paper_lines(study.paper_table), {row.name for row in study.rows}
     own = [
         Row(name, (), on_shortcut=_shortcut(of), baseline=_baseline(study))
         for name, of in runs.items()

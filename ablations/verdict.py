@@ -18,7 +18,7 @@ def verdict(line: Line, table: Table) -> str:
         return "agrees: fails"
     baseline, comparison = table.line(line.row.baseline), table.comparison(line)
     if baseline is None or baseline.paper_error is None:
-        return "agrees: learns"
+        return "learns, as there"
     if comparison is None or not comparison.resolved:
         return f"not resolved by {len(comparison.differences) if comparison else 0} seeds".replace("1 seeds", "1 seed")
     ours = "worse" if comparison.mean > 0 else "better"

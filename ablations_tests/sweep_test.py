@@ -6,8 +6,8 @@ import pytest
 
 from ablations import compose, study, sweep
 from ablations.errors import UserError
+from ablations.protocol import paper_lines
 from ablations.records import first_difference
-from ablations.table import paper_lines
 
 
 def jobs(*overrides):
