@@ -32,11 +32,9 @@ def of_study(kind: str, study: Study, measurements: list[dict]) -> Grid:
     """A line a row of a study; what is not measured is said to be so."""
     makers = {"probe": _probe_of_study, "lesion": _lesion_of_study, "landscape": _landscape_of_study}
     made = makers[kind](study, measurements)
-    measured = {one["row"] for one in measurements}
-    missing = [
-        (row.name, "not measured", *[""] * (len(made.header) - 2)) for row in study.rows if row.name not in measured
-    ]
-    made.rows.extend(missing)
+    measured = {one["row"].partition(",")[0] for one in measurements}
+    if missing := [row.name for row in study.rows if row.name not in measured]:
+        made.notes.append(f"Not measured: {', '.join(missing)}.")
     return made
 
 
