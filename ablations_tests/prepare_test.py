@@ -19,8 +19,11 @@ from ablations_tests import official
 
 # A preparation that says when it has begun to write, and then takes its time over each image.
 SLOW = """
-import sys, time
+import signal, sys, time
 from ablations import data, prepare
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore them
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 quick = prepare.png
 
