@@ -10,6 +10,9 @@ from ablations.errors import UserError
 from ablations.records import read_record
 
 
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # read when a process starts
+
+
 class Busy(UserError):
     """Another process works on this run."""
 
@@ -64,6 +67,6 @@ def use_huge_pages() -> None:
     A compiled step maps all its memory anew: 70,000 pages of 4 KiB for ResNet-20 at 32x32, a tenth of its time.
     """
     is_command = len(sys.argv) > 1 and sys.orig_argv[1 - len(sys.argv) :] == sys.argv[1:]  # not a call from Python
-    if is_command and sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
-        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+    if is_command and sys.platform == "linux" and not HUGE_PAGES.keys() & os.environ.keys():
+        os.environ |= HUGE_PAGES
         os.execv(sys.executable, sys.orig_argv)
