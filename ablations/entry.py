@@ -9,7 +9,6 @@ from ablations.config import Config
 from ablations.errors import UserError
 from ablations.records import read_record
 
-
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # read when a process starts
 
 

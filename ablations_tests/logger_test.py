@@ -257,7 +257,9 @@ def test_a_logger_process_that_does_not_do_its_work(behaviour, tmp_path, monkeyp
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb"])
 def test_a_disk_that_fills_is_said(name, done):
-    limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+    # Python itself must write nothing: it would leave a module's bytecode cut short for all processes after it.
+    limited = "import resource, runpy, sys; sys.dont_write_bytecode = True; "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
     limited += "runpy.run_module('ablations.mirror', run_name='__main__')"
     settings = {"name": name, "mode": "offline", "project": "p", "entity": None}
     said = copy(done, command=("-c", limited), logger=settings)
