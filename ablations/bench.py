@@ -6,14 +6,13 @@ Synthetic images; each configuration in a process of its own, with a compilation
 import json
 import statistics
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from ablations import calibrate, cost, data, grid
 from ablations.bar import bar
 from ablations.config import Config
 from ablations.cost import Ceilings, Figures, Timing
 from ablations.errors import UserError
-from ablations.records import commit, versions, write_whole
+from ablations.records import commit, give_out, versions
 from ablations.units import rate, short, size
 
 FORMATS = ("terminal", "markdown", "json")
@@ -93,14 +92,7 @@ def command(arguments: list[str]) -> int:
         if settings["format"] == "json"
         else grid.markdown(title(results), cells(results), notes(results))
     )
-    if not settings["out"]:
-        print(text, end="")
-        return 0
-    try:
-        write_whole(Path(settings["out"]), text)
-    except OSError as error:
-        raise UserError(f"out={settings['out']}: cannot be written: {error.strerror}") from error
-    print(f"wrote {settings['out']}")
+    give_out(text, settings["out"])
     return 0
 
 

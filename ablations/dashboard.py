@@ -9,7 +9,7 @@ from pathlib import Path
 from ablations import study as studies
 from ablations.errors import UserError
 from ablations.logger import Wandb, take
-from ablations.records import write_whole
+from ablations.records import give_out
 from ablations.study import Study
 
 LOGGER = ("logger.mode", "logger.project", "logger.entity")
@@ -35,12 +35,9 @@ def command(arguments: list[str]) -> None:
         print(f"saved {url}")
     if url and "out" not in settings:
         return
-    out = Path(settings.get("out", f"dashboard-{study.name}.json"))
-    try:
-        write_whole(out, json.dumps(specification(workspace(study, logger)), indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
-    print(f"wrote {out}" + ("" if url else f"; not saved at Weights & Biases: {reason}"))
+    text = json.dumps(specification(workspace(study, logger)), indent=2) + "\n"
+    note = "" if url else f"; not saved at Weights & Biases: {reason}"
+    give_out(text, Path(settings.get("out", f"dashboard-{study.name}.json")), note)
 
 
 def workspace(study: Study, logger: Wandb):

@@ -3,13 +3,12 @@
 import csv
 import io
 from itertools import groupby
-from pathlib import Path
 
 from ablations import cost, data, grid
 from ablations.config import Config
 from ablations.errors import UserError
 from ablations.plan import STATES, Line, Plan, Run, make
-from ablations.records import write_whole
+from ablations.records import give_out
 from ablations.units import duration, scientific, size
 
 FORMATS = ("terminal", "markdown", "csv")
@@ -38,14 +37,7 @@ def command(arguments: list[str]) -> int:
         grid.show(title(plan), cells(plan), RIGHT, notes(plan))
         return 0
     text = as_csv(plan) if settings["format"] == "csv" else grid.markdown(title(plan), cells(plan), notes(plan))
-    if not settings["out"]:
-        print(text, end="")
-        return 0
-    try:
-        write_whole(Path(settings["out"]), text)
-    except OSError as error:
-        raise UserError(f"out={settings['out']}: cannot be written: {error.strerror}") from error
-    print(f"wrote {settings['out']}")
+    give_out(text, settings["out"])
     return 0
 
 

@@ -36,6 +36,21 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise
 
 
+def give_out(text: str, out: str | Path | None, note: str = "") -> None:
+    """What a command makes: printed, or written to `out`, which is then said with the note.
+
+    Raises UserError where it cannot be written.
+    """
+    if not out:
+        print(text, end="")
+        return
+    try:
+        write_whole(Path(out), text)
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
+    print(f"wrote {out}{note}")
+
+
 def write_record(folder: Path, record: dict) -> None:
     write_whole(folder / "record.json", json.dumps({"schema_version": SCHEMA_VERSION} | record, indent=2) + "\n")
 

@@ -8,7 +8,7 @@ from ablations import study as studies
 from ablations.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.errors import UserError
 from ablations.grid import console
-from ablations.records import read_records, write_whole
+from ablations.records import give_out, read_records
 from ablations.table import Table, make, select
 
 FORMATS = {"markdown": markup.markdown, "csv": markup.as_csv, "latex": markup.latex, "html": markup.html}
@@ -43,15 +43,7 @@ def _print(table: Table, form: str | None, out: str | None) -> None:
     if form in (None, "terminal") and not out:
         show(table)
         return
-    text = FORMATS["markdown" if form in (None, "terminal") else form](table)
-    if not out:
-        print(text, end="")
-        return
-    try:
-        write_whole(Path(out), text)
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
-    print(f"wrote {out}")
+    give_out(FORMATS["markdown" if form in (None, "terminal") else form](table), out)
 
 
 def key_values(arguments: list[str], command: str) -> dict[str, str]:

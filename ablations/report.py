@@ -18,7 +18,7 @@ from ablations import study as studies
 from ablations.answer import answer
 from ablations.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.errors import UserError
-from ablations.records import read_metrics, read_records, write_whole
+from ablations.records import give_out, read_metrics, read_records
 from ablations.render import key_values
 from ablations.study import Figure, Study
 from ablations.table import Table, by_row, make, select
@@ -34,12 +34,7 @@ def command(arguments: list[str]) -> int:
     only = settings.pop("study", None)
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train makes runs")
-    page = make_page(runs_dir, [studies.load(only)] if only else found(runs_dir), settings)
-    try:
-        write_whole(out, page)
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
-    print(f"wrote {out}")
+    give_out(make_page(runs_dir, [studies.load(only)] if only else found(runs_dir), settings), out)
     return 0
 
 

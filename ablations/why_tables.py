@@ -118,7 +118,7 @@ def _lesion_of_study(study: Study, found: list[dict]) -> Grid:
     )  # fmt: skip
     rows = []
     for one in found:
-        single, residual = ([error for error in one[key]] for key in ("without_unit", "without_residual"))
+        single, residual = one["without_unit"], one["without_residual"]
         same = [i for i, error in enumerate(single) if i + 1 not in one["changing"]]
         worst = max(same, key=lambda i: single[i])
         rows.append(
