@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Yields a function to call with how many of `total` are done."""
+def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+    """Yields a function to call with how many of `total` are done; None: nobody knows how many there will be."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,7 +17,7 @@ def bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
             task = progress.add_task(what, total=total, figures="")
 
             def update(done: int) -> None:
-                progress.update(task, completed=done, figures=f"{done:,} of {total:,} {unit}")
+                progress.update(task, completed=done, figures=_of(done, total, unit))
 
             yield update
         return
@@ -25,8 +25,12 @@ def bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
 
     def line(done: int) -> None:
         nonlocal quarter
-        if 4 * done // total > quarter:
-            quarter = 4 * done // total
-            print(f"{what}: {done:,} of {total:,} {unit}", file=sys.stderr, flush=True)
+        if total is None or 4 * done // total > quarter:
+            quarter = 4 * done // (total or done)
+            print(f"{what}: {_of(done, total, unit)}", file=sys.stderr, flush=True)
 
     yield line
+
+
+def _of(done: int, total: int | None, unit: str) -> str:
+    return f"{done:,} {unit}" if total is None else f"{done:,} of {total:,} {unit}"

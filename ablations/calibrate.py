@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,10 @@ from ablations.cost import Figures, Timing
 from ablations.errors import UserError
 from ablations.records import processor, write_whole
 
+# What decides how fast a run is and not what comes out of it.
+PLACES = ("unroll", "remat", "packing", "runs_at_a_time")
+OFF = "off"  # a file in a meeting's folder: it does not take place
+
 
 class Died(UserError):
     """The process that measures ended by itself."""
@@ -33,7 +38,7 @@ class Died(UserError):
 def figures(configs: list[Config]) -> list[Figures]:
     """Of each configuration; those that differ in their seed only are looked at once."""
     source = _source()
-    keys = [_key(source, _seedless(config), config.unroll) for config in configs]
+    keys = [_key(source, _seedless(config), config.unroll, config.remat) for config in configs]
     found = {key: _kept(key, Figures) for key in keys}
     missing = {key: config for key, config in zip(keys, configs, strict=True) if found[key] is None}
     if missing:
@@ -47,31 +52,65 @@ def figures(configs: list[Config]) -> list[Figures]:
 
 def timings(programs: dict[str, Config]) -> dict[str, Timing]:
     """Of each program, by its digest with a configuration that has it: a short measured run, alone."""
-    keys = {program: _key(program, config.threads) for program, config in programs.items()}
-    found = {program: _kept(key, Timing) for program, key in keys.items()}
+    found = {program: timing(program, config, measure=False) for program, config in programs.items()}
     missing = [program for program in programs if found[program] is None]
     if missing:
         with bar("calibrating", len(missing), "programs") as update:
             update(0)
             for done, program in enumerate(missing, 1):
-                try:
-                    [found[program]] = made(Timing, [programs[program]])
-                    _keep(keys[program], found[program])
-                except Died as error:
-                    found[program] = Timing(reason=str(error))
+                found[program] = timing(program, programs[program])
                 update(done)
     return found
 
 
-def made(kind: type, configs: list[Config], pixels: int | None = None) -> Iterator:
+def timing(program: str, config: Config, *, measure: bool = True) -> Timing | None:
+    """A short measured run of one program; None where there is none yet and none may be made."""
+    key = _key(program, config.threads, config.packing, config.runs_at_a_time)
+    found = _kept(key, Timing)
+    if found is None and measure:
+        try:
+            found = measured(config)
+            _keep(key, found)
+        except Died as error:
+            found = Timing(reason=str(error))
+    return found
+
+
+def measured(config: Config, pixels: int | None = None) -> Timing:
+    """A short run, packed as the configuration says. Raises Died where its process did."""
+    count = config.runs_at_a_time or 1
+    if config.packing != "processes" or count == 1:
+        [alone] = made(Timing, [config], pixels)
+        return alone
+    with tempfile.TemporaryDirectory() as meeting, ThreadPoolExecutor(count) as pool:
+        side_by_side = [pool.submit(list, made(Timing, [config], pixels, meeting=Path(meeting))) for _ in range(count)]
+        found = []
+        for process in side_by_side:
+            try:
+                found += process.result()
+            except Died:
+                (Path(meeting) / OFF).touch()  # or the others would wait for it
+                raise
+    if reasons := [of.reason for of in found if of.reason]:
+        return replace(found[0], steps=(), reason=reasons[0])
+    # As long as all of them together need for one step each.
+    return replace(found[0], steps=(count / sum(1 / of.step_seconds for of in found),))
+
+
+def made(kind: type, configs: list[Config], pixels: int | None = None, meeting: Path | None = None) -> Iterator:
     """Figures, Timing or Ceilings of each configuration, made in a new process.
 
-    pixels: the width of the images, where it is not the data set's. Raises Died where the process did.
+    pixels: the width of the images, where it is not the data set's. meeting: a folder in which as many processes as
+    run at a time wait for each other before they measure. Raises Died where the process did.
     """
-    asked = {"kind": kind.__name__, "started": time.time(), "threads": configs[0].threads, "pixels": pixels}
-    asked["configs"] = [{"resolved": config.resolved(), "unroll": config.unroll} for config in configs]
+    asked = {"kind": kind.__name__, "started": time.time(), "pixels": pixels}
+    asked["meeting"] = meeting and str(meeting)
+    asked["configs"] = [
+        {"resolved": config.resolved(), "places": {place: getattr(config, place) for place in PLACES}}
+        for config in configs
+    ]
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as words:
-        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
+        environment = entry.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": words, "text": True}
         process = subprocess.Popen([sys.executable, "-m", __name__], env=environment, **streams)
         try:
@@ -98,21 +137,35 @@ def answer() -> None:
     asked = json.load(sys.stdin)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
-    entry.prepare(asked["threads"])
+    configs = [replace(from_resolved(one["resolved"]), **one["places"]) for one in asked["configs"]]
+    entry.prepare(configs[0])
     import jax
 
     from ablations import measure
 
     jax.devices()
     import_seconds = time.time() - asked["started"]
-    for one in asked["configs"]:
-        config = replace(from_resolved(one["resolved"]), unroll=one["unroll"])
+    for config in configs:
         found = {
             "Figures": lambda config: measure.figures(config, asked["pixels"]),
-            "Timing": lambda config: measure.timing(config, import_seconds, asked["pixels"]),
+            "Timing": lambda config: measure.timing(
+                config, import_seconds, asked["pixels"], lambda: _meet(config, asked)
+            ),
             "Ceilings": measure.ceilings,
         }[asked["kind"]](config)
         print(json.dumps(asdict(found)), file=answers, flush=True)
+
+
+def _meet(config: Config, asked: dict) -> None:
+    """Wait until all that run at a time are here."""
+    if asked["meeting"] is None:
+        return
+    meeting = Path(asked["meeting"])
+    (meeting / str(os.getpid())).touch()
+    while len(list(meeting.iterdir())) < config.runs_at_a_time:
+        if (meeting / OFF).exists():
+            sys.exit("another process of those side by side has died")
+        time.sleep(0.01)
 
 
 def _seedless(config: Config) -> dict:

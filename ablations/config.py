@@ -14,6 +14,7 @@ from ablations.recipe import RecipeConfig
 from ablations.shortcut import SHORTCUTS, Shortcut
 
 PRECISIONS = ("f32", "bf16")
+PACKINGS = ("auto", "single", "processes", "interleaved", "vmap")
 
 
 @dataclass
@@ -23,7 +24,10 @@ class Config:
     precision: of activations; parameters, BN statistics and the loss are always float32.
     threads: of XLA on a CPU. Another number of threads gives other last bits.
     unroll: write the loop over a stage's units out. Changes neither parameters nor checkpoints.
+    remat: keep the input of every few units only for the backward pass, and compute the rest again: less memory, a
+        third more work. Changes neither parameters nor checkpoints.
     seeds: each row is run with seeds 0 ... seeds - 1.
+    packing: how several runs share a device (`packing.py`); runs_at_a_time: how many do, None: as many as are fast.
     force: run again what is already done.
     checkpoint_seconds: between two checkpoints.
     logger: where the evaluations are shown besides the run's folder.
@@ -38,9 +42,12 @@ class Config:
     precision: str = "f32"
     threads: int = 1
     unroll: bool = False
+    remat: bool = False
     study: str = "single"
     row: str = "default"
     seeds: int | None = None
+    packing: str = "auto"
+    runs_at_a_time: int | None = None
     runs_dir: str = "runs"
     force: bool = False
     checkpoint_seconds: float = 60.0
@@ -53,6 +60,12 @@ class Config:
             raise ValueError(f"seed={self.seed}: must be at least 0")
         if self.threads < 1:
             raise ValueError(f"threads={self.threads}: must be at least 1")
+        if self.packing not in PACKINGS:
+            raise ValueError(f"packing={self.packing}: legal are {', '.join(PACKINGS)}")
+        if self.runs_at_a_time is not None and self.runs_at_a_time < 1:
+            raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: must be at least 1")
+        if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
+            raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")
 
     def resolved(self) -> dict:
         """What decides the result, as plain data: equal for two runs that must give the same numbers."""

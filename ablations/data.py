@@ -84,7 +84,7 @@ class DataConfig:
             raise ValueError(f"data.train_images={self.train_images}: must be at least 1")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Images in memory: (N, H, W, C) uint8; labels: (N,) int32 in 0 ... classes - 1."""
 

@@ -1,5 +1,6 @@
 """One run in its own process: what must be set before JAX is imported, then `train`."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -26,30 +27,76 @@ def run_one(config: Config, *, quiet: bool = False) -> None:
     Raises UserError where that cannot be done: Busy where another process does it, Interrupted where a
     signal stopped it, or with the system's reason where the disk refused.
     """
-    folder = folder_of(config)
-    with lock.hold(folder) as ours:
-        if not ours:
-            raise Busy(f"{folder}: {lock.holder(folder)} works on it")
-        if not config.force and (record := read_record(folder)) and record["config"] == config.resolved():
-            return  # another process has just done it
-        if interrupt.asked(config.runs_dir):
-            raise interrupt.Interrupted(interrupt.NOT_STARTED)
-        interrupt.listen()
-        prepare(config.threads)
-        from ablations.train import train
-
-        try:
-            train(config, folder, quiet=quiet)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise UserError(
-                f"{folder} cannot be written: {reason}; what was finished is kept. Make room, then type the same command"
-            ) from error
+    [error] = run([config], quiet=quiet)
+    if error:
+        raise error
 
 
-def prepare(threads: int) -> None:
-    """Fix the number of XLA's threads on a CPU, and let all processes share compiled programs."""
-    os.environ["NPROC"] = str(threads)
+def run(configs: list[Config], *, quiet: bool = False) -> list[UserError | None]:
+    """`run_one` of several configurations that share a device in this process (`pack`): of each what it would raise."""
+    errors: list[UserError | None] = [None] * len(configs)
+    with contextlib.ExitStack() as locks:
+        ours = []
+        for i, config in enumerate(configs):
+            folder = folder_of(config)
+            if not locks.enter_context(lock.hold(folder)):
+                errors[i] = Busy(f"{folder}: {lock.holder(folder)} works on it")
+            elif not config.force and (record := read_record(folder)) and record["config"] == config.resolved():
+                pass  # another process has just done it
+            elif interrupt.asked(config.runs_dir):
+                errors[i] = interrupt.Interrupted(interrupt.NOT_STARTED)
+            else:
+                ours.append(i)
+        if ours:
+            interrupt.listen()
+            prepare(configs[0])
+            try:
+                results = _train([configs[i] for i in ours], quiet)
+            except (UserError, OSError) as error:
+                results = [error] * len(ours)
+            for i, result in zip(ours, results, strict=True):
+                errors[i] = _told(result, folder_of(configs[i]))
+    return errors
+
+
+def _train(configs: list[Config], quiet: bool) -> list[dict | Exception]:
+    """Of each its record or what ended it. Raises UserError or OSError where that ended them all."""
+    import jax
+
+    from ablations import data, pack
+    from ablations.train import training
+
+    datasets = {repr(config.data): config.data for config in configs}
+    datasets = {name: data.load(of) for name, of in datasets.items()}
+    runs = [training(config, folder_of(config), datasets[repr(config.data)], quiet=quiet) for config in configs]
+    try:
+        return pack.run(runs, configs[0])
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        what = f"{len(configs)} runs at a time; choose a smaller runs_at_a_time" if len(configs) > 1 else "this run"
+        raise UserError(
+            f"the device has not enough memory for {what}: remat=true and a smaller recipe.batch_size need less; "
+            f"what was finished is kept. It said: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _told(result: dict | Exception, folder: Path) -> UserError | None:
+    """A run's end as its user is told of it."""
+    if isinstance(result, OSError):
+        reason = result.strerror or str(result)
+        return UserError(
+            f"{folder} cannot be written: {reason}; what was finished is kept. Make room, then type the same command"
+        )
+    return result if isinstance(result, UserError) else None
+
+
+def prepare(config: Config) -> None:
+    """Fix the number of XLA's threads on a CPU, and let all processes share compiled programs and an accelerator."""
+    os.environ["NPROC"] = str(config.threads)
+    if config.packing == "processes" and (config.runs_at_a_time or 1) > 1:
+        # Each takes its part of an accelerator's memory when it starts; alone, XLA's default is three quarters.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / config.runs_at_a_time:.3f}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache() / "xla"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")

@@ -21,7 +21,7 @@ def command(arguments: list[str]) -> None:
         config = replace(config, data=_data(config.data.name, data_overrides))
     from ablations.entry import prepare
 
-    prepare(config.threads)
+    prepare(config)
     from ablations import data, weights
     from ablations.steps import Steps
 

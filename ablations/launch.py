@@ -1,13 +1,12 @@
 """Running jobs: what is done already, the launcher that runs the rest, and what stops it."""
 
-import multiprocessing
 import os
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 
 from hydra._internal.callbacks import Callbacks
@@ -17,9 +16,9 @@ from hydra.core.utils import JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from ablations import data, entry, interrupt, lock, logger
+from ablations import data, entry, interrupt, lock, logger, packing
 from ablations.compose import compose
-from ablations.config import parse
+from ablations.config import Config, parse
 from ablations.errors import UserError
 from ablations.monitor import Monitor
 from ablations.records import first_difference, read_record
@@ -36,17 +35,12 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str]) -> int:
     for job in waiting:
         logger.check(job.config.logger)
     _check_writable(waiting)
-    master = chosen_launcher(context, waiting, overrides)
-    local = is_joblib(master)
-    launcher = Plugins.instance().instantiate_launcher(
-        hydra_context=HydraContext(config_loader=context.config_loader(), callbacks=Callbacks()),
-        task_function=task,
-        config=master,
-    )
+    master, (how, runs) = chosen_launcher(context, waiting, overrides)
+    waiting = packing.settle(waiting, how, runs)
     failed = False
-    with Monitor(waiting, quiet=not local), _stoppable(Path(waiting[0].config.runs_dir)):
+    with Monitor(waiting, quiet=not is_joblib(master)), _stoppable(Path(waiting[0].config.runs_dir)):
         while waiting:
-            errors = _launch(launcher, waiting)
+            errors = _launch(context, master, packing.groups(waiting), shown=is_joblib(master))
             busy = [job for job, error in errors if isinstance(error, entry.Busy)]
             failed |= len(errors) > len(busy)
             for job, error in errors:
@@ -58,15 +52,27 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str]) -> int:
     return interrupt.exit_code() or (2 if failed else 0)
 
 
-def chosen_launcher(context: GlobalHydra, waiting: list[Job], overrides: list[str]) -> DictConfig:
-    """Hydra's own configuration: the launcher that the command chose, and how many runs at a time."""
+def chosen_launcher(
+    context: GlobalHydra, waiting: list[Job], overrides: list[str], *, measure: bool = True
+) -> tuple[DictConfig, tuple[str, int]]:
+    """Hydra's own configuration, with the launcher that the command chose; how runs are packed and how many at a time.
+
+    measure: whether a calibration may find that out.
+    """
     hydra_overrides = [o for o in overrides if o.startswith("hydra")]
     if len(waiting) == 1 and not hydra_overrides:
         hydra_overrides = ["hydra/launcher=basic"]
     master = compose(context, hydra_overrides)
-    if is_joblib(master) and master.hydra.launcher.n_jobs < 1:
-        master.hydra.launcher.n_jobs = processes(len(waiting), waiting[0].config.threads)
-    return master
+    configs = [job.config for job in waiting]
+    if not is_joblib(master):
+        # Elsewhere runs; what is fast there cannot be seen from here.
+        here = configs[0].packing in ("auto", "processes")
+        return master, ("single", 1) if here else packing.choose(configs)
+    given = master.hydra.launcher.n_jobs
+    how, runs = packing.choose(configs, processes=given if given > 0 else None, measure=measure)
+    if given < 1:
+        master.hydra.launcher.n_jobs = runs if how == "processes" else 1
+    return master, (how, runs)
 
 
 def is_joblib(master: DictConfig) -> bool:
@@ -97,13 +103,19 @@ def _is_done(job: Job) -> bool:
     return record is not None
 
 
-def _launch(launcher, jobs: list[Job]) -> list[tuple[Job, Exception]]:
-    """The jobs that have no result, each with its reason."""
+def _launch(context, master: DictConfig, groups: list[list[Job]], *, shown: bool) -> list[tuple[Job, Exception]]:
+    """The jobs that have no result, each with its reason. The launcher sees the first job of each group."""
+    with_first = {group[0].folder: [job.config for job in group] for group in groups}
+    launcher = Plugins.instance().instantiate_launcher(
+        hydra_context=HydraContext(config_loader=context.config_loader(), callbacks=Callbacks()),
+        task_function=partial(task, with_first, shown),
+        config=master,
+    )
     with warnings.catch_warnings():
         # joblib renews a worker that has grown by more than 300 MB, which any that has trained has.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
-            returns = launcher.launch([list(job.overrides) for job in jobs], initial_job_idx=0)
+            returns = launcher.launch([list(group[0].overrides) for group in groups], initial_job_idx=0)
         except Exception as error:
             if "Terminated" not in type(error).__name__ and "BrokenProcess" not in type(error).__name__:
                 raise
@@ -111,8 +123,13 @@ def _launch(launcher, jobs: list[Job]) -> list[tuple[Job, Exception]]:
                 "a process of the sweep was killed, perhaps for want of memory; what was finished is kept. Type the "
                 "same command to go on, with hydra.launcher.n_jobs=1 for one run at a time"
             ) from error
-    # The property return_value prints before it raises; a job's error is ours to print.
-    return [(job, r._return_value) for job, r in zip(jobs, returns, strict=True) if r.status != JobStatus.COMPLETED]
+    errors = []
+    for group, returned in zip(groups, returns, strict=True):
+        # The property return_value prints before it raises; a job's error is ours to print.
+        value = returned._return_value
+        of_group = value if returned.status == JobStatus.COMPLETED else [value] * len(group)
+        errors += [(job, error) for job, error in zip(group, of_group, strict=True) if error]
+    return errors
 
 
 def _wait_for_others(busy: list[Job]) -> list[Job]:
@@ -136,15 +153,6 @@ def _stoppable(runs_dir: Path) -> Iterator[None]:
         marker.unlink(missing_ok=True)
 
 
-def processes(jobs: int, threads: int) -> int:
-    """How many runs at a time: one a core on a CPU, one on an accelerator."""
-    accelerator = any(find_spec(name) for name in ("jax_cuda12_plugin", "jax_cuda13_plugin", "libtpu"))
-    if accelerator and os.environ.get("JAX_PLATFORMS", "") != "cpu":
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(jobs, cores // threads))
-
-
 def _check_writable(jobs: list[Job]) -> None:
     for job in jobs:
         try:
@@ -155,6 +163,11 @@ def _check_writable(jobs: list[Job]) -> None:
             raise UserError(f"{job.folder} cannot be written to; choose another runs_dir=...")
 
 
-def task(composed: DictConfig) -> None:
-    """One job, in the process that the launcher chose."""
-    entry.run_one(parse(composed), quiet=multiprocessing.parent_process() is not None)
+def task(with_first: dict[Path, list[Config]], shown: bool, composed: DictConfig) -> list[UserError | None]:
+    """The job of this configuration and those that share its device, in the process that the launcher chose.
+
+    with_first: by the folder of each group's first job, the configurations of the group.
+    shown: whether the launching process shows how far runs are.
+    """
+    first = parse(composed)
+    return entry.run(with_first.get(entry.folder_of(first), [first]), quiet=shown)

@@ -10,6 +10,7 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -64,10 +65,12 @@ def _bytes(tree) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def timing(config: Config, import_seconds: float, pixels: int | None = None) -> Timing:
+def timing(
+    config: Config, import_seconds: float, pixels: int | None = None, meet: Callable[[], None] = lambda: None
+) -> Timing:
     """Compile, start again from the compilation cache, and run a few steps.
 
-    Expects a compilation cache that holds nothing of this program yet.
+    Expects a compilation cache that holds nothing of this program yet. meet: called before the steps are measured.
     """
     call, images = steps_a_call(config.recipe, 0), synthetic(config, pixels)
     began = time.perf_counter()
@@ -93,20 +96,34 @@ def timing(config: Config, import_seconds: float, pixels: int | None = None) -> 
     steps, state, compiled, seconds = _start(config, images, call)
     steps.logits(state, images.test_images)
     known |= {"start_again_seconds": time.perf_counter() - began, "cached_seconds": seconds["compile_seconds"]}
+    del compiled  # the same program is called through `steps` below
     tests = []
     while not _enough(tests, TEST_SECONDS):
         began = time.perf_counter()
         steps.logits(state, images.test_images)
         tests.append(time.perf_counter() - began)
     known["test_seconds"] = statistics.median(tests)
-    batches = jax.device_put(randomness.batches(0, 0, call, config.recipe.batch_size, config.recipe.batch_size))
+    runs = config.runs_at_a_time if config.packing in ("interleaved", "vmap") else 1
+    size = config.recipe.batch_size
+    batches = randomness.batches(0, 0, call, size, size)
+    states = [state, *(steps.init() for _ in range(runs - 1))]
     calls = []
+    meet()
     while not _enough(calls, SECONDS):
-        began = time.perf_counter()
-        state, _ = jax.block_until_ready(compiled(state, steps.data, batches))
-        calls.append(time.perf_counter() - began)
+        began, compiled = time.perf_counter(), steps.compile_seconds
+        states = _call(config.packing, steps, states, batches)
+        calls.append(time.perf_counter() - began - (steps.compile_seconds - compiled))
     known["steps"] = tuple(seconds / call for seconds in calls[1:] or calls)
     return Timing(**known, peak_bytes=_peak_bytes())
+
+
+def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list:
+    """One call of each run, packed; waits for all of them."""
+    if packing == "vmap":
+        states, _, _ = steps.start_together(states, [steps.data["key"]] * len(states), [batches] * len(states))
+    else:
+        states = [steps.start(state, batches)[0] for state in states]
+    return jax.block_until_ready(states)
 
 
 def _start(config: Config, images: data.Dataset, call: int):

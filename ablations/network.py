@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ablations import remat
 from ablations.activation import ActivationOrder
 from ablations.layers import Activation, Conv
 from ablations.model import ModelConfig
@@ -33,8 +34,8 @@ class Stage(nnx.Module):
             return ResidualUnit(filters, width, 1, rngs=rngs, **of_all)
 
         self.rest = stacked(rngs) if units > 1 else None
-        # Execution only: whether the loop over units is written out. Changes no parameter.
-        self.unroll = False
+        # Execution only: whether the loop over units is written out, and whether it keeps less. Changes no parameter.
+        self.unroll = self.remat = False
 
     def __call__(self, x):
         return self.walk(x, run)[0]
@@ -53,7 +54,8 @@ class Stage(nnx.Module):
             x, seen = visit(unit, x, of_one)
             return x, (nnx.state(unit, nnx.Not(nnx.Param)), seen)
 
-        x, (others, seen_rest) = jax.lax.scan(one, x, (params, others, of_rest), unroll=self.unroll)
+        scan = remat.scan if self.remat else jax.lax.scan
+        x, (others, seen_rest) = scan(one, x, (params, others, of_rest), unroll=self.unroll)
         nnx.update(self.rest, others)
         return x, jax.tree.map(lambda one, rest: jnp.concatenate([one[None], rest]), seen_first, seen_rest)
 

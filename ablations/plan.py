@@ -126,8 +126,9 @@ def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> 
     waiting = [job for job, run in zip(jobs, runs, strict=True) if run.left]
     at_a_time = 1
     if waiting:
-        master = launch.chosen_launcher(context, waiting, overrides)
-        at_a_time = master.hydra.launcher.n_jobs if launch.is_joblib(master) else 1
+        # Packed runs are reckoned as if one ran after the other: how much faster they are is not in the plan.
+        _, (how, runs) = launch.chosen_launcher(context, waiting, overrides, measure=False)
+        at_a_time = runs if how == "processes" else 1
     return Plan(tuple(lines), at_a_time)
 
 

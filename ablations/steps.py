@@ -1,7 +1,7 @@
 """The compiled steps: pure functions from arrays to arrays."""
 
 import time
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -63,10 +63,8 @@ class Steps:
         self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
         self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)
         self.optimizer = optimizer(config.recipe)
-        mean, divisor = augmentation.statistics(dataset.train_images, config.recipe.normalization)
-        self.normalization = {"mean": mean, "divisor": divisor}
-        data = {"images": dataset.train_images, "labels": dataset.train_labels} | self.normalization
-        self.data = jax.device_put(data) | {"key": randomness.key(config.seed, "augmentation")}
+        self.normalization, on_device = _placed(dataset, config.recipe.normalization)
+        self.data = on_device | {"key": randomness.key(config.seed, "augmentation")}
         self.compile_seconds = 0.0
         self._compiled = {}
 
@@ -106,10 +104,35 @@ class Steps:
         Returns the new state (the old one's memory is reused), and of each step the mean loss and the
         number of wrong predictions, made before its update on the augmented images.
         """
+        state, losses, wrong = self.start(state, batches)
+        return state, np.asarray(losses), np.asarray(wrong)
+
+    def start(self, state: State, batches: np.ndarray) -> tuple[State, jax.Array, jax.Array]:
+        """As `train`, without waiting for the device."""
         batches = jnp.asarray(batches)
         name = ("train", len(batches))
         state, (losses, wrong) = self._call(name, self._steps, state, self.data, batches, **self.DONATE)
-        return state, np.asarray(losses), np.asarray(wrong)
+        return state, losses, wrong
+
+    def start_together(
+        self, states: list[State], keys: list[jax.Array], batches: list[np.ndarray]
+    ) -> tuple[list[State], jax.Array, jax.Array]:
+        """`start` of several runs of this program by one call, with an axis over the runs.
+
+        keys: of each run's augmentation; batches: of each run, all with as many steps. Losses and wrong
+        predictions come as (runs, steps).
+        """
+        batches = jnp.asarray(np.stack(batches))
+        name = ("together", *batches.shape[:2])
+        states, (losses, wrong) = self._call(name, self._together, states, keys, self.data, batches, **self.DONATE)
+        return states, losses, wrong
+
+    def _together(self, states, keys, data, batches):
+        axes = {name: 0 if name == "key" else None for name in data}
+        stacked = jax.tree.map(lambda *of_runs: jnp.stack(of_runs), *states)
+        together = jax.vmap(self._steps, in_axes=(0, axes, 0))
+        stacked, outputs = together(stacked, data | {"key": jnp.stack(keys)}, batches)
+        return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(states))], outputs
 
     def trace_train(self, steps: int) -> jax.stages.Traced:
         """The program that `train` runs for so many steps, traced from shapes alone: to be looked at or measured."""
@@ -136,7 +159,7 @@ class Steps:
         """The network with these arrays, in the mode of a training step or of a test."""
         network, recipe = nnx.merge(self.graphdef, params, others), self.config.recipe
         network.train(momentum=recipe.bn_momentum, group=recipe.bn_group) if train else network.eval()
-        network.set_attributes(unroll=self.config.unroll)
+        network.set_attributes(unroll=self.config.unroll, remat=self.config.remat)
         return network
 
     def _loss(self, params, others, images, labels):
@@ -190,6 +213,16 @@ class Steps:
             path: value + jnp.square(means[*path[:-1], "mean"]) for path, value in flat if path[-1] == "variance"
         }
         return means | squares
+
+
+@lru_cache(maxsize=1)  # runs that share a device share the images on it
+def _placed(dataset: Dataset, normalization: str) -> tuple[dict[str, np.ndarray], dict[str, jax.Array]]:
+    """What is subtracted from images and what divides them; the same, images and labels on the device."""
+    mean, divisor = augmentation.statistics(dataset.train_images, normalization)
+    normalization = {"mean": mean, "divisor": divisor}
+    return normalization, jax.device_put(
+        {"images": dataset.train_images, "labels": dataset.train_labels} | normalization
+    )
 
 
 def _statistics(others, moments):

@@ -28,7 +28,7 @@ class Subject:
         """Its compiled steps, and its state with the step it was taken at; the first import of JAX."""
         from ablations.entry import prepare
 
-        prepare(self.config.threads)
+        prepare(self.config)
         from ablations import data, weights
         from ablations.steps import Steps
 

@@ -22,6 +22,7 @@ from ablations.logger import Wandb
 
 # Where and how a run happens: no part of its name.
 PLACES = ("runs_dir", "force", "unroll", "checkpoint_seconds", "study", "row", "seed", "seeds", "recipe.probe_every")
+PLACES += ("remat", "packing", "runs_at_a_time")
 PLACES += ("logger", *(f"logger.{place.name}" for place in fields(Wandb)))
 PLACES += tuple(f"data.{place}" for place in data.PLACES)
 LONGEST_NAME = 120  # a file name holds 255 bytes

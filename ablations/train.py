@@ -3,11 +3,12 @@
 import contextlib
 import json
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 
-from ablations import count, data, interrupt, probe, randomness, weights
+from ablations import count, data, interrupt, pack, probe, randomness, weights
 from ablations.checkpoint import Checkpoints
 from ablations.config import Config
 from ablations.mirror import Mirror
@@ -18,14 +19,24 @@ from ablations.steps import Steps, next_evaluation, steps_a_call
 
 
 def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
+    """Train one network alone; see `training`. Returns its record."""
+    [result] = pack.run([training(config, folder, data.load(config.data), quiet=quiet)], config)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def training(
+    config: Config, folder: Path, dataset: data.Dataset, *, quiet: bool = False
+) -> Generator[pack.Call, pack.Answer, dict]:
     """Train a configuration and write its record, metrics and weights into `folder`.
 
-    A run that was stopped goes on from its last checkpoint and gives the same bits as one that was
-    not. Returns the record. Raises UserError where the configuration does not fit the data set, and
-    Interrupted where a signal stopped the run.
+    A coroutine: it yields the calls of the compiled step that it wants, and is sent what they give; so several
+    runs can share a device (`pack`). A run that was stopped goes on from its last checkpoint and gives the same
+    bits as one that was not. Returns the record. Raises UserError where the configuration does not fit the data
+    set, and Interrupted where a signal stopped the run.
     """
     started = time.perf_counter()
-    dataset = data.load(config.data)
     data.check_fits(config.data, config.recipe.batch_size, *dataset.train_images.shape[:2])
     recipe, images = config.recipe, len(dataset.train_images)
     steps, checkpoints = Steps(config, dataset), Checkpoints(folder)
@@ -47,7 +58,7 @@ def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
             call, evaluation = steps_a_call(recipe, step), next_evaluation(recipe, step)
             batches = randomness.batches(config.seed, step, call, recipe.batch_size, images)
             with clock.training():
-                state, losses, wrong = steps.train(state, batches)
+                state, losses, wrong = yield pack.Call(steps, state, batches)
             finite = np.isfinite(losses)
             if not finite.all():
                 loop["status"], call = "diverged", int(np.argmin(finite)) + 1
@@ -92,6 +103,8 @@ def train(config: Config, folder: Path, *, quiet: bool = False) -> dict:
             "compile_seconds": loop["compile_seconds"],
             "wall_seconds": loop["wall_seconds"],
             "train_images_per_second": loop["step"] * recipe.batch_size / loop["train_seconds"],
+            "packing": config.packing,
+            "runs_at_a_time": config.runs_at_a_time,
             "config": config.resolved(),
             "command": command(),
         } | provenance()

@@ -10,6 +10,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["NPROC"] = "1"
 os.environ["XDG_CACHE_HOME"] = str(ROOT / ".pytest_cache" / "xdg")  # compiled programs, shared by all tests
 os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # compile fast: tests run few steps
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".pytest_cache" / "xdg" / "ablations" / "xla")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 os.environ.pop("COLUMNS", None)
 
 import jax  # noqa: E402, after the environment that it reads

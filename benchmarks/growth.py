@@ -96,7 +96,7 @@ def runs(config: Config, count: int) -> tuple[list[dict], list[str]]:
     # What is looked for does not depend on how well a program is compiled, nor on where it comes from.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
-    entry.prepare(config.threads)
+    entry.prepare(config)
     from ablations.train import train
 
     rows = []

@@ -45,11 +45,11 @@ def ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[int], Non
 
     os.environ["JAX_PLATFORMS"] = "cuda" if device == "cuda" else "cpu"
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the other side is on the same device
-    entry.prepare(threads)
+    config = case.config(threads, STEPS_A_CALL)
+    entry.prepare(config)
     from ablations import measure, randomness
     from ablations.steps import Steps, steps_a_call
 
-    config = case.config(threads, STEPS_A_CALL)
     steps, call = Steps(config, measure.synthetic(config)), steps_a_call(config.recipe, 0)
     batches = randomness.batches(0, 0, call, case.batch, case.batch)
     state = steps.init()
