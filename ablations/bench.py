@@ -39,7 +39,14 @@ class Result:
         )
         parts = [model, config.activation.name, config.shortcut.name, f"{pixels}x{pixels}"]
         parts += [f"batch {config.recipe.batch_size}", config.precision, *(["unrolled"] if config.unroll else [])]
+        parts += ["remat"] if config.remat else []
+        parts += [f"{self.runs} runs, {config.packing}"] if self.runs > 1 else []
         return ", ".join(parts)
+
+    @property
+    def runs(self) -> int:
+        """That share the device."""
+        return 1 if self.config.packing == "auto" else self.config.runs_at_a_time or 1
 
     @property
     def images_per_second(self) -> float | None:
@@ -63,7 +70,7 @@ class Result:
         return first, third
 
     def _per_step(self, amount: float) -> float | None:
-        return amount / self.timing.step_seconds if self.timing.step_seconds else None
+        return self.runs * amount / self.timing.step_seconds if self.timing.step_seconds else None
 
 
 def command(arguments: list[str]) -> int:
@@ -106,7 +113,7 @@ def run(configs: list[Config], pixels: int | None = None) -> list[Result]:
             if kind not in ceilings:
                 [ceilings[kind]] = calibrate.made(Ceilings, [config])
             try:
-                [timing] = calibrate.made(Timing, [config], pixels)
+                timing = calibrate.measured(config, pixels)
             except calibrate.Died as error:
                 timing = Timing(reason=str(error))
             results.append(Result(config, figures, timing, ceilings[kind], pixels))
@@ -157,6 +164,8 @@ def notes(results: list[Result]) -> list[str]:
             f"Percent of the ceilings measured here ({ceilings.precision}, {of.config.threads} threads on a CPU): a matrix product "
             f"{rate(ceilings.flop_per_second, 'FLOP/s')}, a copy {rate(ceilings.bytes_per_second, 'B/s')}."
         )
+    if any(result.runs > 1 for result in results):
+        lines.append("Of several runs at a time: images, FLOP and bytes of all of them; a step is one of each.")
     lines.append("FLOP: 6 x MACs x images. Bytes: what the convolutions and products read and write; more moves.")
     lines += [f"Not measured: {r.name}: {r.timing.reason}." for r in results if r.timing.reason]
     return lines
@@ -167,7 +176,7 @@ def as_json(results: list[Result]) -> str:
     found = [
         {
             "configuration": result.name,
-            "config": result.config.resolved() | {"unroll": result.config.unroll},
+            "config": result.config.resolved() | {place: getattr(result.config, place) for place in calibrate.PLACES},
             "pixels": result.pixels or data.DATASETS[result.config.data.name].image[0],
             "images_per_second": result.images_per_second,
             "step_seconds": result.timing.step_seconds,

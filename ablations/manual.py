@@ -59,7 +59,9 @@ Settings:
     data.train_images=5000 data.split=train_val             fewer images; for choosing: see ablations data --help
     model.depth=56                                          6n + 2, or 9n + 2 with bottleneck units
     recipe.total_steps=880 recipe.batch_size=64 recipe.learning_rate=0.02
-    hydra.launcher.n_jobs=1                                 runs at a time
+    packing=auto            how runs share a device: single, processes, interleaved, vmap, or what is fastest here
+    runs_at_a_time=4        how many do; on a CPU one a core
+    remat=false             keep less for the backward pass: ResNet-1001 in a tenth of the memory, a third more work
     logger=wandb                                            show the evaluations there too: {loggers}
     logger.mode=offline logger.project=ablations            of wandb: online, offline or disabled; logger.entity=TEAM
 
@@ -76,7 +78,7 @@ Says what `ablations train` of the same settings would cost on this machine, and
 the data set need not be here.
 
     ablations plan study=table1 data=cifar10 recipe=paper
-    ablations plan model=resnet164 seed=0,1,2 hydra.launcher.n_jobs=2
+    ablations plan model=resnet164 seed=0,1,2 runs_at_a_time=2
     ablations plan study=table1 calibrate=false                   at once, without times
 
 A line for each row: parameters, multiply-adds (MACs) of one image, FLOP of a run, memory for the activations of a
@@ -99,6 +101,7 @@ cache; of a step, its median and quartiles; images a second; memory; FLOP/s and 
 product and a large copy reach here. The data set need not be here. Have the machine to yourself.
 
     ablations bench model=resnet20,resnet110 data=cifar10 recipe.batch_size=128
+    ablations bench model=resnet110 packing=interleaved,vmap,processes runs_at_a_time=2,4
     ablations bench model=resnet110 unroll=false,true precision=f32,bf16 format=json out=bench.json
 
     pixels=32          the width of the images, where it is not the data set's

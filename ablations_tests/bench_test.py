@@ -47,6 +47,10 @@ def test_rates_follow_from_the_median_step():
     assert result.quartiles == (0.25, 0.5)
     [cells] = bench.cells([result])
     assert (cells["FLOP/s"], cells["step"]) == ("384 kFLOP/s (38 %)", "500 ms")
+    config = replace(result.config, packing="vmap", runs_at_a_time=3)
+    packed = replace(result, config=config)
+    assert (packed.images_per_second, packed.flop_per_second) == (3 * 64, 3 * result.flop_per_second)
+    assert packed.name == f"{result.name}, 3 runs, vmap"
     unknown = replace(result, timing=Timing(reason="killed"))
     assert bench.cells([unknown])[0]["images/s"] == "-"
     assert "Not measured: resnet110, original, identity, 8x8, batch 32, f32: killed." in bench.notes([unknown])

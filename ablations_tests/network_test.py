@@ -9,6 +9,7 @@ import optax
 import pytest
 from flax import nnx
 
+from ablations import remat
 from ablations.activation import ORDERS
 from ablations.convolution import use_form
 from ablations.model import ModelConfig
@@ -83,6 +84,36 @@ def test_scanned_and_unrolled_are_one_function():
     for one, other in zip(jax.tree.leaves(scanned), jax.tree.leaves(unrolled), strict=True):
         if not jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key):
             np.testing.assert_allclose(one, other, atol=2e-4)
+
+
+@pytest.mark.parametrize("kept", [3, 0.5])  # groups of 2 and 1 more, and all in one
+def test_a_loop_that_keeps_less_computes_the_same(monkeypatch, kept):
+    monkeypatch.setattr(remat, "KEPT_BY_A_UNIT", kept)
+    network = build(ModelConfig("small", 6 * 6 + 2, "basic"), "full_preactivation", SHORTCUTS["dropout"]())
+    whole = loss_and_gradient(network, images())
+    network.set_attributes(remat=True)
+    less = loss_and_gradient(network, images())
+    for one, other in zip(jax.tree.leaves(less), jax.tree.leaves(whole), strict=True):
+        if not jnp.issubdtype(one.dtype, jax.dtypes.prng_key):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_memory_grows_with_the_root_of_depth_where_less_is_kept():
+    def temporary(depth, less):
+        network = build(ModelConfig("deep", depth, "basic"), "full_preactivation")
+        network.set_attributes(remat=less)
+        graphdef, params, others = nnx.split(network, nnx.Param, ...)
+
+        def loss(params, others, x):
+            return nnx.merge(graphdef, params, others)(x).sum()
+
+        shapes = jax.eval_shape(lambda: (nnx.as_pure(params), nnx.as_pure(others), images(64)))
+        return jax.jit(jax.grad(loss)).lower(*shapes).compile().memory_analysis().temp_size_in_bytes
+
+    shallow, deep = 6 * 16 + 2, 6 * 64 + 2
+    assert temporary(deep, False) > 3.5 * temporary(shallow, False)
+    assert temporary(deep, True) < 3 * temporary(shallow, True)
+    assert temporary(deep, True) < temporary(deep, False) / 4
 
 
 def test_a_stack_is_its_units_one_after_the_other():
