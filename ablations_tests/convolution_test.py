@@ -40,6 +40,18 @@ def test_gradients_are_those_of_the_native_form(form, size, kernel):
         np.testing.assert_allclose(ours, native, atol=1e-4)
 
 
+@pytest.mark.parametrize("width", [6, 7])
+@pytest.mark.parametrize("filters", [convolution.FEW, convolution.FEW + 1])
+def test_pairs_of_pixels_only_where_filters_are_few_and_rows_even(width, filters, monkeypatch):
+    paired, by_pairs = [], convolution._by_pairs
+    monkeypatch.setattr(convolution, "_by_pairs", lambda *arrays: paired.append(1) or by_pairs(*arrays))
+    random = np.random.default_rng(0)
+    x, w = (random.normal(size=size).astype(np.float32) for size in ((2, 5, width, 3), (3, 3, 3, filters)))
+    with use_form("loop"):
+        np.testing.assert_allclose(convolve(jnp.asarray(x), jnp.asarray(w)), reference.conv(x, w, 1), atol=1e-4)
+    assert bool(paired) == (width == 6 and filters == convolution.FEW)
+
+
 @pytest.mark.parametrize("size,kernel,images", [(32, 3, 60), (16, 3, 250), (64, 5, 13)])
 def test_the_kernel_gradient_of_large_maps(size, kernel, images):
     """Made of products, some images at a time: also where their number does not divide that of all images."""
