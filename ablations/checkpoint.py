@@ -21,14 +21,18 @@ KEPT = 2
 SLACK_BYTES = 1 << 20  # what Orbax writes beside the arrays, and the files of the run
 
 
-def newest(folder: Path, config: dict) -> int:
-    """The step from which a run in this folder would go on, 0 for the start. Looks only: nothing is restored."""
+def newest(folder: Path, config: dict | None) -> int:
+    """The step from which a run in this folder would go on, 0 for the start. Looks only: nothing is restored.
+
+    config: the run's; None for any.
+    """
     # Orbax gives a folder its number once all of it is written.
     for step in sorted(
         (int(place.name) for place in (folder / FOLDER).glob("*") if place.name.isdigit()), reverse=True
     ):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            if json.loads((folder / FOLDER / str(step) / "loop" / "metadata").read_text())["config"] == config:
+            kept = json.loads((folder / FOLDER / str(step) / "loop" / "metadata").read_text())["config"]
+            if config in (None, kept):
                 return step
     return 0
 

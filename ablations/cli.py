@@ -76,6 +76,12 @@ def plan(arguments: list[str]) -> int:
     return plan_table.command(arguments)
 
 
+def status(arguments: list[str]) -> int:
+    from ablations import status_table
+
+    return status_table.command(arguments)
+
+
 def bench(arguments: list[str]) -> int:
     from ablations import bench
 
@@ -83,7 +89,7 @@ def bench(arguments: list[str]) -> int:
 
 
 def train(arguments: list[str]) -> int:
-    from ablations import compose, entry, launch, sweep
+    from ablations import compose, detached, entry, launch, sweep
 
     entry.use_huge_pages()
 
@@ -92,12 +98,18 @@ def train(arguments: list[str]) -> int:
         if arguments[:1] == ["--cfg"]:
             from omegaconf import OmegaConf
 
+            compose.check_launcher(arguments)
             composed = compose.compose(context, arguments[2:])
+            if arguments[1:2] == ["hydra"]:
+                print(OmegaConf.to_yaml({"hydra": {"launcher": composed.hydra.launcher}}), end="")
+                return 0
             print(OmegaConf.to_yaml(OmegaConf.masked_copy(composed, [k for k in composed if k != "hydra"])), end="")
             return 0
+        detach = detached.OPTION in arguments
+        arguments = [a for a in arguments if a != detached.OPTION]
         if flags := [a for a in arguments if a.startswith("-")]:
             raise UserError(f"{flags[0]}: unknown option; see ablations train --help")
-        return launch.run(context, sweep.plan(context, arguments), arguments)
+        return launch.run(context, sweep.plan(context, arguments), arguments, detach=detach)
 
 
 def table(arguments: list[str]) -> int:
@@ -172,7 +184,7 @@ def complete(_arguments: list[str]) -> None:
     if words[1] == "data" and len(words) == 3:
         print("prepare")
         return
-    if words[1] not in ("plan", "bench", "train", "data"):
+    if words[1] not in ("plan", "bench", "train", "status", "data"):
         return
     settings = words[3:] if words[1] == "data" else words[2:]
     from hydra.core.plugins import Plugins
@@ -191,6 +203,7 @@ COMMANDS = {
     "plan": plan,
     "bench": bench,
     "train": train,
+    "status": status,
     "table": table,
     "figure": figure,
     "report": report,

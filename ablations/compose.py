@@ -5,8 +5,10 @@ This, `sweep.py` and `launch.py` are the only modules that know Hydra.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from hydra import initialize_config_module
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
@@ -15,7 +17,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ablations.config import register_schemas
 from ablations.errors import UserError
+from ablations.loader import Loader
 from ablations.model import units_a_stage
+
+LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+PLUGINS = {"slurm": "submitit", "ray": "ray"}
 
 
 @contextmanager
@@ -23,7 +29,11 @@ def hydra() -> Iterator[GlobalHydra]:
     """Hydra with our groups and schemas."""
     register_schemas()
     with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
-        yield GlobalHydra.instance()
+        # hydra-ray-launcher's own choice of this name gives way to ours.
+        ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
+        instance = GlobalHydra.instance()
+        instance.hydra.config_loader = Loader(instance.config_loader().get_search_path())
+        yield instance
 
 
 def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
@@ -35,6 +45,14 @@ def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
         return context.hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, context, overrides)) from error
+
+
+def check_launcher(overrides: list[str]) -> None:
+    """Raises UserError where a command chooses a launcher that is not installed; it names the extra."""
+    for choice in (o.removeprefix("hydra/launcher=") for o in overrides if o.startswith("hydra/launcher=")):
+        extra = LAUNCHER_EXTRAS.get(choice)
+        if extra and find_spec(f"hydra_plugins.hydra_{PLUGINS[extra]}_launcher") is None:
+            raise UserError(f"hydra/launcher={choice} needs an extra: pip install 'ablations[{extra}]'")
 
 
 def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str:

@@ -3,14 +3,18 @@
 import contextlib
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from ablations import interrupt, lock
 from ablations.config import Config
 from ablations.errors import UserError
-from ablations.records import read_record
+from ablations.records import FAILURE, read_record
 
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # read when a process starts
+# How long a job of a queue waits for a run's lock: a file server takes it back from a host that is lost after 90 s, the
+# lease of NFS 4 (linux/Documentation, nfsv4leasetime); twice that.
+PATIENCE_SECONDS = 180.0
 
 
 class Busy(UserError):
@@ -21,8 +25,13 @@ def folder_of(config: Config) -> Path:
     return Path(config.runs_dir) / config.study / config.row / f"seed={config.seed}"
 
 
+def sharing(with_first: dict[Path, list[Config]], first: Config) -> list[Config]:
+    """The configurations that run in one process with this one, which leads them; by itself where it leads none."""
+    return with_first.get(folder_of(first), [first])
+
+
 def run_one(config: Config, *, quiet: bool = False) -> None:
-    """Train and leave everything in the run's folder.
+    """Train and leave everything in the run's folder; failure.txt is there as long as the last try has failed.
 
     Raises UserError where that cannot be done: Busy where another process does it, Interrupted where a
     signal stopped it, or with the system's reason where the disk refused.
@@ -32,14 +41,17 @@ def run_one(config: Config, *, quiet: bool = False) -> None:
         raise error
 
 
-def run(configs: list[Config], *, quiet: bool = False) -> list[UserError | None]:
-    """`run_one` of several configurations that share a device in this process (`pack`): of each what it would raise."""
+def run(configs: list[Config], *, quiet: bool = False, patience_seconds: float = 0.0) -> list[UserError | None]:
+    """`run_one` of several configurations that share a device in this process (`pack`): of each what it would raise.
+
+    patience_seconds: how long to wait where another process has a run.
+    """
     errors: list[UserError | None] = [None] * len(configs)
     with contextlib.ExitStack() as locks:
         ours = []
         for i, config in enumerate(configs):
             folder = folder_of(config)
-            if not locks.enter_context(lock.hold(folder)):
+            if not locks.enter_context(lock.hold(folder, patience_seconds)):
                 errors[i] = Busy(f"{folder}: {lock.holder(folder)} works on it")
             elif not config.force and (record := read_record(folder)) and record["config"] == config.resolved():
                 pass  # another process has just done it
@@ -50,13 +62,27 @@ def run(configs: list[Config], *, quiet: bool = False) -> list[UserError | None]
         if ours:
             interrupt.listen()
             prepare(configs[0])
+            folders = [folder_of(configs[i]) for i in ours]
+            for folder in folders:
+                (folder / FAILURE).unlink(missing_ok=True)
             try:
                 results = _train([configs[i] for i in ours], quiet)
             except (UserError, OSError) as error:
                 results = [error] * len(ours)
-            for i, result in zip(ours, results, strict=True):
-                errors[i] = _told(result, folder_of(configs[i]))
+            except Exception:
+                for folder in folders:
+                    _note(folder, traceback.format_exc())
+                raise
+            for i, folder, result in zip(ours, folders, results, strict=True):
+                errors[i] = _told(result, folder)
+                if errors[i] and not isinstance(errors[i], interrupt.Interrupted):
+                    _note(folder, f"{errors[i]}\n")
     return errors
+
+
+def _note(folder: Path, why: str) -> None:
+    with contextlib.suppress(OSError):  # a full disk is why, perhaps
+        (folder / FAILURE).write_text(why)
 
 
 def _train(configs: list[Config], quiet: bool) -> list[dict | Exception]:

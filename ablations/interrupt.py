@@ -15,9 +15,10 @@ class Interrupted(UserError):
 
 NOT_STARTED = "not started: the sweep was asked to stop"
 _signal: int | None = None
+_stop: Path | None = None
 
 
-def listen(after=None) -> None:
+def listen(signals=(signal.SIGINT, signal.SIGTERM), after=None) -> None:
     """From now on note the signals instead of dying; `after` is called on the first. Main thread only."""
 
     def note(number, _frame):
@@ -29,7 +30,7 @@ def listen(after=None) -> None:
             after()
 
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in signals:
             signal.signal(number, note)
 
 
@@ -37,7 +38,13 @@ def asked(runs_dir: Path) -> bool:
     """Whether this process, or the sweep that it works for, was asked to stop or has died."""
     parent = multiprocessing.parent_process()
     orphaned = parent is not None and os.getppid() != parent.pid
-    return _signal is not None or orphaned or marker(runs_dir, os.getppid()).exists()
+    return _signal is not None or orphaned or (_stop or marker(runs_dir, os.getppid())).exists()
+
+
+def obey(stop: Path) -> None:
+    """From now on this process works for the sweep that makes this file to stop."""
+    global _stop
+    _stop = stop
 
 
 def exit_code() -> int | None:
@@ -45,6 +52,11 @@ def exit_code() -> int | None:
     return None if _signal is None else 128 + _signal
 
 
+def number() -> int | None:
+    """The signal that stopped this process; None where there was none."""
+    return _signal
+
+
 def marker(runs_dir: Path, process: int) -> Path:
     """The file by which a sweep tells its workers, those it has yet to start too, to stop."""
-    return Path(runs_dir) / f".stop-{process}"
+    return Path(runs_dir) / f".stop-{os.uname().nodename}-{process}"  # other hosts may see the same folder

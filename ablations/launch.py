@@ -13,10 +13,11 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from ablations import data, entry, interrupt, lock, logger, packing
+from ablations import data, detached, entry, interrupt, lock, logger, packing, queue, remote, slurm
 from ablations.compose import compose
 from ablations.config import Config, parse
 from ablations.errors import UserError
@@ -25,22 +26,30 @@ from ablations.records import first_difference, read_record
 from ablations.sweep import Job
 
 
-def run(context: GlobalHydra, jobs: list[Job], overrides: list[str]) -> int:
-    """Run what is not done yet. Returns the exit code: 0 where every job has a record in the end."""
+def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: bool = False) -> int:
+    """Run what is not done yet. Returns the exit code: 0 where every job has a record in the end.
+
+    detach: return once it is submitted.
+    """
     waiting = [job for job in jobs if not _is_done(job)]
     if not waiting:
         return 0
-    for of in {repr(job.config.data): job.config.data for job in waiting}.values():
-        data.prepare(of)  # here, once: not in every process
+    configs = {repr(job.config.data): job.config.data for job in waiting}
+    places = [place for of in configs.values() if (place := data.prepare(of))]  # here, once: not in every process
     for job in waiting:
         logger.check(job.config.logger)
     _check_writable(waiting)
     master, (how, runs) = chosen_launcher(context, waiting, overrides)
     waiting = packing.settle(waiting, how, runs)
+    if is_slurm(master):
+        return queue.run(partial(_launcher, context, master), waiting, places, detach=detach)
+    if detach:
+        return detached.start(waiting)
     failed = False
-    with Monitor(waiting, quiet=not is_joblib(master)), _stoppable(Path(waiting[0].config.runs_dir)):
+    with Monitor(waiting, quiet=is_basic(master)), _stoppable(Path(waiting[0].config.runs_dir)):
         while waiting:
-            errors = _launch(context, master, packing.groups(waiting), shown=is_joblib(master))
+            groups = packing.groups(waiting)
+            errors = _launch(_launcher(context, master, groups), groups)
             busy = [job for job, error in errors if isinstance(error, entry.Busy)]
             failed |= len(errors) > len(busy)
             for job, error in errors:
@@ -79,6 +88,14 @@ def is_joblib(master: DictConfig) -> bool:
     return "joblib" in master.hydra.launcher._target_
 
 
+def is_basic(master: DictConfig) -> bool:
+    return master.hydra.launcher._target_.endswith(".BasicLauncher")
+
+
+def is_slurm(master: DictConfig) -> bool:
+    return master.hydra.launcher._target_.endswith(".SlurmLauncher")
+
+
 def record_of(job: Job) -> dict | None:
     """The record of a job that is done, None for one that is to be run.
 
@@ -103,19 +120,33 @@ def _is_done(job: Job) -> bool:
     return record is not None
 
 
-def _launch(context, master: DictConfig, groups: list[list[Job]], *, shown: bool) -> list[tuple[Job, Exception]]:
-    """The jobs that have no result, each with its reason. The launcher sees the first job of each group."""
-    with_first = {group[0].folder: [job.config for job in group] for group in groups}
-    launcher = Plugins.instance().instantiate_launcher(
+def _launcher(context: GlobalHydra, master: DictConfig, groups: list[list[Job]]) -> Launcher:
+    """The launcher that was chosen; it sees the first job of each group."""
+    # Of groups of one the task knows all: a launcher sends this along with every single job.
+    with_first = {group[0].folder: [job.config for job in group] for group in groups if len(group) > 1}
+    if is_slurm(master):
+        of_group = partial(slurm.task, sys.argv[1:], with_first)
+    elif master.hydra.launcher._target_.endswith(".RayLauncher"):
+        stop = interrupt.marker(Path(groups[0][0].config.runs_dir), os.getpid()).absolute()
+        of_group = remote.Task(sys.argv[1:], Path.cwd(), stop, with_first)
+    else:
+        of_group = partial(task, with_first, is_joblib(master))
+    return Plugins.instance().instantiate_launcher(
         hydra_context=HydraContext(config_loader=context.config_loader(), callbacks=Callbacks()),
-        task_function=partial(task, with_first, shown),
+        task_function=of_group,
         config=master,
     )
+
+
+def _launch(launcher: Launcher, groups: list[list[Job]]) -> list[tuple[Job, Exception]]:
+    """The jobs that have no result, each with its reason."""
     with warnings.catch_warnings():
         # joblib renews a worker that has grown by more than 300 MB, which any that has trained has.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
             returns = launcher.launch([list(group[0].overrides) for group in groups], initial_job_idx=0)
+        except ConnectionError as error:  # Ray's
+            raise UserError(f"hydra/launcher: {error}") from error
         except Exception as error:
             if "Terminated" not in type(error).__name__ and "BrokenProcess" not in type(error).__name__:
                 raise
@@ -146,6 +177,7 @@ def _wait_for_others(busy: list[Job]) -> list[Job]:
 def _stoppable(runs_dir: Path) -> Iterator[None]:
     """Ctrl-C and SIGTERM reach all runs, also those that have not started; each keeps what it has."""
     marker = interrupt.marker(runs_dir, os.getpid())
+    marker.unlink(missing_ok=True)  # of a process of this number that was killed
     interrupt.listen(after=marker.touch)
     try:
         yield
@@ -169,5 +201,4 @@ def task(with_first: dict[Path, list[Config]], shown: bool, composed: DictConfig
     with_first: by the folder of each group's first job, the configurations of the group.
     shown: whether the launching process shows how far runs are.
     """
-    first = parse(composed)
-    return entry.run(with_first.get(entry.folder_of(first), [first]), quiet=shown)
+    return entry.run(entry.sharing(with_first, parse(composed)), quiet=shown)

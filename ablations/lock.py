@@ -1,38 +1,78 @@
 """One process at a time: locks that the system takes back when a process ends, however it ends."""
 
 import contextlib
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ablations.errors import UserError
+
+SECONDS_BETWEEN_TRIES = 0.5
+# Where a file system has none: Lustre without -o flock, some network shares.
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
+
 
 @contextlib.contextmanager
-def hold(folder: Path) -> Iterator[bool]:
-    """Whether this process has the run in this folder now; false at once where another one has it."""
+def hold(folder: Path, patience_seconds: float = 0.0) -> Iterator[bool]:
+    """Whether this process has the run in this folder now; false where another one has it, after so long a wait.
+
+    Locks reach across hosts where the folder is on NFS, or on Lustre mounted with -o flock. Raises UserError where
+    its file system has none.
+    """
+    until = time.monotonic() + patience_seconds
     with open(folder / "lock", "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+        while not _take(file, fcntl.LOCK_EX):
+            if time.monotonic() >= until:
+                yield False
+                return
+            time.sleep(SECONDS_BETWEEN_TRIES)
         file.truncate(0)
         file.write(f"{os.uname().nodename} process {os.getpid()}\n")
         file.flush()
         yield True
 
 
+def _take(file, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise UserError(
+            f"{file.name}: its file system keeps no locks ({error.strerror}), so two processes could train the same run; "
+            "choose another runs_dir=..., or have it mounted with locks (Lustre: -o flock)"
+        ) from error
+    return True
+
+
 def holder(folder: Path) -> str | None:
     """Who works on a run now, None where nobody does."""
     try:
         with open(folder / "lock") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _take(file, fcntl.LOCK_SH):
                 return file.read().strip() or "another process"
     except FileNotFoundError:
         pass
     return None
+
+
+def give(file) -> None:
+    """Take the lock of an open file for the processes that will inherit it: it is held as long as one of them lives."""
+    _take(file, fcntl.LOCK_EX)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock of this file."""
+    try:
+        with open(path) as file:
+            return not _take(file, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ Train very deep residual networks with other shortcuts and activation orders, an
     ablations plan        say what a study or a sweep costs and what of it is done, before anything runs
     ablations bench       measure how fast configurations train on this machine
     ablations train       train one network, a sweep, or all rows of a study
+    ablations status      say what of it is done, runs, waits or has failed, here or in a cluster's queue
     ablations table       print a study's table from the runs on disk
     ablations figure      draw a study's figures from the runs on disk
     ablations report      make one page of a folder of runs: answers, tables, figures, each run
@@ -62,6 +63,9 @@ Settings:
     packing=auto            how runs share a device: single, processes, interleaved, vmap, or what is fastest here
     runs_at_a_time=4        how many do; on a CPU one a core
     remat=false             keep less for the backward pass: ResNet-1001 in a tenth of the memory, a third more work
+    hydra/launcher=slurm                                    as jobs of a cluster: slurm, slurm_multinode, ray
+    hydra.launcher.partition=gpu hydra.launcher.timeout_min=60 hydra.launcher.gpus_per_node=1    of slurm
+    --detach                                                return once it is submitted: see ablations status
     logger=wandb                                            show the evaluations there too: {loggers}
     logger.mode=offline logger.project=ablations            of wandb: online, offline or disabled; logger.entity=TEAM
 
@@ -69,6 +73,27 @@ Settings:
 
 Each run has a folder RUNS_DIR/STUDY/ROW/seed=K with record.json (the result), metrics.jsonl (one line an
 evaluation), weights.safetensors and .hydra/ (the configuration).
+"""
+
+STATUS = """\
+ablations status [study=NAME] [key=value ...]
+
+Says how far runs are, those in a cluster's queue too: of each row how many are done, running, waiting, failed,
+interrupted or missing, and the time left. Reads the runs' folders and asks squeue; changes nothing.
+
+    ablations status                                              all that is in runs/
+    ablations status study=table1                                 all of a study that was begun or submitted
+    ablations status study=table1 data=cifar10 seeds=5            exactly what `ablations train` of these settings has
+
+    study=table1       {studies}; or a file of yours
+    runs_dir=runs      where the runs are
+    format=terminal    terminal, markdown or json (each run, in plain numbers)
+    out=FILE           write there, not to the screen
+
+Running: a process holds the run, on whichever host, or SLURM has started its job. Waiting: submitted, with SLURM's reason.
+Failed: the last try ended with an error, or the job left the queue without a record. Interrupted: stopped, and a step is
+kept. Missing: nobody was asked to run it. The exit code is 0 where all is done, 3 where something is still to come, 1 where
+something has failed, 2 on a mistake in the command.
 """
 
 PLAN = """\
@@ -306,6 +331,7 @@ OF = {
     "plan": PLAN,
     "bench": BENCH,
     "train": TRAIN,
+    "status": STATUS,
     "table": TABLE,
     "figure": FIGURE,
     "report": REPORT,

@@ -23,8 +23,8 @@ class Monitor:
     On a terminal one table that moves, elsewhere a line when a run is done and one now and then.
     """
 
-    def __init__(self, jobs, *, quiet: bool = False):
-        self.jobs, self.quiet = jobs, quiet
+    def __init__(self, jobs, *, quiet: bool = False, how: str = "interrupt and type the same command to continue"):
+        self.jobs, self.quiet, self.how = jobs, quiet, how
         self.started, self.last_line = time.time(), time.time()
         self.done, self.told_failure = {}, False
         self.stop = threading.Event()
@@ -34,7 +34,7 @@ class Monitor:
         if self.quiet:
             return self
         folder = self.jobs[0].folder.parents[1]
-        print(f"{len(self.jobs)} runs, in {folder}; interrupt and type the same command to continue", file=sys.stderr)
+        print(f"{len(self.jobs)} runs, in {folder}; {self.how}", file=sys.stderr)
         if is_on(self.jobs[0].config.logger):
             print(self.jobs[0].config.logger.where(folder), file=sys.stderr)
         if sys.stderr.isatty():

@@ -17,6 +17,7 @@ from ablations.config import from_resolved
 from ablations.errors import UserError
 
 SCHEMA_VERSION = 1
+FAILURE = "failure.txt"  # why the last try of a run ended without a record; the last line says it
 FAIL_PERCENT = 20.0  # a final test error above this is a "fail" in the paper's Table 1
 
 

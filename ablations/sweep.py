@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ablations import data, entry
 from ablations import study as studies
-from ablations.compose import compose, explain
+from ablations.compose import check_launcher, compose, explain
 from ablations.config import Config, parse
 from ablations.errors import UserError
 from ablations.logger import Wandb
@@ -42,6 +42,7 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
 
     Raises UserError on anything that cannot be run, before anything is run.
     """
+    check_launcher(overrides)
     try:
         parsed = OverridesParser.create(config_loader=context.config_loader()).parse_overrides(overrides)
     except HydraException as error:

@@ -40,7 +40,7 @@ from ablations_tests.conftest import COMMAND, ablations
         (["train", "--sed"], "--sed: unknown option"),
         (["train", "shortcut="], "shortcut="),
         (["train", "a=[1"], "a=[1"),
-        (["tran"], "tran: unknown subcommand; legal are plan, bench, train, table, figure, report"),
+        (["tran"], "tran: unknown subcommand; legal are plan, bench, train, status, table, figure, report"),
         (["table"], "study=... is missing; legal are degradation, demo"),
         (["table", "study=table1"], "runs_dir=runs: there is no such folder"),
         (["table", "table1"], "table1: settings are key=value"),

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hydra.errors import HydraException
+from hydra.types import RunMode
 
 from ablations import compose, study, sweep
 from ablations.errors import UserError
@@ -33,6 +35,32 @@ def test_a_long_name_is_cut_and_stays_its_own():
         Path(folders(*overrides)[0]).parent.name for overrides in (long, [*long, "seed=1", "recipe.momentum=0"])
     )
     assert len(name) < 255 and name != other
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "shortcut=exclusive_gating shortcut.bias=-3 study=tiny row='a,b' seed=4",
+        "model.depth=20 model=resnet20 recipe=paper recipe.total_steps=200 hydra/launcher=joblib hydra.launcher.n_jobs=2",
+        "+more=1 seed=3 ~recipe.probe_every",
+        "activation=original activation.after_addition=[] recipe.drop_fractions=[0.5,0.75]",
+        "seed=x",
+        "shortcut.bias=1",
+    ],
+)
+def test_what_is_composed_once_is_what_hydra_composes(line):
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from omegaconf import OmegaConf
+
+    def composed(loader):
+        try:
+            return OmegaConf.to_container(loader.load_configuration("config", line.split(), RunMode.MULTIRUN))
+        except HydraException as error:
+            return type(error), str(error), str(error.__cause__)
+
+    with compose.hydra() as context:
+        ours = context.config_loader()
+        assert composed(ours) == composed(ours) == composed(ConfigLoaderImpl(ours.get_search_path()))
 
 
 def test_a_sweep_is_all_combinations():

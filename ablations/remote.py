@@ -1,0 +1,39 @@
+"""A run as a task of Ray's, on whichever host of its cluster."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from ablations import entry, interrupt
+from ablations.config import Config, parse
+from ablations.errors import UserError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the task must know of the command: its words, the folder in which it was typed, the file that stops it, and
+    the configurations that share a process (`launch.task`)."""
+
+    command: list[str]
+    place: Path
+    stop: Path
+    with_first: dict[Path, list[Config]]
+
+    def __call__(self, composed: DictConfig) -> list[UserError | None]:
+        """Train, or go on. Of each run of the group what `entry.run_one` would raise.
+
+        Where Ray stops the process, not the command, it ends with an error, for which Ray starts the task again.
+        """
+        sys.argv[1:] = self.command  # for the record
+        if not self.place.is_dir():
+            raise UserError(f"{os.uname().nodename}: there is no {self.place} here; all hosts must see this folder")
+        os.chdir(self.place)
+        interrupt.obey(self.stop)
+        of_group = entry.sharing(self.with_first, parse(composed))
+        errors = entry.run(of_group, quiet=True, patience_seconds=entry.PATIENCE_SECONDS)
+        if any(isinstance(error, interrupt.Interrupted) for error in errors) and not self.stop.exists():
+            os._exit(1)
+        return errors

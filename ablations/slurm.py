@@ -1,0 +1,146 @@
+"""SLURM: runs as arrays of jobs, what of them stands in its queue, and a run that is stopped there and goes on.
+
+submitit writes the jobs' files, starts the process in a job and asks for a requeue; see its docs/checkpointing.md.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from ablations import entry, interrupt
+from ablations.config import Config, parse
+from ablations.errors import UserError
+from ablations.records import FAILURE
+
+MAX_ARRAY_SIZE = 1001  # SLURM's own default; a task's index must be smaller
+RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")  # the other states that squeue shows wait
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A job in the queue: its state and, if it waits, SLURM's reason."""
+
+    state: str
+    reason: str
+
+    @property
+    def runs(self) -> bool:
+        return self.state in RUNNING
+
+
+def queue() -> dict[str, Queued] | None:
+    """The user's jobs that are not over, by their ids, a task of an array as 123_4; None where SLURM does not answer."""
+    lines = _ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
+    return None if lines is None else {job: Queued(state, reason) for job, state, reason in lines}
+
+
+def ended(jobs: list[str]) -> dict[str, str]:
+    """How jobs ended that are over, as FAILED, TIMEOUT, CANCELLED by 1000; empty on a cluster that keeps no account."""
+    arrays = ",".join(sorted({job.partition("_")[0] for job in jobs}))
+    lines = _ask("sacct", "--noheader", "--allocations", "--parsable2", "--format=JobID,State", f"--jobs={arrays}")
+    return {job: state for job, state in lines or () if job in jobs}
+
+
+def why(folder: Path, state: str) -> str:
+    """Why a run has left the queue without a record."""
+    with contextlib.suppress(OSError):
+        return (folder / FAILURE).read_text().strip().splitlines()[-1]
+    return f"left the queue without a record ({state or 'SLURM keeps no account of why'})"
+
+
+def _ask(*command: str) -> list[list[str]] | None:
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return [line.split("|") for line in answer.splitlines() if line]
+
+
+def check() -> None:
+    """Raises UserError where no job can be submitted from this machine."""
+    if not shutil.which("sbatch") or not shutil.which("srun"):
+        raise UserError(
+            "hydra/launcher: there is no sbatch on this machine; type the command where SLURM takes jobs, on a login node"
+        )
+
+
+def submit(launcher, overrides: list[list[str]]) -> Iterator[list[str]]:
+    """Submit a job for each list of overrides; yields the ids of one array after the other.
+
+    launcher: hydra-submitit-launcher's SlurmLauncher, which would itself wait until all have ended.
+    Raises UserError with SLURM's own words where it refuses.
+    """
+    import submitit
+    from hydra.core.singleton import Singleton
+
+    parameters = dict(launcher.params)
+    executor = submitit.AutoExecutor(
+        folder=parameters.pop("submitit_folder"),
+        cluster="slurm",
+        slurm_max_num_timeout=parameters.pop("max_num_timeout"),
+    )
+    shared = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name")
+    shared += ("stderr_to_stdout",)
+    at_most, state = _max_array_size(), Singleton.get_state()
+    try:
+        executor.update_parameters(**{k if k in shared else f"slurm_{k}": v for k, v in parameters.items()})
+        for first in range(0, len(overrides), at_most):
+            numbered = list(enumerate(overrides[first : first + at_most], first))
+            calls = [(of, "hydra.sweep.dir", number, f"job_id_for_{number}", state) for number, of in numbered]
+            yield [job.job_id for job in executor.map_array(launcher, *zip(*calls, strict=True))]
+    except (RuntimeError, ValueError, subprocess.SubprocessError) as error:
+        raise UserError(f"SLURM does not take the jobs: {str(error).strip()}") from error
+
+
+def _max_array_size() -> int:
+    for line in _ask("scontrol", "show", "config") or ():
+        if found := re.fullmatch(r"MaxArraySize\s*=\s*(\d+)", line[0]):
+            return max(int(found[1]), 1)
+    return MAX_ARRAY_SIZE
+
+
+def task(command: list[str], with_first: dict[Path, list[Config]], composed: DictConfig) -> None:
+    """One run, or a group of them (`launch.task`), in its job. What is stopped keeps its step; its job is then queued
+    again, or cancelled by SLURM.
+
+    Sent are USR2 some time before the time limit, and TERM where the job is preempted, requeued or cancelled. After
+    TERM, SLURM has itself decided what becomes of the job unless it still counts as running: then it has only warned.
+    """
+    import submitit
+
+    sys.argv[1:] = command  # for the record
+    job = submitit.JobEnvironment()
+    warning = getattr(signal, f"SIG{job.USR_SIG}")
+    ask_for_requeue = signal.getsignal(warning)  # submitit's, which also ends the process
+    interrupt.listen((signal.SIGINT, signal.SIGTERM, warning))
+    try:
+        errors = entry.run(entry.sharing(with_first, parse(composed)), patience_seconds=entry.PATIENCE_SECONDS)
+    except UserError as error:
+        errors = [error]
+    except Exception:
+        traceback.print_exc()  # Hydra would keep it to itself, and the job end as one that succeeded
+        sys.exit(1)
+    errors = [error for error in errors if error]
+    for error in errors:
+        print(f"ablations: {error}", file=sys.stderr)
+    if any(isinstance(error, interrupt.Interrupted) for error in errors):
+        if interrupt.number() == warning or _counts_as_running(job.job_id):
+            ask_for_requeue(interrupt.number(), None)
+        sys.exit(interrupt.exit_code())
+    if errors:
+        sys.exit(2)
+
+
+def _counts_as_running(job: str) -> bool:
+    states = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%T")
+    return states == [["RUNNING"]]

@@ -1,0 +1,123 @@
+"""How a status looks: on a terminal, in Markdown, as JSON. `ablations status` is here."""
+
+import json
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+from ablations import grid, status
+from ablations.errors import UserError
+from ablations.records import give_out
+from ablations.status import STATES, Run, Status
+from ablations.units import duration
+
+FORMATS = ("terminal", "markdown", "json")
+NOTES = 12  # of runs that have failed, before "and so many more"
+UNFINISHED, FAILED = 3, 1  # exit codes
+
+
+def command(arguments: list[str]) -> int:
+    """`ablations status`: print or write it. Exit code 0: all done; 3: some are not yet; 1: some have failed."""
+    own = {"format": "terminal", "out": ""}
+    given = dict(argument.split("=", 1) for argument in arguments if argument.split("=", 1)[0] in own)
+    overrides = [a for a in arguments if a.split("=", 1)[0] not in own and a not in ("-m", "--multirun")]
+    settings = own | given
+    if wrong := [a for a in overrides if a.startswith("-") or "=" not in a]:
+        raise UserError(f"{wrong[0]}: settings are key=value; see ablations status --help")
+    if settings["format"] not in FORMATS:
+        raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
+    found = [one for one in look(overrides) if one.runs]
+    if settings["format"] == "json":
+        give_out(json.dumps([as_json(one) for one in found], indent=2) + "\n", settings["out"])
+    elif settings["format"] == "markdown" or settings["out"]:
+        give_out("\n".join(grid.markdown(title(one), cells(one), notes(one)) for one in found), settings["out"])
+    else:
+        for one in found:
+            grid.show(title(one), cells(one), tuple(cells(one)[0])[1:-1], notes(one))
+            print()
+    states = {run.state for one in found for run in one.runs}
+    return FAILED if "failed" in states else UNFINISHED if states - {"done"} else 0
+
+
+def look(overrides: list[str]) -> list[Status]:
+    """Of a folder of runs, of one study in it, or of the runs that a command of `ablations train` has.
+
+    Raises UserError where there is nothing.
+    """
+    given = dict(o.split("=", 1) for o in overrides)
+    runs_dir = Path(given.pop("runs_dir", "runs"))
+    if set(given) - {"study"}:
+        from ablations import compose, sweep
+
+        with compose.hydra() as context:
+            return [status.of_jobs(sweep.plan(context, overrides))]
+    name = Path(given["study"]).stem if "study" in given else "*"
+    found = [status.of_folder(folder) for folder in sorted(runs_dir.glob(name)) if folder.is_dir()]
+    if not any(one.runs for one in found):
+        raise UserError(f"{runs_dir / name.strip('*')}: there are no runs; ablations plan says what a study would have")
+    return found
+
+
+def title(one: Status) -> str:
+    return f"{one.study}, in {one.folder}"
+
+
+def cells(one: Status) -> list[dict]:
+    """A line for each row, and the sums; states that no run is in are left out but for the first four."""
+    shown = [state for state in STATES if state in STATES[:4] or one.count(state)]
+    rows = [(row, list(of)) for row, of in groupby(one.runs, lambda run: run.row)]
+    if len(rows) > 1:
+        rows.append(("all", list(one.runs)))
+    return [
+        {
+            "row": row,
+            **{state: str(sum(run.state == state for run in of) or "") for state in shown},
+            "time left": _left(one, of),
+            "runs now": "; ".join(map(_now, [run for run in of if run.state == "running"])) if row != "all" else "",
+        }
+        for row, of in rows
+    ]
+
+
+def _left(one: Status, runs: list[Run]) -> str:
+    seconds = one.seconds_left(runs)
+    return "" if seconds == 0 else duration(seconds)
+
+
+def _now(run: Run) -> str:
+    step = f"step {run.step:,}" + (f"/{run.total_steps:,}" if run.total_steps else "")
+    return f"seed={run.seed} {step}, {run.note}"
+
+
+def notes(one: Status) -> list[str]:
+    running = one.count("running")
+    lines = []
+    if one.count("done") < len(one.runs):
+        lines.append(
+            f"Time left: as many runs at a time as now, {running}, each as long as those of its row that are known, or of the study."
+            if running
+            else "Time left: one run at a time, as none runs now; each as long as those of its row that are known, or of the study."
+        )
+    waiting = sorted({run.note for run in one.runs if run.state == "waiting"})
+    if waiting:
+        lines.append(f"Waiting: {'; '.join(waiting[:3])}{'; ...' if len(waiting) > 3 else ''}.")
+    failed = [run for run in one.runs if run.state == "failed"]
+    for run in failed[:NOTES]:
+        kept = f" (step {run.step:,} is kept)" if run.step else ""
+        lines.append(f"Failed: {run.row} seed={run.seed}: {run.note}{kept}")
+    if len(failed) > NOTES:
+        lines.append(f"And {len(failed) - NOTES} more that failed: format=json names them.")
+    if failed or one.count("interrupted"):
+        lines.append("The command that started them goes on with what is not done.")
+    return lines
+
+
+def as_json(one: Status) -> dict:
+    """In plain numbers."""
+    return {
+        "study": one.study,
+        "folder": str(one.folder),
+        "counts": {state: one.count(state) for state in STATES},
+        "seconds_left": one.seconds_left(one.runs),
+        "runs": [asdict(run) for run in one.runs],
+    }

@@ -1,0 +1,80 @@
+"""What a run costs besides training: `python -m benchmarks.queue --runs 1000`.
+
+A study whose runs do nothing but write a record, from the command to the last record: planning, checks, locks, dispatch,
+records. Counts that every run was made exactly once.
+"""
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from ablations import compose, entry, grid, launch, sweep
+from ablations.records import commit, processor, read_record, versions, write_record
+from ablations.units import short
+
+SEEDS = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--launcher", default="joblib", help="joblib or ray")
+    parser.add_argument("--values", action="store_true", help="a sweep of so many values of one setting, not a study")
+    asked = parser.parse_args()
+    launch.task = record_only
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+        began = time.perf_counter()
+        with compose.hydra() as context:
+            line = [*(values if asked.values else study)(asked.runs), f"hydra/launcher={asked.launcher}"]
+            jobs = sweep.plan(context, line)
+            planned = time.perf_counter()
+            code = launch.run(context, jobs, line)
+        ended = time.perf_counter()
+        made = sorted(Path("made").read_text().split("\n")[:-1])
+        whole = [job for job in jobs if read_record(job.folder)["config"] == job.config.resolved()]
+    assert code == 0 and len(whole) == asked.runs and made == sorted(str(job.folder) for job in jobs)
+    row = {"runs": f"{asked.runs:,}", "launcher": asked.launcher, "as": line[0][:20]}
+    row |= {"planning": short(planned - began), "the rest": short(ended - planned)}
+    row["a run"] = short((ended - began) / asked.runs)
+    title = f"Overhead ({processor()}, commit {commit()[:12]}, hydra-core {versions().get('hydra-core', '')})"
+    print(grid.markdown(title, [row], ["Every run has its record, and none was made twice."]), end="")
+
+
+def study(runs: int) -> list[str]:
+    """Of rows that differ in a number, with ten seeds each."""
+    rows = [
+        f"  - {{row: bias_{i}, overrides: [shortcut=exclusive_gating, shortcut.bias=-{i}]}}"
+        for i in range(runs // SEEDS)
+    ]
+    Path("tiny.yaml").write_text("\n".join([f"question: how fast?\nseeds: {SEEDS}\nrows:", *rows]) + "\n")
+    return ["study=tiny.yaml"]
+
+
+def values(runs: int) -> list[str]:
+    return ["shortcut.bias=" + ",".join(f"-{i}" for i in range(runs)), "shortcut=exclusive_gating"]
+
+
+def record_only(with_first, shown, composed):
+    """`launch.task`, with runs that take no time."""
+    from ablations.config import parse
+
+    entry._train = _write_records
+    return entry.run(entry.sharing(with_first, parse(composed)), quiet=shown)
+
+
+def _write_records(configs, _quiet):
+    records = []
+    for config in configs:
+        folder = entry.folder_of(config)
+        with open("made", "a") as log:  # a short line is written whole
+            log.write(f"{folder}\n")
+        records.append({"status": "done", "test_error_percent": 0.0, "steps": 1, "wall_seconds": 0.0})
+        write_record(folder, records[-1] | {"config": config.resolved(), "process": os.getpid()})
+    return records
+
+
+if __name__ == "__main__":
+    main()
