@@ -24,6 +24,7 @@ def command(arguments: list[str]) -> None:
     prepare(config)
     from ablations import data, weights
     from ablations.steps import Steps
+    from ablations.train import GUESSES
 
     dataset = data.load(config.data)
     steps = Steps(config, dataset)
@@ -33,11 +34,16 @@ def command(arguments: list[str]) -> None:
             f"data={config.data.name}: images of another kind than those of {record['config']['data']['name']}"
         )
     steps.data |= normalization
-    loss, error = steps.test(state)
-    wrong, images = round(error * len(dataset.test_labels) / 100), len(dataset.test_labels)
-    print(
-        f"{folder} on {config.data.name}, {config.data.split}: test error {error:.2f} % ({wrong} of {images:,} images), loss {loss:.4f}"
-    )
+    for pixels in config.data.test_crops or [None]:
+        tested = steps.test(state, pixels, lambda name: print(f"{name} is broken: passed over"))
+        where = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
+        top5 = (
+            f", top-5 {tested.error_percent(GUESSES):.2f} %" if dataset.streamed and dataset.classes > GUESSES else ""
+        )
+        print(
+            f"{folder} on {where}: test error {tested.error_percent():.2f} % ({tested.wrong()} of {tested.images:,} images){top5}, "
+            f"loss {tested.loss:.4f}"
+        )
     if not data_overrides:
         print(f"its record: test error {record['test_error_percent']:.2f} %")
 
