@@ -5,6 +5,7 @@ hosts: a run can begin at any step, and two workers or none give the same bits.
 """
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -122,11 +123,14 @@ def reading(batch: Callable[[int], Batch], numbers: range, workers: int | None) 
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=BUFFERED)
         data = data.mp_prefetch(options, worker_init_fn=_begin)
     iterator = iter(data)
+    batches = _translated(iterator)
     try:
-        yield _translated(iterator)
+        yield batches
     finally:
-        if close := getattr(iterator, "close", None):
-            close()
+        batches.close()
+        iterator.close()
+        del iterator
+        gc.collect()  # shared memory goes back when nothing refers to it, and Grain's last errors do, in circles
 
 
 def _translated(iterator) -> Iterator[Batch]:
