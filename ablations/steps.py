@@ -236,7 +236,7 @@ def _placed(
     Where images are not in memory: what their random colours are made of in place of images and labels.
     """
     if dataset.streamed:
-        found = moments.of(dataset.train_images, dataset.train_labels, workers)
+        found = moments.of(dataset.train_images, workers)
         mean, divisor = found.normalization(normalization)
         others = {"colours": colour.components(found.covariance)}
     else:
