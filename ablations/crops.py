@@ -45,7 +45,7 @@ class Random:
     scale: str
 
     def box(self, width: int, height: int, random: np.random.Generator) -> Box:
-        return (self._shorter_side if self.scale == "shorter_side" else self._area_aspect)(width, height, random)
+        return (self._area_aspect if self.scale == "area_aspect" else self._shorter_side)(width, height, random)
 
     def _shorter_side(self, width, height, random) -> Box:
         least, most = (round(of * self.pixels) for of in SHORTER_SIDE)

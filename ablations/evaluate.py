@@ -1,9 +1,11 @@
 """`ablations eval`: the test error of a finished run, from its weights."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ablations.config import from_resolved
+from ablations.data import DataConfig
 from ablations.errors import UserError
 from ablations.records import finished
 
@@ -18,7 +20,7 @@ def command(arguments: list[str]) -> None:
     record, path = finished(folder)
     config = from_resolved(record["config"])
     if data_overrides:
-        config = replace(config, data=_data(config.data.name, data_overrides))
+        config = replace(config, data=_data(config.data, data_overrides))
     from ablations.entry import prepare
 
     prepare(config)
@@ -48,11 +50,14 @@ def command(arguments: list[str]) -> None:
         print(f"its record: test error {record['test_error_percent']:.2f} %")
 
 
-def _data(name: str, overrides: list[str]):
+def _data(trained: DataConfig, overrides: list[str]) -> DataConfig:
+    """The data set that is asked for: without data=..., the one trained on, with other settings."""
     from ablations.compose import compose, hydra
     from ablations.config import parse
 
     if not any(override.startswith("data=") for override in overrides):
-        overrides = [f"data={name}", *overrides]
+        own = {f"data.{key}": json.dumps(value, ensure_ascii=False) for key, value in asdict(trained).items()}
+        name = own.pop("data.name")
+        overrides = [f"data={name}", *(f"{key}={value}" for key, value in own.items()), *overrides]
     with hydra() as context:
         return parse(compose(context, overrides)).data

@@ -193,9 +193,7 @@ def load(config: DataConfig) -> Dataset:
                 f"{place}: expected {published:,} images in {split}, found {len(labels[split]):,}: this is not the "
                 "published ImageNet. Remove this folder and prepare it anew, or use it all the same: data.verify=false"
             )
-    images = {
-        split: Encoded(Records(place, split), np.arange(len(of)), config.crop) for split, of in labels.items()
-    }
+    images = {split: Encoded(Records(place, split), np.arange(len(of)), config.crop) for split, of in labels.items()}
     parts = [part for split in SPLITS for part in (images[split], labels[split])]
     return Dataset("imagenet", kind.classes, *parts, streamed=True)
 

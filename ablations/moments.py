@@ -58,7 +58,9 @@ def of(images: Encoded | np.ndarray, workers: int | None) -> Moments:
     damage = OSError, EOFError, ValueError, KeyError, BadZipFile
     with contextlib.suppress(*damage), open(kept, "rb") as file, np.load(file) as arrays:
         return Moments(arrays["mean_image"], arrays["products"])
-    batches = loader.InOrder(sample, np.zeros(len(sample), np.int32), middle(images.pixels, images.pixels), BATCH, skip=True)
+    batches = loader.InOrder(
+        sample, np.zeros(len(sample), np.int32), middle(images.pixels, images.pixels), BATCH, skip=True
+    )
     with loader.reading(batches, range(len(batches)), workers) as read:
         found = _mean(_sums(batch["images"][batch["labels"] >= 0]) for batch in read)
     with contextlib.suppress(OSError):  # without a cache it is made again

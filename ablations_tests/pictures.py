@@ -27,7 +27,8 @@ def of(split: str, classes: int, a_class: int) -> dict[str, dict[str, bytes]]:
     first = 0 if split == "train" else 10_000
     return {
         name: {
-            f"{name}_{i}.JPEG": jpeg(first + 100 * label + i, *((40, 30) if i % 2 else (30, 40))) for i in range(a_class)
+            f"{name}_{i}.JPEG": jpeg(first + 100 * label + i, *((40, 30) if i % 2 else (30, 40)))
+            for i in range(a_class)
         }
         for label, name in enumerate(CLASSES[:classes])
     }
