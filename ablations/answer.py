@@ -25,7 +25,7 @@ def groups(table: Table) -> list[list[Line]]:
     """The rows that are run, those with one baseline together with it."""
     found = {}
     for line in table.lines:
-        if line.n:
+        if line.n and not line.row.tests:
             found.setdefault(line.row.baseline or line.row.name, []).append(line)
     return list(found.values())
 

@@ -18,10 +18,18 @@ def statistics(images: np.ndarray, normalization: str) -> tuple[np.ndarray, np.n
     return (mean / 255).astype(np.float32), (std / 255).astype(np.float32)
 
 
+def unit(images: jax.Array) -> jax.Array:
+    """uint8 -> float32 in [0, 1]."""
+    return images.astype(jnp.float32) / 255
+
+
 def normalise(images: jax.Array, mean: jax.Array, divisor: jax.Array) -> jax.Array:
-    """(N, H, W, C) uint8 -> float32."""
+    """(N, H, W, C) uint8, or float32 in [0, 1] -> float32. A mean image of another size is scaled to theirs."""
+    if mean.ndim == 3 and mean.shape[:2] != images.shape[1:3]:
+        mean = jax.image.resize(mean, images.shape[1:], "linear")
+    images = unit(images) if images.dtype == jnp.uint8 else images
     shape = (1,) * (images.ndim - mean.ndim) + mean.shape
-    return (images.astype(jnp.float32) / 255 - mean.reshape(shape)) / divisor.reshape((1,) * 3 + divisor.shape)
+    return (images - mean.reshape(shape)) / divisor.reshape((1,) * 3 + divisor.shape)
 
 
 def draw(key: jax.Array, images: int, pad: int, flip: bool) -> tuple[jax.Array, jax.Array]:

@@ -31,7 +31,7 @@ class Result:
 
     @property
     def name(self) -> str:
-        config, pixels = self.config, self.pixels or data.DATASETS[self.config.data.name].image[0]
+        config, pixels = self.config, self.pixels or data.kind(self.config.data).image[0]
         model = (
             config.model.name
             if str(config.model.depth) in config.model.name
@@ -177,7 +177,7 @@ def as_json(results: list[Result]) -> str:
         {
             "configuration": result.name,
             "config": result.config.resolved() | {place: getattr(result.config, place) for place in calibrate.PLACES},
-            "pixels": result.pixels or data.DATASETS[result.config.data.name].image[0],
+            "pixels": result.pixels or data.kind(result.config.data).image[0],
             "images_per_second": result.images_per_second,
             "step_seconds": result.timing.step_seconds,
             "step_seconds_quartiles": result.quartiles,

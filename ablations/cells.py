@@ -25,7 +25,8 @@ def cells(line: Line, table: Table) -> tuple[str, ...]:
     elif line.median == float("inf"):
         ours = "diverged"
     else:
-        ours = f"fail ({line.median:.2f})" if line.fails else f"{line.median:.2f}"
+        ours = f"{line.median:.2f}" + (f"/{line.median_top5:.2f}" if line.median_top5 is not None else "")
+        ours = f"fail ({ours})" if line.fails else ours
     comparable = line.n and not line.fails and line.paper_error is not None
     difference = f"{line.median - line.paper_error:+.2f}" if comparable else ""
     within = f"{line.interval[0]:.2f} - {line.interval[1]:.2f}" if line.interval else ""
@@ -86,6 +87,8 @@ def notes(table: Table) -> list[str]:
     lines = [
         f"Test error in percent, of the last evaluation; above {FAIL_PERCENT:g} % or diverged is a fail. Ours: the median."
     ]
+    if any(line.median_top5 is not None for line in table.lines):
+        lines.append("Ours where there are two: top-1/top-5, of one crop of each image; all else is of top-1.")
     if table.study.paper_note:
         lines.append(f"The column paper: {table.study.paper_note}.")
     lines += [note for note in (_interval_note(table), _baseline_note(table), resolution(table)) if note]

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ablations.config import register_schemas
 from ablations.errors import UserError
-from ablations.loader import Loader
+from ablations.config_loader import Loader
 from ablations.model import units_a_stage
 
 LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}

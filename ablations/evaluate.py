@@ -1,9 +1,11 @@
 """`ablations eval`: the test error of a finished run, from its weights."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ablations.config import from_resolved
+from ablations.data import DataConfig
 from ablations.errors import UserError
 from ablations.records import finished
 
@@ -18,12 +20,13 @@ def command(arguments: list[str]) -> None:
     record, path = finished(folder)
     config = from_resolved(record["config"])
     if data_overrides:
-        config = replace(config, data=_data(config.data.name, data_overrides))
+        config = replace(config, data=_data(config.data, data_overrides))
     from ablations.entry import prepare
 
     prepare(config)
     from ablations import data, weights
     from ablations.steps import Steps
+    from ablations.train import GUESSES
 
     dataset = data.load(config.data)
     steps = Steps(config, dataset)
@@ -33,20 +36,28 @@ def command(arguments: list[str]) -> None:
             f"data={config.data.name}: images of another kind than those of {record['config']['data']['name']}"
         )
     steps.data |= normalization
-    loss, error = steps.test(state)
-    wrong, images = round(error * len(dataset.test_labels) / 100), len(dataset.test_labels)
-    print(
-        f"{folder} on {config.data.name}, {config.data.split}: test error {error:.2f} % ({wrong} of {images:,} images), loss {loss:.4f}"
-    )
+    for pixels in config.data.test_crops or [None]:
+        tested = steps.test(state, pixels, lambda name: print(f"{name} is broken: passed over"))
+        where = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
+        top5 = (
+            f", top-5 {tested.error_percent(GUESSES):.2f} %" if dataset.streamed and dataset.classes > GUESSES else ""
+        )
+        print(
+            f"{folder} on {where}: test error {tested.error_percent():.2f} % ({tested.wrong()} of {tested.images:,} images){top5}, "
+            f"loss {tested.loss:.4f}"
+        )
     if not data_overrides:
         print(f"its record: test error {record['test_error_percent']:.2f} %")
 
 
-def _data(name: str, overrides: list[str]):
+def _data(trained: DataConfig, overrides: list[str]) -> DataConfig:
+    """The data set that is asked for: without data=..., the one trained on, with other settings."""
     from ablations.compose import compose, hydra
     from ablations.config import parse
 
     if not any(override.startswith("data=") for override in overrides):
-        overrides = [f"data={name}", *overrides]
+        own = {f"data.{key}": json.dumps(value, ensure_ascii=False) for key, value in asdict(trained).items()}
+        name = own.pop("data.name")
+        overrides = [f"data={name}", *(f"{key}={value}" for key, value in own.items()), *overrides]
     with hydra() as context:
         return parse(compose(context, overrides)).data

@@ -25,7 +25,7 @@ def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: 
     many, along the first two directions. None where a loss is not finite. Also the error at the solution.
     """
     chosen = data.stratified(steps.dataset.train_labels)[:images]
-    batch = jax.device_put((steps.dataset.train_images[chosen], steps.dataset.train_labels[chosen]))
+    batch = jax.device_put((np.asarray(steps.dataset.train_images[chosen]), steps.dataset.train_labels[chosen]))
     compiled = jax.jit(partial(_loss, steps))
     drawn = [direction(state.params, seed) for seed in range(max(directions, 2))]
 

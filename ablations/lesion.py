@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ablations import augmentation, bar
+from ablations import augmentation, bar, data
 from ablations.errors import UserError
 from ablations.paths import gradients, shares
 from ablations.steps import DTYPES, State, Steps
@@ -31,6 +31,9 @@ from ablations.steps import DTYPES, State, Steps
 KEEP, UNIT, RESIDUAL = 0, 1, 2
 HOW = {"unit": UNIT, "residual": RESIDUAL}
 MOST_AT_ONCE = 20  # units deleted, pairs swapped
+DECODED = (
+    2_000  # test images of a data set that is not in memory: a lesion tests all of these, and there are many lesions
+)
 IMAGES_PER_CALL = 512
 PATH_TESTS = 3  # what the paths of one length cost, counted in tests
 
@@ -84,6 +87,9 @@ class Lesions:
         # The first unit of a stage is built by itself: in the first stage it may lack its first activation.
         self.alike = [list(range(start + 1, start + count)) for start, count in zip(starts, self.counts, strict=False)]
         images, labels = steps.dataset.test_images, steps.dataset.test_labels
+        if steps.dataset.streamed:
+            some = data.stratified(labels)[:DECODED]
+            images, labels = np.asarray(images[some]), labels[some]
         size = min(IMAGES_PER_CALL, len(images))
         padding = -len(images) % size
         self.real = len(images)

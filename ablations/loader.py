@@ -1,58 +1,181 @@
-"""Composing many configurations that differ in values only: what their groups make is composed once in a process.
+"""Batches of encoded images, read, decoded and cropped by worker processes: Grain.
 
-Hydra takes 50 ms and more for a configuration, most of it to find and to merge the files of its groups; values come last.
+What a batch holds is a function of the configuration and the batch's number alone, whatever the number of workers and of
+hosts: a run can begin at any step, and two workers or none give the same bits.
 """
 
-import copy
+import contextlib
+import gc
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException
-from hydra.types import RunMode
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+import numpy as np
 
-_composed: dict[tuple, DictConfig] = {}
-_parsed: dict[str, Override] = {}
+from ablations import randomness
+from ablations.crops import Middle, Random
+from ablations.encoded import BrokenImage, Encoded
+from ablations.errors import UserError
+
+BUFFERED = 2  # batches that wait, of each worker
+SHARED = Path("/dev/shm")  # where processes hand batches over, on Linux
+Batch = dict[str, np.ndarray]
 
 
-class Loader(ConfigLoaderImpl):
-    """Hydra's loader, with the same configurations and the same errors."""
+def check() -> None:
+    """Raise UserError, before anything is read, where Grain is not installed."""
+    if find_spec("grain") is None:
+        raise UserError("data=imagenet and image_folder need Grain: pip install 'ablations[imagenet]'")
 
-    def load_configuration(self, config_name, overrides: list[str], run_mode: RunMode, *options, **more) -> DictConfig:
-        whole = super().load_configuration
+
+@dataclass(frozen=True)
+class Training:
+    """Step -> its batch: (rows, pixels, pixels, 3) uint8 images, (rows,) int32 labels, and the numbers of broken images.
+
+    rows: which of the `batch_size` images are read, those of this host. skip: a broken image is replaced by the next.
+    """
+
+    images: Encoded
+    labels: np.ndarray
+    crop: Random | Middle
+    seed: int
+    batch_size: int
+    rows: range
+    skip: bool
+
+    def __call__(self, step: int) -> Batch:
+        chosen = randomness.batches(self.seed, step, 1, self.batch_size, len(self.images))[0]
+        batch, labels, broken = _empty(len(self.rows), self.crop.pixels), [], []
+        for place, row in enumerate(self.rows):
+            for past in range(len(self.images)):
+                number = (int(chosen[row]) + past) % len(self.images)
+                try:
+                    random = randomness.of_image(self.seed, step * self.batch_size + row)
+                    batch[place] = self.images.decode(number, self.crop, random)
+                    labels.append(self.labels[number])
+                    break
+                except BrokenImage:
+                    if not self.skip:
+                        raise
+                    broken.append(number)
+            else:
+                raise UserError(f"{self.images.name(number)}: broken, as are all other images")
+        return {"images": batch, "labels": np.array(labels, np.int32), "broken": np.array(broken, np.int64)}
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """Number -> the batch of these images in the order that they have; the last may be smaller.
+
+    skip: a broken image has label -1 and no pixels.
+    """
+
+    images: Encoded
+    labels: np.ndarray
+    crop: Middle
+    batch_size: int
+    skip: bool
+
+    def __call__(self, number: int) -> Batch:
+        chosen = range(number * self.batch_size, min((number + 1) * self.batch_size, len(self.images)))
+        batch, labels, broken = _empty(len(chosen), self.crop.pixels), self.labels[chosen].astype(np.int32), []
+        for place, i in enumerate(chosen):
+            try:
+                batch[place] = self.images.decode(i, self.crop)
+            except BrokenImage:
+                if not self.skip:
+                    raise
+                labels[place] = -1
+                broken.append(i)
+        return {"images": batch, "labels": labels, "broken": np.array(broken, np.int64)}
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
+
+def _empty(rows: int, pixels: int) -> np.ndarray:
+    return np.zeros((rows, pixels, pixels, 3), np.uint8)
+
+
+@contextlib.contextmanager
+def reading(batch: Callable[[int], Batch], numbers: range, workers: int | None) -> Iterator[Iterator[Batch]]:
+    """The batches of these numbers, in their order, made ahead of time by so many processes; None: one a core.
+
+    Raises UserError where an image is broken, a worker dies, or there is no memory to hand batches over.
+    """
+    check()
+    import grain
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # Grain asks for flags, which nobody has
+    workers = cores() if workers is None else workers
+    data = grain.MapDataset.range(numbers.start, numbers.stop).map(batch)
+    ahead = 0 if workers else 1  # without workers a thread reads the next batch while this one is trained on
+    data = data.to_iter_dataset(grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=ahead))
+    if workers:
+        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=BUFFERED)
+        data = data.mp_prefetch(options, worker_init_fn=_begin)
+    iterator = iter(data)
+    batches = _translated(iterator)
+    try:
+        yield batches
+    finally:
+        batches.close()
+        iterator.close()
+        del iterator
+        gc.collect()  # shared memory goes back when nothing refers to it, and Grain's last errors do, in circles
+
+
+def _translated(iterator) -> Iterator[Batch]:
+    while True:
         try:
-            parsed = [self._parse(override) for override in overrides]
-        except Exception:  # the parser's own; Hydra says what is wrong with all of them at once
-            return whole(config_name, overrides, run_mode, *options, **more)
-        values = [override for override in parsed if self._is_value(override)]
-        if not values:
-            return whole(config_name, overrides, run_mode, *options, **more)
-        groups = [o.input_line for o in parsed if o not in values]
-        key = (config_name, run_mode, tuple(groups))
-        if key not in _composed:
-            _composed[key] = whole(config_name, groups, run_mode, *options, **more)
-        composed = copy.deepcopy(_composed[key])
-        try:
-            self._apply_overrides_to_config(values, composed)
-        except OmegaConfBaseException as error:
-            raise ConfigCompositionException() from error
-        of_task = [override for override in parsed if not override.is_hydra_override()]
-        composed.hydra.overrides.task = [override.input_line for override in of_task]
-        form = composed.hydra.job.config.override_dirname
-        composed.hydra.job.override_dirname = get_overrides_dirname(
-            overrides=of_task, kv_sep=form.kv_sep, item_sep=form.item_sep, exclude_keys=form.exclude_keys
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except UserError:
+            raise
+        except RuntimeError as error:
+            if "terminated unexpectedly" not in str(error):
+                raise
+            raise UserError(
+                "a process that reads images was killed, perhaps for want of memory; what was finished is kept. Type the "
+                "same command to go on, with fewer data.workers=..."
+            ) from error
+        # A copy: what a worker has made lies in memory that goes back to it.
+        yield {name: np.array(value) for name, value in batch.items()}
+
+
+def check_room(batch_bytes: int, workers: int | None) -> None:
+    """Raise UserError where the memory in which workers hand batches over is too small for them."""
+    workers = cores() if workers is None else workers
+    needed = workers * (BUFFERED + 2) * batch_bytes
+    if workers and SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < needed:
+        raise UserError(
+            f"data.workers={workers}: batches are handed over in {SHARED}, which has {free / 1e6:,.0f} MB free and needs "
+            f"{needed / 1e6:,.0f} MB; choose fewer, or data.workers=0 for none"
         )
-        return composed
 
-    @staticmethod
-    def _parse(override: str) -> Override:
-        if override not in _parsed:
-            [_parsed[override]] = OverridesParser.create().parse_overrides([override])
-        return _parsed[override]
 
-    def _is_value(self, override: Override) -> bool:
-        plain = override.input_line.startswith(override.key_or_group) and override.package is None
-        special = override.is_hydra_override() or override.is_sweep_override()
-        return plain and not special and not self.repository.group_exists(override.key_or_group)
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin(_index: int, _count: int) -> None:
+    """In a worker: signals are the training process's to heed, and without that process there is nothing to do."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ablations import count, data, randomness
+from ablations import count, data, feed, randomness
 from ablations.config import Config
 from ablations.cost import Ceilings, Figures, Timing
 from ablations.records import provenance
@@ -31,12 +31,12 @@ LONG_SECONDS = 10.0  # a first call that takes longer is not repeated: its warm-
 
 def synthetic(config: Config, pixels: int | None = None) -> data.Dataset:
     """One batch of random images, as training and as test set; `pixels` wide, or as wide as the data set's."""
-    kind, size = data.DATASETS[config.data.name], config.recipe.batch_size
+    kind, size = data.kind(config.data), config.recipe.batch_size
     height, width, channels = kind.image
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (size, pixels or height, pixels or width, channels), np.uint8)
     labels = random.integers(0, kind.classes, size, np.int32)
-    return data.Dataset(config.data.name, kind.classes, images, labels, images, labels)
+    return data.Dataset(config.data.name, kind.classes, images, labels, images, labels, kind.streamed)
 
 
 def figures(config: Config, pixels: int | None = None) -> Figures:
@@ -44,16 +44,16 @@ def figures(config: Config, pixels: int | None = None) -> Figures:
     images = synthetic(config, pixels)
     steps = Steps(config, images)
     state, recipe = steps.abstract(), config.recipe
-    traced = steps.trace_train(steps_a_call(recipe, 0))
+    traced = steps.trace_train(steps_a_call(config, 0))
     text = traced.lower().as_text()
     calls, step = set(), 0
     while step < recipe.total_steps:
-        call = steps_a_call(recipe, step)
+        call = steps_a_call(config, step)
         calls, step = calls | {call}, step + call
     return Figures(
         parameters=count.parameters(steps.network),
         macs=count.macs(steps.network, images.train_images.shape[1:]),
-        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_a_call(recipe, 0),
+        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_a_call(config, 0),
         program=hashlib.sha256(text.encode()).hexdigest(),
         calls=tuple(sorted(calls)),
         weights_bytes=_bytes((state.params, state.others)),
@@ -72,7 +72,7 @@ def timing(
 
     Expects a compilation cache that holds nothing of this program yet. meet: called before the steps are measured.
     """
-    call, images = steps_a_call(config.recipe, 0), synthetic(config, pixels)
+    call, images = steps_a_call(config, 0), synthetic(config, pixels)
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call)
     memory = compiled.memory_analysis()
@@ -105,7 +105,7 @@ def timing(
     known["test_seconds"] = statistics.median(tests)
     runs = config.runs_at_a_time if config.packing in ("interleaved", "vmap") else 1
     size = config.recipe.batch_size
-    batches = randomness.batches(0, 0, call, size, size)
+    batches = feed.gathered(images, randomness.batches(0, 0, call, size, size))
     states = [state, *(steps.init() for _ in range(runs - 1))]
     calls = []
     meet()

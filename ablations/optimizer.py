@@ -1,6 +1,7 @@
 """SGD with momentum and weight decay, and the schedule of its learning rate; Sec. 3 and Appendix."""
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from ablations.recipe import RecipeConfig
@@ -11,14 +12,19 @@ def learning_rates(recipe: RecipeConfig) -> optax.Schedule:
 
     With recipe=paper: 0.01 for the first 400 steps, 0.1 up to 32k, 0.01 up to 48k, 0.001 up to 64k.
     """
-    warmup = round(recipe.warmup_fraction * recipe.total_steps)
+    warmup, base = round(recipe.warmup_fraction * recipe.total_steps), recipe.learning_rate
+    if recipe.scale_lr_from:
+        base *= recipe.batch_size / recipe.scale_lr_from
     if recipe.schedule == "cosine":
-        first = recipe.warmup_factor * recipe.learning_rate if warmup else recipe.learning_rate
-        return optax.warmup_cosine_decay_schedule(first, recipe.learning_rate, warmup, recipe.total_steps)
+        first = recipe.warmup_factor * base if warmup else base
+        return optax.warmup_cosine_decay_schedule(first, base, warmup, recipe.total_steps)
     drops = {round(fraction * recipe.total_steps): recipe.drop_factor for fraction in recipe.drop_fractions}
-    base = recipe.learning_rate
     if not warmup:
         return optax.piecewise_constant_schedule(base, drops)
+    if recipe.warmup == "linear":
+        rising = optax.linear_schedule(recipe.warmup_factor * base, base, warmup)
+        steady = optax.piecewise_constant_schedule(base, drops)
+        return lambda step: jnp.where(step < warmup, rising(step), steady(step))
     # One schedule with one count: joined schedules restart theirs, and the drops would come late.
     return optax.piecewise_constant_schedule(recipe.warmup_factor * base, {warmup: 1 / recipe.warmup_factor} | drops)
 

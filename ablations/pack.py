@@ -16,15 +16,20 @@ import numpy as np
 
 from ablations.config import Config
 from ablations.errors import UserError
+from ablations.feed import Batches
 from ablations.steps import State, Steps
 
 
 class Call(NamedTuple):
-    """What a run asks for: a step for each row of `batches`, (steps, batch_size), from its state."""
+    """What a run asks for: a step for each row of `batches` (see `Steps.train`) from its state."""
 
     steps: Steps
     state: State
-    batches: np.ndarray
+    batches: Batches
+
+    @property
+    def count(self) -> int:
+        return len(jax.tree.leaves(self.batches)[0])
 
 
 class Answer(NamedTuple):
@@ -83,8 +88,8 @@ def _together(pack: Pack) -> None:
     width = len(calls)
     while calls:
         # Runs that were continued from different steps may ask for calls of different lengths.
-        steps = len(calls[min(calls)].batches)
-        now = [i for i, call in calls.items() if len(call.batches) == steps]
+        steps = calls[min(calls)].count
+        now = [i for i, call in calls.items() if call.count == steps]
         lanes = [calls[i] for i in now]
         # Of runs that have ended: no new program for fewer.
         lanes += [lanes[0]._replace(state=jax.tree.map(jnp.copy, lanes[0].state)) for _ in range(width - len(lanes))]

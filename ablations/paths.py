@@ -25,7 +25,7 @@ def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable
     So many images of the training set, in each its own path.
     """
     chosen = data.stratified(steps.dataset.train_labels)[:images]
-    images, labels = steps.dataset.train_images[chosen], steps.dataset.train_labels[chosen]
+    images, labels = np.asarray(steps.dataset.train_images[chosen]), steps.dataset.train_labels[chosen]
     compiled = jax.jit(partial(_norms, steps))
     counts = steps.config.model.units
     norms = []

@@ -108,9 +108,7 @@ def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> 
     runs = [look(job) for job in jobs]
     for job in jobs:
         train, _ = data.sizes(job.config.data)
-        data.check_fits(
-            job.config.data, job.config.recipe.batch_size, train, data.DATASETS[job.config.data.name].image[0]
-        )
+        data.check_fits(job.config.data, job.config.recipe.batch_size, train, data.kind(job.config.data).image[0])
     rows = {}
     for run in runs:
         rows.setdefault(run.config.row, []).append(run)

@@ -44,7 +44,7 @@ def command(arguments: list[str]) -> int:
 def aspects(config: Config) -> dict[str, str]:
     """What a row may differ in from the others, apart from its name."""
     model, recipe, (train, _) = config.model, config.recipe, data.sizes(config.data)
-    of_images = "x".join(map(str, data.DATASETS[config.data.name].image[:2]))
+    of_images = "x".join(map(str, data.kind(config.data).image[:2]))
     return {
         "model": model.name if str(model.depth) in model.name else f"{model.name}, depth {model.depth}",
         "data": f"{config.data.name} ({train:,} images of {of_images})",

@@ -1,4 +1,4 @@
-"""Preparing CIFAR for TensorFlow Datasets without TensorFlow, in its own place and format.
+"""Preparing data sets for TensorFlow Datasets without TensorFlow, in its own place and format; CIFAR.
 
 The stock builder needs TensorFlow to unpack the archive and to encode images; here it is given both done. What
 it writes is what it would have written: stock `tfds.data_source("cifar10")` reads it.
@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,29 +29,35 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def prepare(config: DataConfig, *, download: bool = False) -> Path:
-    """Prepare from `archive_dir`, or else from the network, and return the folder.
+    """Prepare CIFAR from `archive_dir`, or else from the network, and return the folder.
+
+    Raises UserError with what to type where there is no archive and `download` is false.
+    """
+    if not config.archive_dir and not download:
+        raise UserError(_missing(config))
+    return once(config, config.name, lambda folder: build(config.name, _read(config, folder), folder))
+
+
+def once(config: DataConfig, name: str, make: Callable[[Path], Path]) -> Path:
+    """The prepared folder of this name, which `make` makes in the folder that it is given where there is none.
 
     Everything happens in a folder beside the final one, which then gets its name: there is a whole data set or
     none. A second process waits for the first. What a process leaves that was killed (SIGKILL), the next removes.
-    Raises UserError with what to type where there is no archive and `download` is false.
     """
-    name, root = config.name, prepared.data_dir(config)
-    if not config.archive_dir and not download:
-        raise UserError(_missing(config))
+    root = prepared.data_dir(config)
     try:
         root.mkdir(parents=True, exist_ok=True)
 
         def waiting() -> None:
-            _say(f"{name}: another process is preparing it in {root}: waiting")
+            _say(f"{config.name}: another process is preparing it in {root}: waiting")
 
         with _stopping_at_signals(), locked(root / f".{name}.ablations.lock", waiting):
-            if place := prepared.find(config):
+            if place := prepared.find(config, name):
                 return place
             for left in root.glob(f".{name}.ablations-*"):
                 shutil.rmtree(left)
             with tempfile.TemporaryDirectory(prefix=f".{name}.ablations-", dir=root) as temporary:
-                splits = _read(config, Path(temporary))
-                built = build(name, splits, Path(temporary))
+                built = make(Path(temporary))
                 return _move(built, root / name / built.name)
     except OSError as error:
         raise UserError(
@@ -105,13 +111,7 @@ def build(name: str, splits: cifar.Splits, folder: Path) -> Path:
     tfds.disable_progress_bar()
     total = sum(len(part.images) for part in splits.values())
     with bar(f"{name}: prepare", total, "images") as progress:
-        builder = _builder_class(name, splits, progress)(data_dir=folder, file_format="array_record")
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):  # it announces a place that is not the final one
-                builder.download_and_prepare(download_dir=folder / "download")
-        except RuntimeError as error:  # of the writer, when the disk is full
-            raise OSError(str(error).split(";")[0]) from error
-    place = Path(builder.data_dir)
+        place = write(_builder_class(name, splits, progress), folder)
     written = prepared.decode(name, place)
     for split, part in splits.items():
         same = np.array_equal(written[split].images, part.images)
@@ -119,6 +119,17 @@ def build(name: str, splits: cifar.Splits, folder: Path) -> Path:
             raise UserError(f"{place}: what was written is not what is read again: this disk or memory is damaged")
     prepared.keep(place, splits, cifar.difference(name, splits))
     return place
+
+
+def write(builder_class, folder: Path) -> Path:
+    """Let a builder of TensorFlow Datasets write its data set; returns FOLDER/NAME/VERSION."""
+    builder = builder_class(data_dir=folder, file_format="array_record")
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it announces a place that is not the final one
+            builder.download_and_prepare(download_dir=folder / "download")
+    except RuntimeError as error:  # of the writer, when the disk is full
+        raise OSError(str(error).split(";")[0]) from error
+    return Path(builder.data_dir)
 
 
 def _builder_class(name: str, splits: cifar.Splits, progress):

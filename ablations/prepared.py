@@ -31,13 +31,13 @@ def data_dir(config: DataConfig) -> Path:
     return Path(place).expanduser()
 
 
-def find(config: DataConfig) -> Path | None:
-    """The folder of the newest prepared version, None where there is none.
+def find(config: DataConfig, name: str | None = None) -> Path | None:
+    """The folder of the newest prepared version, None where there is none; name: by which TensorFlow Datasets knows it.
 
     Raises UserError where it is prepared in a format that takes TensorFlow to read.
     """
     found, other = [], None
-    for info in (data_dir(config) / config.name).glob("*.*.*/dataset_info.json"):
+    for info in (data_dir(config) / (name or config.name)).glob("*.*.*/dataset_info.json"):
         try:
             version = tuple(int(part) for part in info.parent.name.split("."))
             content = json.loads(info.read_text())

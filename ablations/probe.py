@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ablations import augmentation, data
@@ -62,7 +63,7 @@ class Probe:
 
     def __init__(self, steps: Steps, images: int):
         chosen = data.stratified(steps.dataset.train_labels)[:images]
-        batch = steps.dataset.train_images[chosen], steps.dataset.train_labels[chosen]
+        batch = np.asarray(steps.dataset.train_images[chosen]), steps.dataset.train_labels[chosen]
         self.steps, self.batch = steps, jax.device_put(batch)
         self._measure = jax.jit(partial(measure, steps))
 

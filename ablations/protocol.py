@@ -47,7 +47,7 @@ def _ranges(seeds: list[int]) -> str:
 def departures(study: Study, records: list[dict]) -> str:
     """Where the recipe of every row leaves the paper's; what makes a row is not said again."""
     rows = {row.name: row.settings for row in study.rows}
-    paper, found = paper_protocol(), {}
+    paper, found = paper_protocol(paper_data(study.paper_table)), {}
     for record in records:
         recipe, own = record["config"]["recipe"], rows.get(study.row_of(record["row"]), {})
         for key, value in paper.items():
@@ -78,11 +78,13 @@ def _not_the_papers(data: list[str]) -> str:
     )
 
 
-def paper_protocol() -> dict:
-    """What the paper says of training: conf/recipe/paper.yaml, but for what it does not say or we left."""
-    stated = yaml.safe_load((resources.files("ablations.conf") / "recipe" / "paper.yaml").read_text())
+def paper_protocol(data: set[str]) -> dict:
+    """What the paper says of training on these data sets: conf/recipe/, but for what it does not say or we left."""
+    name, on_a_gpu = ("imagenet", 32) if data == {"imagenet"} else ("paper", 64)
+    stated = yaml.safe_load((resources.files("ablations.conf") / "recipe" / f"{name}.yaml").read_text())
     ours = {"defaults", "name", "evaluate_every", "nesterov", "weight_decay_on", "bn_momentum", "bn_statistics"}
-    return {key: value for key, value in stated.items() if key not in ours} | {"bn_group": 64}
+    ours |= {"normalization"} if name == "imagenet" else set()
+    return {key: value for key, value in stated.items() if key not in ours} | {"bn_group": on_a_gpu}
 
 
 def _plain(value) -> str:

@@ -5,6 +5,8 @@ crops and flips, "dropout" drops. What step t uses is a function of the seed and
 start again at any step.
 """
 
+from functools import lru_cache
+
 import jax
 import numpy as np
 
@@ -29,7 +31,16 @@ def batches(seed: int, first_step: int, steps: int, batch_size: int, images: int
     """
     start, stop = first_step * batch_size, (first_step + steps) * batch_size
     epochs = range(start // images, (stop - 1) // images + 1)
-    stream = STREAMS.index("order")
-    shuffled = [np.random.default_rng([seed, stream, epoch]).permutation(images) for epoch in epochs]
+    shuffled = [_shuffled(seed, epoch, images) for epoch in epochs]
     offset = epochs[0] * images
-    return np.concatenate(shuffled)[start - offset : stop - offset].reshape(steps, batch_size).astype(np.int32)
+    return np.concatenate(shuffled)[start - offset : stop - offset].reshape(steps, batch_size)
+
+
+@lru_cache(maxsize=2)  # a million images take longer to shuffle than a batch to be drawn
+def _shuffled(seed: int, epoch: int, images: int) -> np.ndarray:
+    return np.random.default_rng([seed, STREAMS.index("order"), epoch]).permutation(images).astype(np.int32)
+
+
+def of_image(seed: int, position: int) -> np.random.Generator:
+    """What the scale and crop of an image are drawn from that is decoded; position: how many were trained on before."""
+    return np.random.default_rng([seed, STREAMS.index("augmentation"), position])

@@ -8,9 +8,12 @@ class RecipeConfig:
     """A training protocol.
 
     total_steps scales the schedule: the warm-up and the drops stand at fractions of it.
-    warmup_fraction: of total_steps; at warmup_factor x learning_rate.
+    scale_lr_from: the batch size that learning_rate is said for: another batch_size has it in proportion (Goyal et
+        al. 2017); null: it holds for every batch size.
+    warmup_fraction: of total_steps; at warmup_factor x learning_rate, or, with warmup "linear", from there up to
+        learning_rate (Goyal et al. 2017).
     drop_fractions: where the learning rate is multiplied by drop_factor (schedule "step").
-    schedule: "step", or "cosine" down to 0 after a linear warm-up.
+    schedule: "step", or "cosine" down to 0, whose warm-up is linear always.
     weight_decay_on: "all" parameters, or the kernels of "convolutions" only.
     normalization: "per_pixel_mean" subtracts the mean image; "per_channel" subtracts each channel's
         mean and divides by its standard deviation. Both over the training set, of pixels in [0, 1].
@@ -27,7 +30,9 @@ class RecipeConfig:
     total_steps: int
     learning_rate: float
     evaluate_every: int
+    scale_lr_from: int | None = None
     schedule: str = "step"
+    warmup: str = "constant"
     warmup_fraction: float = 0.0
     warmup_factor: float = 0.1
     drop_fractions: list[float] = field(default_factory=lambda: [0.5, 0.75])
@@ -47,8 +52,9 @@ class RecipeConfig:
         for name in ("batch_size", "total_steps", "evaluate_every"):
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"recipe.{name}={value}: must be at least 1")
-        if self.probe_every is not None and self.probe_every < 1:
-            raise ValueError(f"recipe.probe_every={self.probe_every}: must be at least 1")
+        for name in ("probe_every", "scale_lr_from"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"recipe.{name}={value}: must be at least 1")
         for name in ("learning_rate", "weight_decay", "warmup_factor", "drop_factor"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
@@ -60,6 +66,7 @@ class RecipeConfig:
             raise ValueError(f"recipe.drop_fractions={self.drop_fractions}: must lie between 0 and 1")
         legal = {
             "schedule": ("step", "cosine"),
+            "warmup": ("constant", "linear"),
             "weight_decay_on": ("all", "convolutions"),
             "normalization": ("per_pixel_mean", "per_channel"),
             "bn_statistics": ("running", "exact"),

@@ -10,12 +10,14 @@ import numpy as np
 import optax
 from flax import nnx
 
-from ablations import augmentation, randomness
+from ablations import augmentation, colour, feed, moments, randomness
+from ablations import data as data_sets
 from ablations.config import Config
 from ablations.data import Dataset
 from ablations.network import ResNet
 from ablations.optimizer import optimizer
 from ablations.recipe import RecipeConfig
+from ablations.score import Score, rank
 
 DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
 
@@ -23,12 +25,13 @@ DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
 MOST_STEPS_PER_CALL = 100
 
 
-def steps_a_call(recipe: RecipeConfig, step: int) -> int:
-    """How many steps the call makes that begins at `step`.
+def steps_a_call(config: Config, step: int) -> int:
+    """How many steps the call makes that begins at `step`: one where its images have to come here first.
 
     Calls end where they end in a run that was never stopped: other calls, other last bits.
     """
-    most = 1 if jax.default_backend() == "cpu" else MOST_STEPS_PER_CALL
+    recipe, streamed = config.recipe, data_sets.DATASETS[config.data.name].streamed
+    most = 1 if streamed or jax.default_backend() == "cpu" else MOST_STEPS_PER_CALL
     return min(most - step % recipe.evaluate_every % most, next_evaluation(recipe, step) - step)
 
 
@@ -63,7 +66,7 @@ class Steps:
         self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
         self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)
         self.optimizer = optimizer(config.recipe)
-        self.normalization, on_device = _placed(dataset, config.recipe.normalization)
+        self.normalization, on_device = _placed(dataset, config.recipe.normalization, config.data.workers)
         self.data = on_device | {"key": randomness.key(config.seed, "augmentation")}
         self.compile_seconds = 0.0
         self._compiled = {}
@@ -98,8 +101,9 @@ class Steps:
         """The shapes and dtypes of a state; no array is made."""
         return jax.eval_shape(self._init, randomness.network_keys(0))
 
-    def train(self, state: State, batches: np.ndarray) -> tuple[State, np.ndarray, np.ndarray]:
-        """One step for each row of `batches`, (steps, batch_size) indices into the training set.
+    def train(self, state: State, batches: feed.Batches) -> tuple[State, np.ndarray, np.ndarray]:
+        """One step for each row of `batches`: (steps, batch_size) indices into the training set, or, where it is not in
+        memory, its images and labels with these leading axes.
 
         Returns the new state (the old one's memory is reused), and of each step the mean loss and the
         number of wrong predictions, made before its update on the augmented images.
@@ -107,23 +111,23 @@ class Steps:
         state, losses, wrong = self.start(state, batches)
         return state, np.asarray(losses), np.asarray(wrong)
 
-    def start(self, state: State, batches: np.ndarray) -> tuple[State, jax.Array, jax.Array]:
+    def start(self, state: State, batches: feed.Batches) -> tuple[State, jax.Array, jax.Array]:
         """As `train`, without waiting for the device."""
-        batches = jnp.asarray(batches)
-        name = ("train", len(batches))
+        batches = jax.tree.map(jnp.asarray, batches)
+        name = ("train", _count(batches))
         state, (losses, wrong) = self._call(name, self._steps, state, self.data, batches, **self.DONATE)
         return state, losses, wrong
 
     def start_together(
-        self, states: list[State], keys: list[jax.Array], batches: list[np.ndarray]
+        self, states: list[State], keys: list[jax.Array], batches: list[feed.Batches]
     ) -> tuple[list[State], jax.Array, jax.Array]:
         """`start` of several runs of this program by one call, with an axis over the runs.
 
         keys: of each run's augmentation; batches: of each run, all with as many steps. Losses and wrong
         predictions come as (runs, steps).
         """
-        batches = jnp.asarray(np.stack(batches))
-        name = ("together", *batches.shape[:2])
+        batches = jax.tree.map(lambda *of_runs: jnp.asarray(np.stack(of_runs)), *batches)
+        name = ("together", len(states), _count(batches, 1))
         states, (losses, wrong) = self._call(name, self._together, states, keys, self.data, batches, **self.DONATE)
         return states, losses, wrong
 
@@ -136,21 +140,27 @@ class Steps:
 
     def trace_train(self, steps: int) -> jax.stages.Traced:
         """The program that `train` runs for so many steps, traced from shapes alone: to be looked at or measured."""
-        batches = jax.ShapeDtypeStruct((steps, self.config.recipe.batch_size), jnp.int32)
+        numbers = jax.ShapeDtypeStruct((steps, self.config.recipe.batch_size), jnp.int32)
+        images = jax.ShapeDtypeStruct((*numbers.shape, *self.dataset.train_images.shape[1:]), jnp.uint8)
+        batches = {"images": images, "labels": numbers} if self.dataset.streamed else numbers
         return jax.jit(self._steps, **self.DONATE).trace(self.abstract(), self.data, batches)
 
     def _steps(self, state, data, batches):
-        if len(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
-            state, outputs = self._step(data, state, batches[0])
+        if _count(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
+            state, outputs = self._step(data, state, jax.tree.map(lambda x: x[0], batches))
             return state, jax.tree.map(lambda x: x[None], outputs)
         return jax.lax.scan(partial(self._step, data), state, batches)
 
     def _step(self, data, state, batch):
-        images = augmentation.normalise(data["images"][batch], data["mean"], data["divisor"])
+        images, labels = _taken(data, batch)
         key, pad = jax.random.fold_in(data["key"], state.step), self.config.data.pad
-        images = augmentation.augment(images, *augmentation.draw(key, len(batch), pad, self.config.data.flip), pad)
+        if self.config.data.colour != "none":
+            images = augmentation.unit(images)
+            images = colour.augment(jax.random.fold_in(key, 1), images, self.config.data.colour, data["colours"])
+        images = augmentation.normalise(images, data["mean"], data["divisor"])
+        images = augmentation.augment(images, *augmentation.draw(key, len(labels), pad, self.config.data.flip), pad)
         gradient = jax.value_and_grad(self._loss, has_aux=True)
-        (loss, (others, wrong)), grads = gradient(state.params, state.others, images, data["labels"][batch])
+        (loss, (others, wrong)), grads = gradient(state.params, state.others, images, labels)
         updates, momentum = self.optimizer.update(grads, state.momentum, state.params)
         params = optax.apply_updates(state.params, updates)
         return State(state.step + 1, params, others, momentum), (loss, wrong)
@@ -172,40 +182,42 @@ class Steps:
 
     def logits(self, state: State, images: np.ndarray) -> np.ndarray:
         """uint8 images (N, H, W, C) -> logits (N, classes), with the running BN statistics."""
-        batch = min(self.config.recipe.batch_size, len(images))
-        padded = np.concatenate([images, images[: -len(images) % batch]])
+        batch = min(self.config.recipe.batch_size, len(self.dataset.test_images))
+        padded = np.concatenate([images, np.resize(images, (-len(images) % batch, *images.shape[1:]))])
         chunks = padded.reshape(-1, batch, *images.shape[1:])
-        outputs = [
-            self._call(("logits", batch), self._logits, state.params, state.others, self.data, x) for x in chunks
-        ]
+        name = ("logits", chunks.shape[1:])
+        outputs = [self._call(name, self._logits, state.params, state.others, self.data, x) for x in chunks]
         return np.concatenate([np.asarray(x) for x in outputs])[: len(images)]
 
     def _logits(self, params, others, data, images):
         images = augmentation.normalise(images, data["mean"], data["divisor"])
         return self.merge(params, others, train=False)(images.astype(DTYPES[self.config.precision]))
 
-    def test(self, state: State) -> tuple[float, float]:
-        """Mean cross-entropy and error in percent over the test set."""
-        logits, labels = self.logits(state, self.dataset.test_images), self.dataset.test_labels
-        losses = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), labels)
-        return float(losses.mean()), 100 * float((logits.argmax(-1) != labels).mean())
+    def test(self, state: State, pixels: int | None = None, passed_over=feed.silent) -> Score:
+        """Of the test set, with crops of so many pixels where it is not in memory; passed_over: see `feed.tests`."""
+        losses, ranks = [], []
+        for images, labels in feed.tests(self.config, self.dataset, pixels, passed_over):
+            logits = self.logits(state, images)
+            losses.append(np.asarray(optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), labels)))
+            ranks.append(rank(logits, labels))
+        return Score(np.concatenate(losses), np.concatenate(ranks))
 
-    def exact_statistics(self, state: State) -> State:
+    def exact_statistics(self, state: State, passed_over=feed.silent) -> State:
         """BN statistics averaged over one pass through the training set, not augmented, in place of running ones."""
-        size = self.config.recipe.batch_size
-        count = len(self.dataset.train_images) // size
-        batches = randomness.batches(self.config.seed, 0, count, size, len(self.dataset.train_images))
+        count = len(self.dataset.train_images) // self.config.recipe.batch_size
         sums = None
-        for batch in batches:
-            arguments = (state.params, state.others, self.data, jnp.asarray(batch))
-            moments = self._call("moments", self._moments, *arguments)
-            sums = moments if sums is None else jax.tree.map(jnp.add, sums, moments)
+        options = {"augmented": False, "passed_over": passed_over}
+        with feed.Training(self.config, self.dataset, range(count), **options) as batches:
+            for _ in range(count):
+                batch = jax.tree.map(lambda x: jnp.asarray(x[0]), batches.take(1))
+                moments = self._call("moments", self._moments, state.params, state.others, self.data, batch)
+                sums = moments if sums is None else jax.tree.map(jnp.add, sums, moments)
         return state._replace(others=_statistics(state.others, jax.tree.map(lambda x: x / count, sums)))
 
     def _moments(self, params, others, data, batch):
         network = self.merge(params, others, train=True)
         network.set_attributes(momentum=0.0)
-        images = augmentation.normalise(data["images"][batch], data["mean"], data["divisor"])
+        images = augmentation.normalise(_taken(data, batch)[0], data["mean"], data["divisor"])
         network(images.astype(DTYPES[self.config.precision]))
         flat = nnx.to_flat_state(nnx.as_pure(nnx.state(network, nnx.BatchStat)))
         means = {path: value for path, value in flat if path[-1] == "mean"}
@@ -216,13 +228,33 @@ class Steps:
 
 
 @lru_cache(maxsize=1)  # runs that share a device share the images on it
-def _placed(dataset: Dataset, normalization: str) -> tuple[dict[str, np.ndarray], dict[str, jax.Array]]:
-    """What is subtracted from images and what divides them; the same, images and labels on the device."""
-    mean, divisor = augmentation.statistics(dataset.train_images, normalization)
+def _placed(
+    dataset: Dataset, normalization: str, workers: int | None
+) -> tuple[dict[str, np.ndarray], dict[str, jax.Array]]:
+    """What is subtracted from images and what divides them; the same, and images and labels, on the device.
+
+    Where images are not in memory: what their random colours are made of in place of images and labels.
+    """
+    if dataset.streamed:
+        found = moments.of(dataset.train_images, workers)
+        mean, divisor = found.normalization(normalization)
+        others = {"colours": colour.components(found.covariance)}
+    else:
+        mean, divisor = augmentation.statistics(dataset.train_images, normalization)
+        others = {"images": dataset.train_images, "labels": dataset.train_labels}
     normalization = {"mean": mean, "divisor": divisor}
-    return normalization, jax.device_put(
-        {"images": dataset.train_images, "labels": dataset.train_labels} | normalization
-    )
+    return normalization, jax.device_put(others | normalization)
+
+
+def _taken(data, batch):
+    """The images and labels of a batch: chosen here by their numbers, or brought."""
+    if "images" in data:
+        return data["images"][batch], data["labels"][batch]
+    return batch["images"], batch["labels"]
+
+
+def _count(batches: feed.Batches, axis: int = 0) -> int:
+    return jax.tree.leaves(batches)[0].shape[axis]
 
 
 def _statistics(others, moments):

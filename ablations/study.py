@@ -15,7 +15,7 @@ class Row:
     """A row of a table: its name, the overrides that make it, and what the table says stands on each branch.
 
     overrides: None for a row that is not trained here: somebody else's method, or a further test of another row.
-    tests: the row whose runs this one is a further test of.
+    tests: the row whose runs this one is a further test of, with crops of test_crop pixels.
     data: the row's data set, where a study has several; "" where it is the command's.
     baseline: the row that this one is compared with, seed by seed; "" for none.
     """
@@ -28,6 +28,7 @@ class Row:
     data: str = ""
     baseline: str = ""
     tests: str = ""
+    test_crop: str = ""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -186,4 +187,4 @@ def _check(study: Study, what: str, source: str) -> None:
 
 
 KINDS = ("curves", "against")
-LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests")
+LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests", "test_crop")

@@ -1,7 +1,7 @@
 """A study's table from the records of its runs: the paper's figures beside ours. Imports neither JAX nor Hydra."""
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import yaml
@@ -17,13 +17,14 @@ class Line:
     """A row with its runs: errors in percent, of the last evaluation, by seed; a diverged run has None.
 
     paper: the row's line of `results/paper.csv`. test_images: of its test set, 0 where an
-    old record does not say.
+    old record does not say. top5: as errors, of images as ImageNet's.
     """
 
     row: Row
     paper: dict[str, str] | None
     errors: dict[int, float | None]
     test_images: int = 0
+    top5: dict[int, float | None] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -42,6 +43,12 @@ class Line:
         """inf where most runs diverged: such a run has no error that could be averaged."""
         ordered = sorted(self.finite) + [float("inf")] * self.diverged
         return statistics.median(ordered) if ordered else None
+
+    @cached_property
+    def median_top5(self) -> float | None:
+        """None where some run diverged, or none says."""
+        known = bool(self.top5) and None not in self.top5.values() and self.top5.keys() == self.errors.keys()
+        return statistics.median(self.top5.values()) if known else None
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
@@ -157,10 +164,10 @@ def make(study: Study, records: list[dict]) -> Table:
     ]
     lines = []
     for row in [*study.rows, *own]:
-        done = sorted(runs.get(row.name, []), key=lambda record: record["seed"])
-        errors = {r["seed"]: None if r["status"] == "diverged" else r["test_error_percent"] for r in done}
+        done = sorted(runs.get(row.tests or row.name, []), key=lambda record: record["seed"])
         images = done[0].get("test_images", 0) if done else 0
-        lines.append(Line(row, paper.get(row.name), errors, images))
+        errors, top5 = (_by_seed(done, row, name) for name in ("test_error_percent", "test_top5_error_percent"))
+        lines.append(Line(row, paper.get(row.name), errors, images, top5))
     return Table(
         study,
         protocol.heading(records),
@@ -168,6 +175,17 @@ def make(study: Study, records: list[dict]) -> Table:
         protocol.departures(study, records),
         protocol.provenance(records),
     )
+
+
+def _by_seed(records: list[dict], row: Row, name: str) -> dict[int, float | None]:
+    """A figure of the runs that have it, of the row's own test."""
+    found = {}
+    for record in records:
+        crops = [str(crop) for crop in record["config"]["data"].get("test_crops") or []]
+        of_crop = f"{name}_{row.test_crop}" if row.test_crop and row.test_crop != (crops or [""])[0] else name
+        if of_crop in record or (record["status"] == "diverged" and name in record):
+            found[record["seed"]] = None if record["status"] == "diverged" else record[of_crop]
+    return found
 
 
 def by_row(study: Study, records: list[dict]) -> dict[str, list[dict]]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ablations import count, data, interrupt, pack, probe, randomness, weights
+from ablations import count, data, feed, interrupt, pack, probe, weights
 from ablations.checkpoint import Checkpoints
 from ablations.config import Config
 from ablations.mirror import Mirror
 from ablations.optimizer import learning_rates
 from ablations.progress import Progress
 from ablations.records import command, provenance, write_record, write_whole
+from ablations.score import Score
 from ablations.steps import Steps, next_evaluation, steps_a_call
 
 
@@ -42,9 +43,13 @@ def training(
     steps, checkpoints = Steps(config, dataset), Checkpoints(folder)
     # What the loop counts, as plain data: a checkpoint holds it beside the state.
     loop = {"step": 0, "losses": [], "wrong": [], "metrics": [], "train_seconds": 0.0, "wall_seconds": 0.0}
-    loop |= {"compile_seconds": 0.0, "status": "done", "probes": []}
+    loop |= {"compile_seconds": 0.0, "status": "done", "probes": [], "broken": []}
     state = steps.init()
-    with Progress(config, folder, quiet=quiet) as progress, Mirror(config, folder, progress.say) as mirror:
+    with (
+        Progress(config, folder, quiet=quiet) as progress,
+        Mirror(config, folder, progress.say) as mirror,
+        contextlib.ExitStack() as reading,
+    ):
         if restored := checkpoints.restore(state, config.resolved(), progress.say):
             state, loop = restored[0], loop | restored[1]
             progress.say(f"{progress.name}  goes on from step {loop['step']}")
@@ -53,12 +58,20 @@ def training(
         along = probe.Along(steps, folder, loop)
         along(state)
         clock = Clock(loop, steps, started)
+
+        def passed_over(name: str) -> None:
+            if name not in loop["broken"]:
+                loop["broken"].append(name)
+                progress.say(f"{progress.name}  {name} is broken: passed over")
+
+        batches = reading.enter_context(
+            feed.Training(config, dataset, range(loop["step"], recipe.total_steps), passed_over=passed_over)
+        )
         while loop["step"] < recipe.total_steps and loop["status"] == "done":
             step = loop["step"]
-            call, evaluation = steps_a_call(recipe, step), next_evaluation(recipe, step)
-            batches = randomness.batches(config.seed, step, call, recipe.batch_size, images)
+            call, evaluation = steps_a_call(config, step), next_evaluation(recipe, step)
             with clock.training():
-                state, losses, wrong = yield pack.Call(steps, state, batches)
+                state, losses, wrong = yield pack.Call(steps, state, batches.take(call))
             finite = np.isfinite(losses)
             if not finite.all():
                 loop["status"], call = "diverged", int(np.argmin(finite)) + 1
@@ -70,8 +83,8 @@ def training(
             progress.update(loop["step"], loop["losses"][-1], 100 * loop["wrong"][-1] / recipe.batch_size, speed)
             if loop["step"] == evaluation or loop["status"] == "diverged":
                 if loop["step"] == recipe.total_steps and recipe.bn_statistics == "exact":
-                    state = steps.exact_statistics(state)
-                metrics = evaluate(steps, state, loop)
+                    state = steps.exact_statistics(state, passed_over)
+                metrics = evaluate(steps, state, loop, passed_over)
                 with open(folder / "metrics.jsonl", "a") as log:
                     log.write(json.dumps(metrics) + "\n")
                 loop["metrics"].append(metrics)
@@ -93,18 +106,19 @@ def training(
             "row": config.row,
             "seed": config.seed,
             "status": loop["status"],
-            "test_error_percent": loop["metrics"][-1]["test_error_percent"],
+            **{name: value for name, value in loop["metrics"][-1].items() if name.startswith(TESTED)},
             "train_loss": loop["metrics"][-1]["train_loss"],
             "steps": loop["step"],
             "parameters": count.parameters(steps.network),
             "macs": count.macs(steps.network, dataset.train_images.shape[1:]),
             "train_images": images,
-            "test_images": len(dataset.test_images),
+            "test_images": loop["test_images"],
             "compile_seconds": loop["compile_seconds"],
             "wall_seconds": loop["wall_seconds"],
             "train_images_per_second": loop["step"] * recipe.batch_size / loop["train_seconds"],
             "packing": config.packing,
             "runs_at_a_time": config.runs_at_a_time,
+            **({"broken_images": loop["broken"]} if dataset.streamed else {}),
             "config": config.resolved(),
             "command": command(),
         } | provenance()
@@ -113,21 +127,37 @@ def training(
     return record
 
 
-def evaluate(steps: Steps, state, loop: dict) -> dict:
+TESTED = ("test_error_percent", "test_top5_error_percent")  # what a record has of the last evaluation, of each crop
+GUESSES = 5
+
+
+def evaluate(steps: Steps, state, loop: dict, passed_over=feed.silent) -> dict:
     """A line of `metrics.jsonl`; the training figures are means since the line before."""
-    recipe, step = steps.config.recipe, loop["step"]
-    test_loss, test_error_percent = steps.test(state)
+    config, step = steps.config, loop["step"]
+    pixels, *others = config.data.test_crops or [None]
+    tested = steps.test(state, pixels, passed_over)
+    loop["test_images"] = tested.images
     metrics = {
         "step": step,
-        "epoch": step * recipe.batch_size / len(steps.dataset.train_images),
-        "lr": float(learning_rates(recipe)(step - 1)),
+        "epoch": step * config.recipe.batch_size / len(steps.dataset.train_images),
+        "lr": float(learning_rates(config.recipe)(step - 1)),
         "train_loss": float(np.mean(loop["losses"])),
-        "train_error_percent": 100 * float(np.sum(loop["wrong"])) / (len(loop["wrong"]) * recipe.batch_size),
-        "test_loss": test_loss,
-        "test_error_percent": test_error_percent,
-    }
+        "train_error_percent": 100 * float(np.sum(loop["wrong"])) / (len(loop["wrong"]) * config.recipe.batch_size),
+        "test_loss": tested.loss,
+    } | errors(steps, tested)
+    for pixels in others if step == config.recipe.total_steps else ():
+        of_crop = errors(steps, steps.test(state, pixels, passed_over))
+        metrics |= {f"{name}_{pixels}": value for name, value in of_crop.items()}
     # JSON has no word for what is not finite.
     return {name: value if np.isfinite(value) else None for name, value in metrics.items()}
+
+
+def errors(steps: Steps, tested: Score) -> dict[str, float]:
+    """Top-1 and, of images as ImageNet's, top-5."""
+    found = {"test_error_percent": tested.error_percent()}
+    if steps.dataset.streamed and steps.dataset.classes > GUESSES:
+        found["test_top5_error_percent"] = tested.error_percent(GUESSES)
+    return found
 
 
 class Clock:

@@ -100,7 +100,8 @@ def test_places_decide_no_result_and_choices_do():
     with compose.hydra() as context:
         default = resolved("data=cifar10")
         assert default["data"] == {
-            "name": "cifar10", "pad": 4, "flip": True, "scale": "none", "split": "train_test", "train_images": None
+            "name": "cifar10", "pad": 4, "flip": True, "scale": "none", "split": "train_test", "train_images": None,
+            "crop": None, "colour": "none", "test_crops": [], "broken": "refuse", "root": None,
         }  # fmt: skip
         assert default == resolved("data=cifar10", "data.archive_dir=a", "data.data_dir=b", "data.verify=false")
         for choice in ("data.split=train_val", "data.train_images=5000", "data=cifar100"):

@@ -43,6 +43,29 @@ def test_modern():
     assert recipe.label_smoothing == 0.1 and recipe.nesterov
 
 
+def test_imagenet():
+    rates, recipe = curve("recipe=imagenet")
+    epoch = np.arange(90 * 5004) // 5004
+    np.testing.assert_allclose(rates, np.select([epoch < 30, epoch < 60], [0.1, 0.01], 0.001), rtol=1e-5)
+    assert recipe.bn_statistics == "exact" and recipe.evaluate_every == 5004
+
+
+def test_the_learning_rate_grows_with_the_batch():
+    """Goyal et al. 2017: k times the batch, k times the rate, reached in a straight line from that of one."""
+    scaled = ("recipe=imagenet", "recipe.scale_lr_from=256", "recipe.total_steps=900")
+    np.testing.assert_allclose(curve(*scaled)[0], curve("recipe=imagenet", "recipe.total_steps=900")[0], rtol=1e-6)
+    large = (*scaled, "recipe.batch_size=8192")
+    np.testing.assert_allclose(curve(*large)[0], 32 * curve(*scaled)[0], rtol=1e-5)
+    gradual = curve(
+        *large, "recipe.warmup=linear", f"recipe.warmup_fraction={5 / 90}", f"recipe.warmup_factor={1 / 32}"
+    )[0]
+    step = np.arange(900)
+    expected = np.where(
+        step < 50, 0.1 + (3.2 - 0.1) * step / 50, np.select([step < 300, step < 600], [3.2, 0.32], 0.032)
+    )
+    np.testing.assert_allclose(gradual, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("total", [440, 880, 100])
 def test_total_steps_scale_the_schedule(total):
     rates, _ = curve(f"recipe.total_steps={total}")

@@ -119,11 +119,11 @@ def test_sizes_of_cifar_are_those_of_its_files(name):
     )
 
 
-def test_a_data_set_that_cannot_be_loaded_is_planned_and_not_trained(tmp_path):
+def test_a_data_set_that_is_not_here_is_planned_and_not_trained(tmp_path):
     figures = measure.figures(configure("model=resnet50", "data=imagenet", "recipe.batch_size=2"))
     assert figures.parameters == 25_557_032
-    done = ablations("train", "data=imagenet", "model=resnet18", cwd=tmp_path)
-    assert done.returncode == 2 and done.stderr.startswith("ablations: data=imagenet: cannot be loaded yet")
+    done = ablations("train", "data=imagenet", f"data.data_dir={tmp_path}", "model=resnet18", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("ablations: data=imagenet is not prepared in")
     assert not (tmp_path / "runs").exists()
 
 

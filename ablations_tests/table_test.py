@@ -287,3 +287,34 @@ def test_the_command_writes_a_file(tmp_path, capsys):
     assert "resnet110 on digits" in shown and "fail (90.00)" in shown and "not run" in shown
     with pytest.raises(UserError, match="out=.*: cannot be written"):
         render.command(["study=table1", f"runs_dir={tmp_path}", "format=csv", f"out={tmp_path}/no/t.csv"])
+
+
+def test_table_5_prints_top_1_and_top_5_of_the_crop_of_each_row():
+    data = configure("data=imagenet").resolved()["data"]
+    assert data["test_crops"] == [320, 224]
+
+    def run(seed, error, **more):
+        of_320 = {"test_error_percent": error, "test_top5_error_percent": error / 4}
+        of_224 = {"test_error_percent_224": error + 2, "test_top5_error_percent_224": error / 2}
+        return record("resnet152_original", error, seed, data=data) | of_320 | of_224 | more
+
+    def ours(records):
+        found = table.make(studies.load("table5"), records)
+        return {
+            name: cells.cells(found.line(name), found)[5]
+            for name in ("resnet152_original", "resnet152_original_crop224")
+        }
+
+    both = ours([run(0, 16.0), run(1, 12.0), run(2, 18.0)])
+    assert both == {"resnet152_original": "16.00/4.00", "resnet152_original_crop224": "18.00/8.00"}
+    diverged = ours([run(0, 16.0), run(1, 12.0, status="diverged"), run(2, 18.0)])
+    assert diverged == {"resnet152_original": "18.00", "resnet152_original_crop224": "20.00"}
+    only_320 = run(0, 16.0)
+    del only_320["test_error_percent_224"], only_320["test_top5_error_percent_224"]
+    assert ours([only_320]) == {"resnet152_original": "16.00/4.00", "resnet152_original_crop224": "not run"}
+    recipe = {"recipe": configure("recipe=imagenet", "recipe.batch_size=512").resolved()["recipe"]}
+    found = table.make(studies.load("table5"), [run(0, 16.0) | {"config": CONFIG | recipe | {"data": data}}])
+    assert "departs from the paper's protocol in batch_size 512 (the paper: 256), bn_group none (the paper: 32)." in (
+        found.departures
+    )
+    assert any("top-1/top-5" in note for note in cells.notes(found))

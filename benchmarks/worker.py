@@ -50,7 +50,7 @@ def ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[int], Non
     from ablations import measure, randomness
     from ablations.steps import Steps, steps_a_call
 
-    steps, call = Steps(config, measure.synthetic(config)), steps_a_call(config.recipe, 0)
+    steps, call = Steps(config, measure.synthetic(config)), steps_a_call(config, 0)
     batches = randomness.batches(0, 0, call, case.batch, case.batch)
     state = steps.init()
 
