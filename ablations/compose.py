@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ablations.config import register_schemas
-from ablations.errors import UserError
 from ablations.config_loader import Loader
+from ablations.errors import UserError
 from ablations.model import units_a_stage
 
 LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}

@@ -161,7 +161,9 @@ def test_the_test_set_is_tested_whole():
     assert logits.shape == (360, 10)
     one = steps.logits(state, steps.dataset.test_images[350:])
     np.testing.assert_allclose(logits[350:], one, atol=1e-4)
-    assert steps.test(state).error_percent() == pytest.approx(100 * (logits.argmax(1) != steps.dataset.test_labels).mean())
+    assert steps.test(state).error_percent() == pytest.approx(
+        100 * (logits.argmax(1) != steps.dataset.test_labels).mean()
+    )
 
 
 LONGER = (
