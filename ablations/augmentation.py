@@ -42,9 +42,10 @@ def draw(key: jax.Array, images: int, pad: int, flip: bool) -> tuple[jax.Array, 
 
 def augment(images: jax.Array, offsets: jax.Array, flips: jax.Array, pad: int) -> jax.Array:
     """Zero padding, then the crop at `offsets`, then the mirror image where `flips`; shapes are kept."""
-    n, height, width, _ = images.shape
+    _, height, width, _ = images.shape
     padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
     rows = offsets[:, :1] + jnp.arange(height)[None]
     columns = jnp.arange(width)[None]
     columns = offsets[:, 1:] + jnp.where(flips[:, None], width - 1 - columns, columns)
-    return padded[jnp.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    # An image at a time, so that XLA sees that no image needs another one, which may be on another device.
+    return jax.vmap(lambda image, rows, columns: image[rows[:, None], columns])(padded, rows, columns)

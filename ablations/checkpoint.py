@@ -16,12 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ablations.config import Config
+from ablations.errors import UserError
+
 FOLDER = "checkpoints"
 KEPT = 2
 SLACK_BYTES = 1 << 20  # what Orbax writes beside the arrays, and the files of the run
 
 
-def newest(folder: Path, config: dict | None) -> int:
+def newest(folder: Path, config: Config | None) -> int:
     """The step from which a run in this folder would go on, 0 for the start. Looks only: nothing is restored.
 
     config: the run's; None for any.
@@ -32,7 +35,7 @@ def newest(folder: Path, config: dict | None) -> int:
     ):
         with contextlib.suppress(OSError, ValueError, KeyError):
             kept = json.loads((folder / FOLDER / str(step) / "loop" / "metadata").read_text())["config"]
-            if config in (None, kept):
+            if config is None or config.matches(kept):
                 return step
     return 0
 
@@ -46,11 +49,18 @@ class Checkpoints:
 
     def _manager(self):
         if self._opened is None:
+            import jax
             import orbax.checkpoint as ocp
 
             # A failed write reaches the user as one message, not as the traces of each of Orbax's threads.
             logging.getLogger("absl").setLevel(logging.CRITICAL)
-            options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=True)
+            alone = {} if jax.process_count() == 1 else {"active_processes": {0}, "barrier_sync_key_prefix": "first"}
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=KEPT,
+                enable_async_checkpointing=True,
+                create=False,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=0, **alone),
+            )
             self._opened = ocp.CheckpointManager(self.path, options=options, item_names=("state", "loop"))
         return self._opened
 
@@ -76,8 +86,15 @@ class Checkpoints:
     def restore(self, like, config: dict, say: Callable[[str], None]):
         """The newest checkpoint that can be used: (state, loop), or None where there is none.
 
-        like: a state of the same structure. What is refused is said, with its reason.
+        like: a state of the same structure, on one device. What is refused is said, with its reason. Of several
+        processes the first one reads, for all.
         """
+        from ablations import mesh
+
+        found = mesh.from_first(lambda: self._newest(like, config, say))
+        return found and (_from_host(found[0], like), found[1])
+
+    def _newest(self, like, config: dict, say: Callable[[str], None]) -> tuple[list[np.ndarray], dict] | None:
         if not self.path.is_dir():
             return None
         import jax
@@ -100,8 +117,23 @@ class Checkpoints:
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 say(f"{where} is damaged ({reason[0][:200]}): not used")
                 continue
-            return _from_host(leaves, like), loop["loop"]
+            return leaves, loop["loop"]
         return None
+
+    def check_groups(self, asked: Config, now: Config) -> None:
+        """Raise UserError where a run was begun with other groups for BN than "a device" has here."""
+        from ablations import mesh
+
+        if asked.recipe.bn_group != "device" or not self.path.is_dir():
+            return
+        kept = mesh.from_first(self.config)
+        if kept and kept != now.resolved() and asked.matches(kept):
+            raise UserError(
+                f"recipe.bn_group=device: the run in {self.path.parent} was begun with BN over groups of "
+                f"{kept['recipe']['bn_group'] or kept['recipe']['batch_size']} images, and a device has "
+                f"{now.recipe.bn_group or now.recipe.batch_size} here; go on with as many devices as it was begun "
+                "with, or give force=true and remove its checkpoints"
+            )
 
     def config(self) -> dict | None:
         """The configuration of the newest checkpoint that can be read; None where there is none."""

@@ -3,11 +3,12 @@
 Nothing here imports JAX: a configuration is checked as a whole before any array is made.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from ablations import data as data_sets
 from ablations.activation import ORDERS, ActivationOrder
 from ablations.data import DataConfig
+from ablations.distributed import DISTRIBUTED, Distributed
 from ablations.logger import LOGGERS, Logger
 from ablations.model import ModelConfig
 from ablations.recipe import RecipeConfig
@@ -26,6 +27,8 @@ class Config:
     unroll: write the loop over a stage's units out. Changes neither parameters nor checkpoints.
     remat: keep the input of every few units only for the backward pass, and compute the rest again: less memory, a
         third more work. Changes neither parameters nor checkpoints.
+    devices: over how many of this machine's a run is spread, None: all. Another number gives other last bits.
+    distributed: whether a run is one of several processes, on several hosts.
     seeds: each row is run with seeds 0 ... seeds - 1.
     packing: how several runs share a device (`packing.py`); runs_at_a_time: how many do, None: as many as are fast.
     force: run again what is already done.
@@ -43,6 +46,8 @@ class Config:
     threads: int = 1
     unroll: bool = False
     remat: bool = False
+    devices: int | None = None
+    distributed: Distributed = field(default_factory=Distributed)
     study: str = "single"
     row: str = "default"
     seeds: int | None = None
@@ -60,6 +65,8 @@ class Config:
             raise ValueError(f"seed={self.seed}: must be at least 0")
         if self.threads < 1:
             raise ValueError(f"threads={self.threads}: must be at least 1")
+        if self.devices is not None and self.devices < 1:
+            raise ValueError(f"devices={self.devices}: must be at least 1")
         if self.packing not in PACKINGS:
             raise ValueError(f"packing={self.packing}: legal are {', '.join(PACKINGS)}")
         if self.runs_at_a_time is not None and self.runs_at_a_time < 1:
@@ -67,8 +74,25 @@ class Config:
         if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")
 
+    def on(self, devices: int) -> "Config":
+        """The same spread over so many devices: BN statistics "of a device" are those of a number of images."""
+        if self.recipe.bn_group != "device":
+            return self
+        group = self.recipe.batch_size // devices if devices > 1 else None
+        return replace(self, recipe=replace(self.recipe, bn_group=group))
+
+    def matches(self, resolved: dict) -> bool:
+        """Whether a run that says this of itself is one of this configuration; on however many devices."""
+        recipe, there = self.recipe, resolved["recipe"].get("bn_group")
+        if recipe.bn_group == "device" and (there is None or recipe.batch_size % there == 0):
+            recipe = replace(recipe, bn_group=there)
+        return replace(self, recipe=recipe).resolved() == resolved
+
     def resolved(self) -> dict:
-        """What decides the result, as plain data: equal for two runs that must give the same numbers."""
+        """What decides the result, as plain data: equal for two runs that must give the same numbers.
+
+        Once it is known over how many devices a run is spread: `on`.
+        """
         names = ("shortcut", "activation", "model", "data", "recipe", "seed", "precision", "threads")
         resolved = {name: part for name, part in asdict(self).items() if name in names}
         for place in data_sets.PLACES:
@@ -101,6 +125,8 @@ def register_schemas() -> None:
         store.store(group="schema/activation", name=name, node=node)
     for name, node in LOGGERS.items():
         store.store(group="schema/logger", name=name, node=node)
+    for name, node in DISTRIBUTED.items():
+        store.store(group="schema/distributed", name=name, node=node)
     for group, node in (("model", ModelConfig), ("data", DataConfig), ("recipe", RecipeConfig)):
         store.store(group="schema", name=group, node=node)
 

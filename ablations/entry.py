@@ -46,38 +46,57 @@ def run(configs: list[Config], *, quiet: bool = False, patience_seconds: float =
 
     patience_seconds: how long to wait where another process has a run.
     """
-    errors: list[UserError | None] = [None] * len(configs)
+    prepare(configs[0])
+    if configs[0].distributed.name != "none":
+        from ablations import hosts
+
+        return [hosts.run(config, quiet=quiet, patience_seconds=patience_seconds) for config in configs]
+    return run_here(configs, quiet=quiet, patience_seconds=patience_seconds)
+
+
+def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> list[UserError | None]:
+    """`run` in this process. Where it is one of several of a distributed run, the first has the folder."""
+    first, alike = True, lambda find: find()
+    if configs[0].distributed.name != "none":
+        from ablations import mesh
+
+        first, alike = mesh.is_first(), mesh.from_first
     with contextlib.ExitStack() as locks:
-        ours = []
-        for i, config in enumerate(configs):
-            folder = folder_of(config)
-            if not locks.enter_context(lock.hold(folder, patience_seconds)):
-                errors[i] = Busy(f"{folder}: {lock.holder(folder)} works on it")
-            elif not config.force and (record := read_record(folder)) and record["config"] == config.resolved():
-                pass  # another process has just done it
-            elif interrupt.asked(config.runs_dir):
-                errors[i] = interrupt.Interrupted(interrupt.NOT_STARTED)
-            else:
-                ours.append(i)
-        if ours:
-            interrupt.listen()
-            prepare(configs[0])
-            folders = [folder_of(configs[i]) for i in ours]
-            for folder in folders:
-                (folder / FAILURE).unlink(missing_ok=True)
-            try:
-                results = _train([configs[i] for i in ours], quiet)
-            except (UserError, OSError) as error:
-                results = [error] * len(ours)
-            except Exception:
-                for folder in folders:
-                    _note(folder, traceback.format_exc())
-                raise
-            for i, folder, result in zip(ours, folders, results, strict=True):
-                errors[i] = _told(result, folder)
-                if errors[i] and not isinstance(errors[i], interrupt.Interrupted):
-                    _note(folder, f"{errors[i]}\n")
+        ours, errors = alike(lambda: _ours(configs, locks, patience_seconds))
+        if not ours:
+            return errors
+        interrupt.listen()
+        folders = [folder_of(configs[i]) for i in ours]
+        try:
+            results = _train([configs[i] for i in ours], quiet)
+        except (UserError, OSError) as error:
+            results = [error] * len(ours)
+        except Exception:
+            for folder in folders if first else ():
+                _note(folder, traceback.format_exc())
+            raise
+        for i, folder, result in zip(ours, folders, results, strict=True):
+            errors[i] = _told(result, folder)
+            if first and errors[i] and not isinstance(errors[i], interrupt.Interrupted):
+                _note(folder, f"{errors[i]}\n")
     return errors
+
+
+def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tuple[list[int], list[UserError | None]]:
+    """Which of the runs are to be trained here, locked from now on; of each other one why not, None where it is done."""
+    ours, errors = [], [None] * len(configs)
+    for i, config in enumerate(configs):
+        folder = folder_of(config)
+        if not locks.enter_context(lock.hold(folder, patience_seconds)):
+            errors[i] = Busy(f"{folder}: {lock.holder(folder)} works on it")
+        elif not config.force and (record := read_record(folder)) and config.matches(record["config"]):
+            pass  # another process has just done it
+        elif interrupt.asked(config.runs_dir):
+            errors[i] = interrupt.Interrupted(interrupt.NOT_STARTED)
+        else:
+            (folder / FAILURE).unlink(missing_ok=True)
+            ours.append(i)
+    return ours, errors
 
 
 def _note(folder: Path, why: str) -> None:

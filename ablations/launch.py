@@ -69,9 +69,12 @@ def chosen_launcher(
     measure: whether a calibration may find that out.
     """
     hydra_overrides = [o for o in overrides if o.startswith("hydra")]
-    if len(waiting) == 1 and not hydra_overrides:
+    together = waiting[0].config.distributed.name != "none"
+    if (len(waiting) == 1 or together) and not hydra_overrides:
         hydra_overrides = ["hydra/launcher=basic"]
     master = compose(context, hydra_overrides)
+    if together:
+        master.hydra.output_subdir = None  # each process would write it, and the first one's record says it all
     configs = [job.config for job in waiting]
     if not is_joblib(master):
         # Elsewhere runs; what is fast there cannot be seen from here.
@@ -104,7 +107,7 @@ def record_of(job: Job) -> dict | None:
     record = read_record(job.folder)
     if record is None or job.config.force:
         return None
-    if record["config"] != job.config.resolved():
+    if not job.config.matches(record["config"]):
         where, there, here = first_difference(record["config"], job.config.resolved())
         raise UserError(
             f"{job.folder} holds a run of another configuration ({where}: {there} there, {here} here); choose another runs_dir=..., or "

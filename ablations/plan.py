@@ -135,7 +135,7 @@ def look(job: Job) -> Run:
     config = job.config
     if record := launch.record_of(job):
         return Run(config, "done", record["steps"])
-    kept = checkpoint.newest(job.folder, config.resolved())
+    kept = checkpoint.newest(job.folder, config)
     if lock.holder(job.folder):
         now = progress.read(job.folder)
         return Run(config, "running", now["step"] if now else kept)

@@ -69,9 +69,8 @@ class Probe:
 
     def __call__(self, state: State) -> dict:
         """The columns of `columns`, of the network with this state."""
-        return columns(
-            self.steps, jax.device_get(self._measure(state.params, state.others, self.steps.data, *self.batch))
-        )
+        params, others, arrays = self.steps.devices.one((state.params, state.others, self.steps.data))
+        return columns(self.steps, jax.device_get(self._measure(params, others, arrays, *self.batch)))
 
 
 class Along:
@@ -81,9 +80,12 @@ class Along:
     `loop`, which a checkpoint holds: a run that goes on has each line once.
     """
 
-    def __init__(self, steps: Steps, folder: Path, loop: dict):
+    def __init__(self, steps: Steps, folder: Path, loop: dict, *, writes: bool = True):
         self.every, self.last = steps.config.recipe.probe_every, steps.config.recipe.total_steps
         self.path, self.loop = folder / "probes.jsonl", loop
+        if not writes:  # of several processes another one does
+            self.every = None
+            return
         if self.every:
             self.probe = Probe(steps, IMAGES_ALONG)
             write_whole(self.path, "".join(json.dumps(line) + "\n" for line in loop["probes"]))

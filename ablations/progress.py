@@ -21,11 +21,11 @@ SECONDS_BETWEEN_WRITES = 1.0
 class Progress:
     """Shows one run; a context manager."""
 
-    def __init__(self, config: Config, folder: Path, *, quiet: bool = False):
+    def __init__(self, config: Config, folder: Path, *, quiet: bool = False, writes: bool = True):
         self.total, self.quiet, self.file = config.recipe.total_steps, quiet, folder / FILE
         self.name = f"{config.row} seed={config.seed}"
         self.first_step, self.started, self.written = 0, time.perf_counter(), 0.0
-        self.bar = None
+        self.bar, self.writes = None, writes
         if not quiet and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -49,8 +49,9 @@ class Progress:
     def __exit__(self, *_):
         if self.bar:
             self.bar.stop()
-        with contextlib.suppress(OSError):
-            self.file.unlink(missing_ok=True)
+        if self.writes:
+            with contextlib.suppress(OSError):
+                self.file.unlink(missing_ok=True)
 
     def update(self, step: int, loss: float, error_percent: float, images_per_second: float) -> None:
         """After some steps: what the last of them gave."""
@@ -70,8 +71,9 @@ class Progress:
         }
         figures |= {"train_images_per_second": images_per_second, "seconds_left": left}
         # A full disk stops a run where it must write a result, not where it tells how far it is.
-        with contextlib.suppress(OSError):
-            write_whole(self.file, json.dumps(figures))
+        if self.writes:
+            with contextlib.suppress(OSError):
+                write_whole(self.file, json.dumps(figures))
         if self.bar:
             text = f"loss {loss:.3f}  error {error_percent:5.1f} %  {images_per_second:,.0f} images/s"
             text += f"  {clock(left)} left" if left is not None else ""

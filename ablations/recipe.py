@@ -1,6 +1,7 @@
 """How a network is trained: the schema of `conf/recipe/`. Steps count batches, as the paper does."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -17,7 +18,8 @@ class RecipeConfig:
     weight_decay_on: "all" parameters, or the kernels of "convolutions" only.
     normalization: "per_pixel_mean" subtracts the mean image; "per_channel" subtracts each channel's
         mean and divides by its standard deviation. Both over the training set, of pixels in [0, 1].
-    bn_group: images that share BN statistics when training; null for the whole batch.
+    bn_group: images that share BN statistics when training; null for the whole batch, "device" for a device's part
+        of it. A record says of "device" how many images that were.
     bn_statistics: what a test uses, the "running" averages or those of a pass over the training
         set after the last step ("exact").
     evaluate_every: steps between two evaluations; the last step is always evaluated.
@@ -44,7 +46,7 @@ class RecipeConfig:
     normalization: str = "per_pixel_mean"
     label_smoothing: float = 0.0
     bn_momentum: float = 0.9
-    bn_group: int | None = None
+    bn_group: Any = None  # int, str or None: OmegaConf 2.3 fails to merge a union of types
     bn_statistics: str = "running"
     probe_every: int | None = None
 
@@ -74,8 +76,10 @@ class RecipeConfig:
         for name, values in legal.items():
             if (value := getattr(self, name)) not in values:
                 raise ValueError(f"recipe.{name}={value}: legal are {', '.join(values)}")
-        if self.bn_group is not None and (self.bn_group < 1 or self.batch_size % self.bn_group):
+        group = 1 if self.bn_group in (None, "device") else self.bn_group
+        if not isinstance(group, int) or isinstance(group, bool) or group < 1 or self.batch_size % group:
             raise ValueError(
                 f"recipe.bn_group={self.bn_group}: must divide recipe.batch_size={self.batch_size}; "
-                f"{', '.join(str(n) for n in range(1, self.batch_size + 1) if self.batch_size % n == 0)} do"
+                f"{', '.join(str(n) for n in range(1, self.batch_size + 1) if self.batch_size % n == 0)} do; "
+                "or null, the whole batch, or device"
             )

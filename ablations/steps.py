@@ -14,6 +14,7 @@ from ablations import augmentation, colour, feed, moments, randomness
 from ablations import data as data_sets
 from ablations.config import Config
 from ablations.data import Dataset
+from ablations.mesh import Devices
 from ablations.network import ResNet
 from ablations.optimizer import optimizer
 from ablations.recipe import RecipeConfig
@@ -57,17 +58,21 @@ class Steps:
 
     What differs between rows only in its value (weights, keys, scaling factors) is an argument of the
     compiled programs, so such rows share them.
+
+    devices: over which they are spread; without it, one. `recipe.bn_group=device` is a number in `config`.
     """
 
     DONATE = {"donate_argnums": 0}  # a step reuses the memory of the state that it is given
 
-    def __init__(self, config: Config, dataset: Dataset):
-        self.config, self.dataset = config, dataset
+    def __init__(self, config: Config, dataset: Dataset, devices: Devices | None = None):
+        self.devices = devices or Devices.here(1)
+        self.devices.check(config.recipe.batch_size)
+        self.config, self.dataset = config.on(self.devices.count), dataset
         self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
         self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)
         self.optimizer = optimizer(config.recipe)
-        self.normalization, on_device = _placed(dataset, config.recipe.normalization, config.data.workers)
-        self.data = on_device | {"key": randomness.key(config.seed, "augmentation")}
+        self.normalization, on_device = _placed(dataset, config.recipe.normalization, config.data.workers, self.devices)
+        self.data = on_device | {"key": self.devices.copy(randomness.key(config.seed, "augmentation"))}
         self.compile_seconds = 0.0
         self._compiled = {}
 
@@ -84,13 +89,14 @@ class Steps:
             lowered = jax.jit(function, **options).lower(*arguments)
             self._compiled[name] = lowered.compile()
             self.compile_seconds += time.perf_counter() - start
-        return self._compiled[name](*arguments)
+        return self.devices.settled(self._compiled[name](*arguments))
 
     def init(self) -> State:
         """The state before the first step."""
         # Drawing weights is milliseconds of work; on a CPU, optimising the program that does it is seconds.
         options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-        return self._call("init", self._init, randomness.network_keys(self.config.seed), compiler_options=options)
+        state = self._call("init", self._init, randomness.network_keys(self.config.seed), compiler_options=options)
+        return self.devices.copy(state)
 
     def _init(self, keys):
         _, params, others = nnx.split(self._build(keys), nnx.Param, ...)
@@ -113,9 +119,9 @@ class Steps:
 
     def start(self, state: State, batches: feed.Batches) -> tuple[State, jax.Array, jax.Array]:
         """As `train`, without waiting for the device."""
-        batches = jax.tree.map(jnp.asarray, batches)
-        name = ("train", _count(batches))
-        state, (losses, wrong) = self._call(name, self._steps, state, self.data, batches, **self.DONATE)
+        name, options = ("train", _count(batches)), self.DONATE | self.devices.options()
+        batches = self.devices.fed(batches)
+        state, (losses, wrong) = self._call(name, self._steps, state, self.data, batches, **options)
         return state, losses, wrong
 
     def start_together(
@@ -143,7 +149,8 @@ class Steps:
         numbers = jax.ShapeDtypeStruct((steps, self.config.recipe.batch_size), jnp.int32)
         images = jax.ShapeDtypeStruct((*numbers.shape, *self.dataset.train_images.shape[1:]), jnp.uint8)
         batches = {"images": images, "labels": numbers} if self.dataset.streamed else numbers
-        return jax.jit(self._steps, **self.DONATE).trace(self.abstract(), self.data, batches)
+        batches, state = self.devices.abstract(batches, axis=1), self.devices.abstract(self.abstract())
+        return jax.jit(self._steps, **self.DONATE, **self.devices.options()).trace(state, self.data, batches)
 
     def _steps(self, state, data, batches):
         if _count(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
@@ -153,6 +160,7 @@ class Steps:
 
     def _step(self, data, state, batch):
         images, labels = _taken(data, batch)
+        images = self.devices.along_images(images)
         key, pad = jax.random.fold_in(data["key"], state.step), self.config.data.pad
         if self.config.data.colour != "none":
             images = augmentation.unit(images)
@@ -183,10 +191,12 @@ class Steps:
     def logits(self, state: State, images: np.ndarray) -> np.ndarray:
         """uint8 images (N, H, W, C) -> logits (N, classes), with the running BN statistics."""
         batch = min(self.config.recipe.batch_size, len(self.dataset.test_images))
+        batch += -batch % self.devices.count
         padded = np.concatenate([images, np.resize(images, (-len(images) % batch, *images.shape[1:]))])
         chunks = padded.reshape(-1, batch, *images.shape[1:])
-        name = ("logits", chunks.shape[1:])
-        outputs = [self._call(name, self._logits, state.params, state.others, self.data, x) for x in chunks]
+        name, options = ("logits", chunks.shape[1:]), self.devices.options()
+        fixed = (state.params, state.others, self.data)
+        outputs = [self._call(name, self._logits, *fixed, self.devices.split(x), **options) for x in chunks]
         return np.concatenate([np.asarray(x) for x in outputs])[: len(images)]
 
     def _logits(self, params, others, data, images):
@@ -206,11 +216,12 @@ class Steps:
         """BN statistics averaged over one pass through the training set, not augmented, in place of running ones."""
         count = len(self.dataset.train_images) // self.config.recipe.batch_size
         sums = None
-        options = {"augmented": False, "passed_over": passed_over}
+        options = {"augmented": False, "passed_over": passed_over, "shard": self.devices.shard}
         with feed.Training(self.config, self.dataset, range(count), **options) as batches:
             for _ in range(count):
-                batch = jax.tree.map(lambda x: jnp.asarray(x[0]), batches.take(1))
-                moments = self._call("moments", self._moments, state.params, state.others, self.data, batch)
+                batch = self.devices.fed(jax.tree.map(lambda x: x[0], batches.take(1)), axis=0)
+                arguments = (state.params, state.others, self.data, batch)
+                moments = self._call("moments", self._moments, *arguments, **self.devices.options())
                 sums = moments if sums is None else jax.tree.map(jnp.add, sums, moments)
         return state._replace(others=_statistics(state.others, jax.tree.map(lambda x: x / count, sums)))
 
@@ -229,9 +240,9 @@ class Steps:
 
 @lru_cache(maxsize=1)  # runs that share a device share the images on it
 def _placed(
-    dataset: Dataset, normalization: str, workers: int | None
+    dataset: Dataset, normalization: str, workers: int | None, devices: Devices
 ) -> tuple[dict[str, np.ndarray], dict[str, jax.Array]]:
-    """What is subtracted from images and what divides them; the same, and images and labels, on the device.
+    """What is subtracted from images and what divides them; the same, and images and labels, on each device.
 
     Where images are not in memory: what their random colours are made of in place of images and labels.
     """
@@ -243,7 +254,7 @@ def _placed(
         mean, divisor = augmentation.statistics(dataset.train_images, normalization)
         others = {"images": dataset.train_images, "labels": dataset.train_labels}
     normalization = {"mean": mean, "divisor": divisor}
-    return normalization, jax.device_put(others | normalization)
+    return normalization, devices.copy(others | normalization)
 
 
 def _taken(data, batch):

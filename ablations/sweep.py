@@ -17,12 +17,14 @@ from ablations import data, entry
 from ablations import study as studies
 from ablations.compose import check_launcher, compose, explain
 from ablations.config import Config, parse
+from ablations.distributed import Manual
 from ablations.errors import UserError
 from ablations.logger import Wandb
 
 # Where and how a run happens: no part of its name.
 PLACES = ("runs_dir", "force", "unroll", "checkpoint_seconds", "study", "row", "seed", "seeds", "recipe.probe_every")
-PLACES += ("remat", "packing", "runs_at_a_time")
+PLACES += ("remat", "packing", "runs_at_a_time", "devices")
+PLACES += ("distributed", *(f"distributed.{place.name}" for place in fields(Manual)))
 PLACES += ("logger", *(f"logger.{place.name}" for place in fields(Wandb)))
 PLACES += tuple(f"data.{place}" for place in data.PLACES)
 LONGEST_NAME = 120  # a file name holds 255 bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ablations import count, data, feed, interrupt, pack, probe, weights
+from ablations import count, data, feed, interrupt, mesh, pack, probe, weights
 from ablations.checkpoint import Checkpoints
 from ablations.config import Config
 from ablations.mirror import Mirror
@@ -34,28 +34,32 @@ def training(
 
     A coroutine: it yields the calls of the compiled step that it wants, and is sent what they give; so several
     runs can share a device (`pack`). A run that was stopped goes on from its last checkpoint and gives the same
-    bits as one that was not. Returns the record. Raises UserError where the configuration does not fit the data
+    bits as one that was not. Where the run has several processes, all of them train, and the first one writes.
+    Returns the record, {} in the others. Raises UserError where the configuration does not fit the data
     set, and Interrupted where a signal stopped the run.
     """
     started = time.perf_counter()
     data.check_fits(config.data, config.recipe.batch_size, *dataset.train_images.shape[:2])
-    recipe, images = config.recipe, len(dataset.train_images)
-    steps, checkpoints = Steps(config, dataset), Checkpoints(folder)
+    devices, writes = mesh.Devices.of(config), mesh.is_first()
+    steps, checkpoints = Steps(config, dataset, devices), Checkpoints(folder)
+    checkpoints.check_groups(config, steps.config)
+    config, recipe, images = steps.config, steps.config.recipe, len(dataset.train_images)
     # What the loop counts, as plain data: a checkpoint holds it beside the state.
     loop = {"step": 0, "losses": [], "wrong": [], "metrics": [], "train_seconds": 0.0, "wall_seconds": 0.0}
     loop |= {"compile_seconds": 0.0, "status": "done", "probes": [], "broken": []}
     state = steps.init()
     with (
-        Progress(config, folder, quiet=quiet) as progress,
+        Progress(config, folder, quiet=quiet, writes=writes) as progress,
         Mirror(config, folder, progress.say) as mirror,
         contextlib.ExitStack() as reading,
     ):
-        if restored := checkpoints.restore(state, config.resolved(), progress.say):
-            state, loop = restored[0], loop | restored[1]
+        if restored := checkpoints.restore(devices.one(state), config.resolved(), progress.say):
+            state, loop = devices.copy(restored[0]), loop | restored[1]
             progress.say(f"{progress.name}  goes on from step {loop['step']}")
-        write_whole(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in loop["metrics"]))
-        mirror.start()
-        along = probe.Along(steps, folder, loop)
+        along = probe.Along(steps, folder, loop, writes=writes)
+        if writes:
+            write_whole(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in loop["metrics"]))
+            mirror.start()
         along(state)
         clock = Clock(loop, steps, started)
 
@@ -64,8 +68,9 @@ def training(
                 loop["broken"].append(name)
                 progress.say(f"{progress.name}  {name} is broken: passed over")
 
+        to_come = range(loop["step"], recipe.total_steps)
         batches = reading.enter_context(
-            feed.Training(config, dataset, range(loop["step"], recipe.total_steps), passed_over=passed_over)
+            feed.Training(config, dataset, to_come, shard=devices.shard, passed_over=passed_over)
         )
         while loop["step"] < recipe.total_steps and loop["status"] == "done":
             step = loop["step"]
@@ -85,20 +90,23 @@ def training(
                 if loop["step"] == recipe.total_steps and recipe.bn_statistics == "exact":
                     state = steps.exact_statistics(state, passed_over)
                 metrics = evaluate(steps, state, loop, passed_over)
-                with open(folder / "metrics.jsonl", "a") as log:
-                    log.write(json.dumps(metrics) + "\n")
+                if writes:
+                    with open(folder / "metrics.jsonl", "a") as log:
+                        log.write(json.dumps(metrics) + "\n")
                 loop["metrics"].append(metrics)
                 loop["losses"], loop["wrong"] = [], []
                 progress.evaluated(metrics)
-            stop = interrupt.asked(config.runs_dir)
-            if stop or clock.since_checkpoint() > config.checkpoint_seconds:
+            stop = mesh.any_process(interrupt.asked(config.runs_dir))
+            if writes and (stop or clock.since_checkpoint() > config.checkpoint_seconds):
                 clock.note()
-                checkpoints.save(loop["step"], state, loop, config.resolved(), wait=stop)
+                checkpoints.save(loop["step"], devices.one(state), loop, config.resolved(), wait=stop)
             if stop:
                 raise interrupt.Interrupted(
                     f"stopped at step {loop['step']} of {recipe.total_steps}, which is kept in {checkpoints.path}; "
                     "type the same command to go on"
                 )
+        if not writes:
+            return {}
         clock.note()
         weights.save(folder / "weights.safetensors", steps, state)
         record = {
@@ -119,6 +127,8 @@ def training(
             "packing": config.packing,
             "runs_at_a_time": config.runs_at_a_time,
             **({"broken_images": loop["broken"]} if dataset.streamed else {}),
+            "devices": devices.count,
+            "processes": devices.processes,
             "config": config.resolved(),
             "command": command(),
         } | provenance()

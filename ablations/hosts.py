@@ -1,0 +1,115 @@
+"""A run of several processes, perhaps on several hosts: how they start, stop together, and end when one is lost.
+
+Each process is the command itself, which starts a second one for the run and watches it. Where a process of the run
+is lost, `jax.distributed` ends the others from within, at once or when nothing was heard of it for
+`distributed.lost_seconds`, and with pages of traces: the command turns that into one message. A further start, of as
+many processes or of others, goes on from the last checkpoint.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from ablations import entry, interrupt
+from ablations.config import Config
+from ablations.distributed import Distributed
+from ablations.errors import UserError
+
+# What the traces of a process say where another one has gone.
+LOST = ("distributed service", "Gloo", "NCCL", "heartbeat", "Socket closed", "Connection reset", "coordination service")
+LATE = ("DEADLINE_EXCEEDED", "Barrier timed out")
+SECONDS_BETWEEN_LOOKS = 0.1
+
+
+class Lost(UserError):
+    """A process of the run has gone."""
+
+
+def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | None:
+    """Be one process of a run: what ended it, None where it was finished."""
+    context = multiprocessing.get_context("spawn")
+    interrupt.listen()
+    with tempfile.TemporaryDirectory(prefix="ablations-") as place:
+        words = Path(place) / "words.txt"
+        mine, its = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(config, quiet, patience_seconds, words, its))
+        process.start()
+        its.close()
+        try:
+            asked = False
+            while process.is_alive():
+                if not asked and (asked := interrupt.asked(config.runs_dir)):
+                    os.kill(process.pid, signal.SIGTERM)
+                process.join(SECONDS_BETWEEN_LOOKS)
+        finally:
+            process.kill()
+            process.join()
+        with contextlib.suppress(EOFError):
+            return mine.recv()
+        return Lost(_reason(config, process.exitcode, words.read_text(errors="replace") if words.exists() else ""))
+
+
+def _reason(config: Config, code: int, words: str) -> str:
+    lines = [line for line in words.splitlines() if line.strip()]
+    on = "what was finished is kept; type the same commands again, in as many processes or others, to go on"
+    if any(sign in words for sign in LATE) and "heartbeat" not in words:
+        seconds = config.distributed.start_seconds
+        return f"distributed={config.distributed.name}: not all processes came within {seconds} s; start all of them"
+    if code == -signal.SIGKILL:
+        return f"the process of this run was killed, perhaps for want of memory; {on}"
+    if any(sign in words for sign in LOST):
+        return f"another process of this run was lost; {on}"
+    return f"the process of this run died ({lines[-1] if lines else f'exit code {code}'}); {on}"
+
+
+def _work(config: Config, quiet: bool, patience_seconds: float, words: Path, answer) -> None:
+    """The second process."""
+    os.setsid()  # signals of the terminal reach the command, which asks this process to stop
+    _keep_apart(words)
+    interrupt.listen()
+    try:
+        error = _start(config.distributed)
+        if error is None:
+            import jax
+
+            quiet = quiet or jax.process_index() > 0
+            [error] = entry.run_here([config], quiet=quiet, patience_seconds=patience_seconds)
+            if error is None or isinstance(error, interrupt.Interrupted):
+                jax.distributed.shutdown()  # waits for the others, who have come to the same end
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+        os._exit(1)
+    answer.send(error)
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(0)  # not through JAX's exit, which would wait for processes that have gone
+
+
+def _keep_apart(words: Path) -> None:
+    """What XLA writes goes into a file, what we say to where it went before."""
+    sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", buffering=1) for stream in (1, 2))
+    with open(words, "w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+
+
+def _start(distributed: Distributed) -> UserError | None:
+    """Meet the other processes."""
+    import jax
+
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
+    try:
+        jax.distributed.initialize(
+            initialization_timeout=distributed.start_seconds,
+            heartbeat_timeout_seconds=distributed.lost_seconds,
+            **distributed.arguments(),
+        )
+    except ValueError as error:  # nothing says where the processes are
+        where = {"slurm": "this is no task of srun", "auto": "JAX finds no cluster here"}.get(distributed.name, "")
+        return UserError(f"distributed={distributed.name}: {where or error}; see ablations train --help")
+    return None
