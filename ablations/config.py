@@ -71,6 +71,8 @@ class Config:
             raise ValueError(f"packing={self.packing}: legal are {', '.join(PACKINGS)}")
         if self.runs_at_a_time is not None and self.runs_at_a_time < 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: must be at least 1")
+        if self.distributed.name != "none" and self.packing in ("interleaved", "vmap"):
+            raise ValueError(f"packing={self.packing}: not with distributed={self.distributed.name}; choose single")
         if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")
 

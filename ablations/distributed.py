@@ -3,7 +3,11 @@
 How they work together is in `hosts.py`. Nothing here imports JAX.
 """
 
+import os
 from dataclasses import dataclass
+
+from ablations import accelerators
+from ablations.errors import UserError
 
 
 @dataclass
@@ -25,6 +29,9 @@ class Distributed:
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"distributed.{name}={value}: must be at least 1")
 
+    def check(self) -> None:
+        """Raise UserError where this process cannot be one of several."""
+
     def arguments(self) -> dict:
         """What `jax.distributed.initialize` is told of where the processes are."""
         return {}
@@ -43,8 +50,41 @@ class Slurm(Distributed):
 
     name: str = "slurm"
 
+    def check(self) -> None:
+        if "SLURM_PROCID" not in os.environ:
+            raise UserError("distributed=slurm: this is no task of srun; see ablations train --help")
+
     def arguments(self) -> dict:
-        return {"cluster_detection_method": "slurm"}
+        here = {"cluster_detection_method": "slurm"}
+        if self.local_devices is not None:
+            here["local_device_ids"] = self.local_devices
+        return here
+
+    @property
+    def local_devices(self) -> list[int] | None:
+        """Which of the GPUs that a task sees are its own, None where it sees none.
+
+        A task alone on its host has all, tasks that all see the same ones share them evenly, and what SLURM binds to
+        a task, as with --gpus-per-task, it has. JAX itself would take one a task.
+        """
+        there, tasks = len(accelerators.gpus()), _tasks_here(os.environ)
+        if not there or tasks is None:
+            return None
+        each, task = there // tasks, int(os.environ["SLURM_LOCALID"])
+        bound = "SLURM_GPUS_PER_TASK" in os.environ or "SLURM_TRES_PER_TASK" in os.environ
+        return list(range(there) if bound or not each else range(task * each, (task + 1) * each))
+
+
+def _tasks_here(environment) -> int | None:
+    """How many tasks of the job step run on this host, None outside of one: 2(x3),1 stands for 2, 2, 2 and 1."""
+    try:
+        counts = []
+        for part in environment["SLURM_STEP_TASKS_PER_NODE"].split(","):
+            count, _, times = part.rstrip(")").partition("(x")
+            counts += [int(count)] * int(times or 1)
+        return counts[int(environment["SLURM_NODEID"])]
+    except (KeyError, ValueError, IndexError):
+        return None
 
 
 @dataclass

@@ -6,7 +6,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from ablations import interrupt, lock
+from ablations import accelerators, interrupt, lock
 from ablations.config import Config
 from ablations.errors import UserError
 from ablations.records import FAILURE, read_record
@@ -138,6 +138,8 @@ def _told(result: dict | Exception, folder: Path) -> UserError | None:
 
 def prepare(config: Config) -> None:
     """Fix the number of XLA's threads on a CPU, and let all processes share compiled programs and an accelerator."""
+    if config.devices:
+        accelerators.take(config.devices)
     os.environ["NPROC"] = str(config.threads)
     if config.packing == "processes" and (config.runs_at_a_time or 1) > 1:
         # Each takes its part of an accelerator's memory when it starts; alone, XLA's default is three quarters.

@@ -23,6 +23,7 @@ from ablations.errors import UserError
 # What the traces of a process say where another one has gone.
 LOST = ("distributed service", "Gloo", "NCCL", "heartbeat", "Socket closed", "Connection reset", "coordination service")
 LATE = ("DEADLINE_EXCEEDED", "Barrier timed out")
+GO_ON = "what was finished is kept; start all processes again, as many or others, to go on from the last checkpoint"
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
@@ -31,7 +32,11 @@ class Lost(UserError):
 
 
 def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | None:
-    """Be one process of a run: what ended it, None where it was finished."""
+    """Be one process of a run: what ended it, None where it was finished.
+
+    Raises UserError where this process cannot be one.
+    """
+    config.distributed.check()
     context = multiprocessing.get_context("spawn")
     interrupt.listen()
     with tempfile.TemporaryDirectory(prefix="ablations-") as place:
@@ -56,15 +61,14 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
 
 def _reason(config: Config, code: int, words: str) -> str:
     lines = [line for line in words.splitlines() if line.strip()]
-    on = "what was finished is kept; type the same commands again, in as many processes or others, to go on"
     if any(sign in words for sign in LATE) and "heartbeat" not in words:
         seconds = config.distributed.start_seconds
         return f"distributed={config.distributed.name}: not all processes came within {seconds} s; start all of them"
     if code == -signal.SIGKILL:
-        return f"the process of this run was killed, perhaps for want of memory; {on}"
+        return f"the process of this run was killed, perhaps for want of memory; {GO_ON}"
     if any(sign in words for sign in LOST):
-        return f"another process of this run was lost; {on}"
-    return f"the process of this run died ({lines[-1] if lines else f'exit code {code}'}); {on}"
+        return f"another process of this run was lost; {GO_ON}"
+    return f"the process of this run died ({lines[-1] if lines else f'exit code {code}'}); {GO_ON}"
 
 
 def _work(config: Config, quiet: bool, patience_seconds: float, words: Path, answer) -> None:
@@ -110,6 +114,5 @@ def _start(distributed: Distributed) -> UserError | None:
             **distributed.arguments(),
         )
     except ValueError as error:  # nothing says where the processes are
-        where = {"slurm": "this is no task of srun", "auto": "JAX finds no cluster here"}.get(distributed.name, "")
-        return UserError(f"distributed={distributed.name}: {where or error}; see ablations train --help")
+        return UserError(f"distributed={distributed.name}: JAX finds no other processes: {error}")
     return None

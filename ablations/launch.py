@@ -1,5 +1,6 @@
 """Running jobs: what is done already, the launcher that runs the rest, and what stops it."""
 
+import math
 import os
 import sys
 import time
@@ -39,6 +40,7 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
     for job in waiting:
         logger.check(job.config.logger)
     _check_writable(waiting)
+    waiting = packing.spread(waiting)
     master, (how, runs) = chosen_launcher(context, waiting, overrides)
     waiting = packing.settle(waiting, how, runs)
     if is_slurm(master):
@@ -80,10 +82,15 @@ def chosen_launcher(
         # Elsewhere runs; what is fast there cannot be seen from here.
         here = configs[0].packing in ("auto", "processes")
         return master, ("single", 1) if here else packing.choose(configs)
-    given = master.hydra.launcher.n_jobs
-    how, runs = packing.choose(configs, processes=given if given > 0 else None, measure=measure)
+    if together:
+        master.hydra.launcher.n_jobs = 1
+    given, places = master.hydra.launcher.n_jobs, packing.places(configs[0])
+    # How those are packed that share a device: each has one of its own as long as there are enough.
+    alike = configs[: math.ceil(len(configs) / places)]
+    each = math.ceil(given / places) if given > 0 else None
+    how, runs = packing.choose(alike, processes=each, measure=measure)
     if given < 1:
-        master.hydra.launcher.n_jobs = runs if how == "processes" else 1
+        master.hydra.launcher.n_jobs = min(len(configs), places * (runs if how == "processes" else 1))
     return master, (how, runs)
 
 

@@ -8,9 +8,8 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 
-from ablations import calibrate
+from ablations import accelerators, calibrate
 from ablations.bar import bar
 from ablations.config import Config
 from ablations.cost import Timing
@@ -30,12 +29,14 @@ def choose(configs: list[Config], *, processes: int | None = None, measure: bool
     how, runs = first.packing, first.runs_at_a_time
     if processes and how in ("auto", "processes"):
         how, runs = "processes", processes
-    elif how == "auto" and has_accelerator() and len(configs) > 1:
+    elif how == "auto" and accelerators.usable() and len(configs) > 1:
         how, runs = fastest(first, min(runs or MOST, len(configs)), measure=measure)
     elif how == "auto":
         how = "processes"  # in one process, two runs are slower on a CPU than two processes: benchmarks/NOTES.md
     if runs is None:
-        runs = {"single": 1, "processes": 1 if has_accelerator() else cores() // first.threads}.get(how, RUNS_AT_A_TIME)
+        runs = {"single": 1, "processes": 1 if accelerators.usable() else cores() // first.threads}.get(
+            how, RUNS_AT_A_TIME
+        )
     runs = max(1, min(runs, len(configs)))
     return ("single" if runs == 1 else how), runs
 
@@ -81,6 +82,22 @@ def calibration(config: Config, most: int, *, measure: bool = True) -> Iterator[
             runs *= 2
 
 
+def spread(jobs: list[Job]) -> list[Job]:
+    """The jobs, each with one device of its own where the machine has several and nothing else was asked for."""
+    config = jobs[0].config
+    if len(jobs) == 1 or config.devices or config.distributed.name != "none" or len(accelerators.gpus()) < 2:
+        return jobs
+    return [
+        replace(job, config=replace(job.config, devices=1), overrides=(*job.overrides, "devices=1")) for job in jobs
+    ]
+
+
+def places(config: Config) -> int:
+    """How many runs of this configuration can have devices of their own here, at the same time."""
+    there = len(accelerators.gpus())
+    return max(1, there // (config.devices or there or 1))
+
+
 def settle(jobs: list[Job], how: str, runs: int) -> list[Job]:
     """The jobs, with what was chosen written into each."""
     chosen = {"packing": how, "runs_at_a_time": runs}
@@ -104,11 +121,6 @@ def groups(jobs: list[Job]) -> list[list[Job]]:
     for job, key in zip(jobs, keys, strict=True):
         alike.setdefault(key, []).append(job)
     return [of[i : i + runs] for of in alike.values() for i in range(0, len(of), runs)]
-
-
-def has_accelerator() -> bool:
-    installed = any(find_spec(name) for name in ("jax_cuda12_plugin", "jax_cuda13_plugin", "libtpu"))
-    return installed and os.environ.get("JAX_PLATFORMS", "") != "cpu"
 
 
 def cores() -> int:

@@ -6,7 +6,7 @@ run again.
 
 from dataclasses import dataclass
 
-from ablations import checkpoint, cost, data, launch, lock, progress
+from ablations import checkpoint, cost, data, launch, lock, packing, progress
 from ablations.config import Config
 from ablations.cost import Figures, Timing
 from ablations.sweep import Job
@@ -124,9 +124,10 @@ def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> 
     waiting = [job for job, run in zip(jobs, runs, strict=True) if run.left]
     at_a_time = 1
     if waiting:
+        waiting = packing.spread(waiting)
         # Packed runs are reckoned as if one ran after the other: how much faster they are is not in the plan.
         _, (how, runs) = launch.chosen_launcher(context, waiting, overrides, measure=False)
-        at_a_time = runs if how == "processes" else 1
+        at_a_time = packing.places(waiting[0].config) * (runs if how == "processes" else 1)
     return Plan(tuple(lines), at_a_time)
 
 

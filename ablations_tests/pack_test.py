@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from ablations import calibrate, data, interrupt, pack, packing
+from ablations import accelerators, calibrate, data, interrupt, pack, packing
 from ablations.config import Config
 from ablations.cost import Timing
 from ablations.records import read_metrics, read_record
@@ -195,7 +195,7 @@ def test_on_an_accelerator_the_calibration_decides_and_says_so(monkeypatch, caps
         measured.append(way)
         return Timing(device="a device", steps=(seconds[way],)) if measure else None
 
-    monkeypatch.setattr(packing, "has_accelerator", lambda: True)
+    monkeypatch.setattr(accelerators, "usable", lambda: True)
     monkeypatch.setattr(calibrate, "timing", timing)
     monkeypatch.setattr(calibrate, "figures", lambda configs: [configs and type("F", (), {"program": "p"})])
     configs = [configure(*TINY)] * 9

@@ -1,0 +1,232 @@
+"""Several processes: real ones on loopback, which stop together, end when one is killed, and go on as fewer or more."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ablations import accelerators, hosts, launch, packing
+from ablations.distributed import Slurm
+from ablations.errors import UserError
+from ablations.records import read_metrics, read_record
+from ablations_tests.conftest import COMMAND, ablations, configure
+from ablations_tests.plan_test import jobs_of
+
+STEPS = 240
+LINE = (
+    "train", "model=resnet20", "model.depth=8", "recipe.batch_size=8", f"recipe.total_steps={STEPS}",
+    "recipe.evaluate_every=80", "recipe.learning_rate=0.001", "checkpoint_seconds=0.5",
+)  # fmt: skip
+
+
+def start(cwd: Path, processes: int = 1) -> list[subprocess.Popen]:
+    """The command in so many processes; of one, not distributed at all."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meet = ["distributed=manual", f"distributed.coordinator=127.0.0.1:{port}", f"distributed.processes={processes}"]
+    lines = [[*LINE, *meet, f"distributed.process={process}"] for process in range(processes)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return [
+        subprocess.Popen([*COMMAND, *line], cwd=cwd, **streams) for line in (lines if processes > 1 else [list(LINE)])
+    ]
+
+
+def wait_for_step(cwd: Path, step: int, seconds: float = 90) -> None:
+    """Until there is a checkpoint of at least so many steps."""
+    deadline = time.time() + seconds
+    while (
+        max([0, *(int(p.name) for p in cwd.glob("runs/single/*/seed=0/checkpoints/[0-9]*") if p.name.isdigit())]) < step
+    ):
+        assert time.time() < deadline, "no checkpoint"
+        time.sleep(0.02)
+
+
+def ended(processes: list[subprocess.Popen], within: float = 90) -> list[tuple[int, str]]:
+    """Exit code and standard error of each."""
+    deadline = time.time() + within
+    try:
+        said = [process.communicate(timeout=max(deadline - time.time(), 0.1))[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
+
+
+def worker_of(command: subprocess.Popen) -> int:
+    """The process that trains for a command. Linux."""
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    return next(int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes())
+
+
+def kept(cwd: Path) -> int:
+    return max(int(path.name) for path in cwd.glob("runs/single/*/seed=0/checkpoints/[0-9]*") if path.name.isdigit())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The evaluations of a run of one process that was never stopped."""
+    cwd = tmp_path_factory.mktemp("whole")
+    assert ablations(*LINE, cwd=cwd).returncode == 0
+    [folder] = cwd.glob("runs/single/*/seed=0")
+    return read_metrics(folder)
+
+
+def assert_whole(cwd: Path, whole: list[dict], processes: int) -> None:
+    [folder] = cwd.glob("runs/single/*/seed=0")
+    record, metrics = read_record(folder), read_metrics(folder)
+    assert (record["status"], record["steps"], record["processes"]) == ("done", STEPS, processes)
+    assert [line["step"] for line in metrics] == [line["step"] for line in whole], "each evaluation once"
+    for key in ("train_loss", "test_loss"):
+        np.testing.assert_allclose([line[key] for line in metrics], [line[key] for line in whole], rtol=1e-3)
+    assert not (folder / "checkpoints").exists() and not (folder / "progress.json").exists()
+
+
+def test_two_processes_stop_together_and_one_goes_on(tmp_path, whole):
+    """SIGTERM to the second only. The first alone writes."""
+    both = start(tmp_path, 2)
+    wait_for_step(tmp_path, 1)
+    both[1].send_signal(signal.SIGTERM)
+    (first, first_said), (second, second_said) = ended(both)
+    assert (first, second) == (2, 128 + signal.SIGTERM)
+    assert f"stopped at step {kept(tmp_path)} of {STEPS}" in first_said and "type the same command" in first_said
+    assert f"stopped at step {kept(tmp_path)} of {STEPS}" in second_said
+    [(code, said)] = ended(start(tmp_path))
+    assert code == 0 and f"goes on from step {kept_at(first_said)}" in said
+    assert_whole(tmp_path, whole, 1)
+
+
+def kept_at(said: str) -> int:
+    return int(said.partition("stopped at step ")[2].split()[0])
+
+
+def test_one_process_is_killed_and_the_run_goes_on(tmp_path, whole):
+    """One process, stopped; two go on, of which one is killed; two go on to the end."""
+    alone = start(tmp_path)
+    wait_for_step(tmp_path, 1)
+    alone[0].send_signal(signal.SIGTERM)
+    [(_, said)] = ended(alone)
+    stopped = kept_at(said)
+    both = start(tmp_path, 2)
+    wait_for_step(tmp_path, stopped + 1)
+    os.kill(worker_of(both[1]), signal.SIGKILL)
+    killed = time.time()
+    (first, first_said), (second, second_said) = ended(both, within=60)
+    assert time.time() - killed < 60 and (first, second) == (2, 2)
+    assert f"goes on from step {stopped}" in first_said
+    told = [line for line in first_said.splitlines() if line.startswith("ablations:")]
+    assert told == [f"ablations: another process of this run was lost; {hosts.GO_ON}"]
+    assert second_said.splitlines() == [
+        f"ablations: the process of this run was killed, perhaps for want of memory; {hosts.GO_ON}"
+    ]
+    assert "Traceback" not in first_said and "*** Check failure" not in first_said and "Gloo" not in first_said
+    assert read_record(next(tmp_path.glob("runs/single/*/seed=0"))) is None
+    (first, first_said), (second, second_said) = ended(start(tmp_path, 2))
+    assert (first, second) == (0, 0), (first_said, second_said)
+    assert "goes on from step" in first_said and second_said == ""
+    assert_whole(tmp_path, whole, 2)
+
+
+@pytest.mark.parametrize(
+    "settings,message",
+    [
+        (("distributed=manual",), "distributed.coordinator=: say where process 0 listens"),
+        (("distributed=manual", "distributed.coordinator=here:1", "distributed.processes=2"), "distributed.process=-1"),
+        (("distributed=auto", "packing=vmap"), "packing=vmap: not with distributed=auto"),
+        (("distributed=auto", "distributed.lost_seconds=0"), "distributed.lost_seconds=0: must be at least 1"),
+    ],
+)
+def test_what_is_missing_is_named(settings, message):
+    with pytest.raises(UserError, match=message):
+        configure(*settings)
+
+
+def test_none_of_it_is_part_of_a_name_or_a_record():
+    meet = ("distributed=manual", "distributed.coordinator=a:1", "distributed.processes=2", "distributed.process=1")
+    [job] = jobs_of("devices=2", *meet)
+    assert job.folder == Path("runs/single/default/seed=0")
+    assert job.config.resolved() == configure().resolved()
+
+
+def test_outside_of_a_cluster_there_is_one_message(tmp_path):
+    done = ablations("train", "distributed=slurm", "model=resnet20", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr == (
+        "ablations: distributed=slurm: this is no task of srun; see ablations train --help\n"
+    )
+
+
+@pytest.fixture
+def four(monkeypatch):
+    """A machine with four GPUs."""
+    monkeypatch.setattr(accelerators, "usable", lambda: True)
+    monkeypatch.setattr(accelerators, "find_spec", lambda name: None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+
+
+def test_runs_of_a_sweep_have_a_device_each_before_they_share_one(four, monkeypatch):
+    monkeypatch.setattr(packing, "calibration", lambda *_, **__: iter(()))
+
+    def launched(*overrides):
+        from ablations import compose, sweep
+
+        with compose.hydra() as context:
+            jobs = packing.spread(sweep.plan(context, list(overrides)))
+            master, way = launch.chosen_launcher(context, jobs, list(overrides))
+        return {job.config.devices for job in jobs}, master.hydra.launcher.get("n_jobs"), way
+
+    assert launched("seeds=3") == ({1}, 3, ("single", 1))
+    assert launched("seeds=9") == ({1}, 4, ("single", 1))
+    assert launched("seeds=9", "devices=2") == ({2}, 2, ("single", 1))
+    assert launched("seeds=16", "packing=processes", "runs_at_a_time=2") == ({1}, 8, ("processes", 2))
+    assert launched("seeds=16", "packing=interleaved", "runs_at_a_time=3") == ({1}, 4, ("interleaved", 3))
+    assert launched("seeds=1") == ({None}, None, ("single", 1)), "a run alone has all"
+
+
+TAKE = """
+import sys, time
+from ablations import accelerators
+accelerators.usable, accelerators.find_spec = lambda: True, lambda name: None
+accelerators.take(int(sys.argv[1]))
+import os; print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True); sys.stdin.read()
+"""
+
+
+def test_processes_take_devices_that_others_have_not_taken(tmp_path):
+    def process(count):
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": "3,GPU-a,5", "TMPDIR": str(tmp_path)}
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        one = subprocess.Popen([sys.executable, "-c", TAKE, str(count)], env=environment, **streams)
+        return one, one.stdout.readline().strip()
+
+    found = [process(count) for count in (1, 2, 1, 3)]
+    assert [taken for _, taken in found] == ["3", "GPU-a,5", "3", "3,GPU-a,5"]
+    found[0][0].communicate()
+    found.append(process(1))
+    assert found[-1][1] == "3", "free again"
+    for one, _ in found[1:]:
+        one.communicate()
+
+
+@pytest.mark.parametrize(
+    "tasks,node,task,more,own",
+    [
+        ("1(x2)", 1, 0, {}, [0, 1, 2, 3]),
+        ("2(x2)", 0, 1, {}, [2, 3]),
+        ("4,2", 1, 0, {}, [0, 1]),
+        ("2", 0, 1, {"SLURM_GPUS_PER_TASK": "4"}, [0, 1, 2, 3]),
+    ],
+)
+def test_a_task_of_slurm_has_its_share_of_its_hosts_devices(tasks, node, task, more, own, four, monkeypatch):
+    said = {"SLURM_STEP_TASKS_PER_NODE": tasks, "SLURM_NODEID": str(node), "SLURM_LOCALID": str(task)} | more
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert Slurm().arguments() == {"cluster_detection_method": "slurm", "local_device_ids": own}
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(accelerators, "usable", lambda: False)
+    assert Slurm().arguments() == {"cluster_detection_method": "slurm"}
