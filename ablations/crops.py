@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 SHORTER_SIDE = 256 / 224, 480 / 224  # Sec. 5: in [256, 480] for crops of 224 pixels
 AREA = 0.08, 1.0  # Szegedy et al. 2015; the authors' Torch code
@@ -85,6 +84,8 @@ def decode(encoded: bytes, crop: Middle | Random, random: np.random.Generator | 
 
     Raises Broken with the reason where it cannot be decoded.
     """
+    from PIL import Image
+
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             width, height = image.size

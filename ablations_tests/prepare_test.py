@@ -270,7 +270,7 @@ def test_the_command_prepares_once(tmp_path, monkeypatch, capsys):
         ((), "data: say what to do: ablations data prepare data=cifar10; see ablations data --help"),
         (("prepare",), "data prepare: say which data set: data=cifar10; see ablations data --help"),
         (("prepare", "cifar10"), "cifar10: settings are data=... and data.KEY=...; see ablations data --help"),
-        (("prepare", "data=cifar"), "data=cifar: unknown; legal are cifar10, cifar100, digits, imagenet"),
+        (("prepare", "data=cifar"), "data=cifar: unknown; legal are cifar10, cifar100, digits, image_folder, imagenet"),
     ],
 )
 def test_a_wrong_command_says_what_to_type(arguments, message, monkeypatch, capsys):
