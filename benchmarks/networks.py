@@ -58,7 +58,8 @@ class Unit(nn.Module):
         elif model.branch == "basic":
             shapes = [(channels, width, 3, stride), (width, width, 3, 1)]
         else:
-            shapes = [(channels, width, 1, stride), (width, width, 3, 1), (width, 4 * width, 1, 1)]
+            first, second = (stride, 1) if model.bottleneck_stride == "first_1x1" else (1, stride)
+            shapes = [(channels, width, 1, first), (width, width, 3, second), (width, 4 * width, 1, 1)]
         filters = shapes[-1][1]
         self.before = Activation([] if first else order.before, channels)
         self.convolutions = nn.ModuleList(nn.Conv2d(i, o, k, s, k // 2, bias=False) for i, o, k, s in shapes)
@@ -88,12 +89,14 @@ class Stage(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Images (N, C, H, W), normalised -> logits (N, classes); the CIFAR stem."""
+    """Images (N, C, H, W), normalised -> logits (N, classes)."""
 
     def __init__(self, model: ModelConfig, order: ActivationOrder, *, classes: int, image_channels: int):
         super().__init__()
-        self.stem = nn.Conv2d(image_channels, model.stem_width, 3, 1, 1, bias=False)
+        kernel, stride = (7, 2) if model.stem == "imagenet" else (3, 1)
+        self.stem = nn.Conv2d(image_channels, model.stem_width, kernel, stride, kernel // 2, bias=False)
         self.stem_activation = Activation(["bn", "relu"], model.stem_width)
+        self.pool = nn.MaxPool2d(3, 2, 1) if model.stem == "imagenet" else nn.Identity()
         self.stages, channels = nn.ModuleList(), model.stem_width
         for i, (count, width) in enumerate(zip(model.units, model.widths, strict=True)):
             units = []
@@ -112,7 +115,7 @@ class ResNet(nn.Module):
         return [unit for stage in self.stages for unit in stage.units]
 
     def forward(self, images):
-        x = self.stem_activation(self.stem(images))
+        x = self.pool(self.stem_activation(self.stem(images)))
         for unit in self.units:
             x = unit(x)
         return self.head(self.head_activation(x).mean((2, 3)))
