@@ -187,6 +187,9 @@ def complete(_arguments: list[str]) -> None:
     if words[1] not in ("plan", "bench", "train", "status", "data"):
         return
     settings = words[3:] if words[1] == "data" else words[2:]
+    if settings[-1].startswith("-"):
+        print("--detach --cfg --help" if words[1] == "train" else "--help")
+        return
     from hydra.core.plugins import Plugins
     from hydra.plugins.completion_plugin import CompletionPlugin
 

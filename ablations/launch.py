@@ -102,6 +102,10 @@ def is_basic(master: DictConfig) -> bool:
     return master.hydra.launcher._target_.endswith(".BasicLauncher")
 
 
+def is_ray(master: DictConfig) -> bool:
+    return master.hydra.launcher._target_.endswith(".RayLauncher")
+
+
 def is_slurm(master: DictConfig) -> bool:
     return master.hydra.launcher._target_.endswith(".SlurmLauncher")
 
@@ -136,7 +140,8 @@ def _launcher(context: GlobalHydra, master: DictConfig, groups: list[list[Job]])
     with_first = {group[0].folder: [job.config for job in group] for group in groups if len(group) > 1}
     if is_slurm(master):
         of_group = partial(slurm.task, sys.argv[1:], with_first)
-    elif master.hydra.launcher._target_.endswith(".RayLauncher"):
+    elif is_ray(master):
+        remote.check(master.hydra.launcher.ray.init.get("address"))
         stop = interrupt.marker(Path(groups[0][0].config.runs_dir), os.getpid()).absolute()
         of_group = remote.Task(sys.argv[1:], Path.cwd(), stop, with_first)
     else:

@@ -65,7 +65,8 @@ Settings:
     remat=false             keep less for the backward pass: ResNet-1001 in a tenth of the memory, a third more work
     hydra/launcher=slurm                                    as jobs of a cluster: slurm, slurm_multinode, ray
     hydra.launcher.partition=gpu hydra.launcher.timeout_min=60 hydra.launcher.gpus_per_node=1    of slurm
-    --detach                                                return once it is submitted: see ablations status
+    --detach                                                return at once: slurm has the jobs; else a process of its own
+                                                            goes on, after a logout too if the system lets it
     logger=wandb                                            show the evaluations there too: {loggers}
     logger.mode=offline logger.project=ablations            of wandb: online, offline or disabled; logger.entity=TEAM
 
@@ -92,7 +93,7 @@ interrupted or missing, and the time left. Reads the runs' folders and asks sque
 
 Running: a process holds the run, on whichever host, or SLURM has started its job. Waiting: submitted, with SLURM's reason.
 Failed: the last try ended with an error, or the job left the queue without a record. Interrupted: stopped, and a step is
-kept. Missing: nobody was asked to run it. The exit code is 0 where all is done, 3 where something is still to come, 1 where
+kept. Missing: not begun, and not submitted. The exit code is 0 where all is done, 3 where something is still to come, 1 where
 something has failed, 2 on a mistake in the command.
 """
 

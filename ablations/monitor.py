@@ -13,7 +13,7 @@ from ablations.mirror import failure
 from ablations.progress import clock
 from ablations.records import failed, read_metrics, read_record
 
-SECONDS_BETWEEN_LOOKS = 0.5
+CONTINUE = "interrupt and type the same command to continue"
 SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -23,8 +23,8 @@ class Monitor:
     On a terminal one table that moves, elsewhere a line when a run is done and one now and then.
     """
 
-    def __init__(self, jobs, *, quiet: bool = False, how: str = "interrupt and type the same command to continue"):
-        self.jobs, self.quiet, self.how = jobs, quiet, how
+    def __init__(self, jobs, *, quiet: bool = False, how: str = CONTINUE, seconds_between_looks: float = 0.5):
+        self.jobs, self.quiet, self.how, self.between = jobs, quiet, how, seconds_between_looks
         self.started, self.last_line = time.time(), time.time()
         self.done, self.told_failure = {}, False
         self.stop = threading.Event()
@@ -57,7 +57,7 @@ class Monitor:
             self.live.stop()
 
     def _watch(self):
-        while not self.stop.wait(SECONDS_BETWEEN_LOOKS):
+        while not self.stop.wait(self.between):
             self._look()
 
     def _look(self):

@@ -16,6 +16,7 @@ from ablations.sweep import Job
 from ablations.units import duration
 
 LONGEST_BETWEEN_ASKS = 60.0  # seconds; squeue is everybody's
+SECONDS_BETWEEN_LOOKS = 5.0  # at the runs' folders, which a file server holds
 FILES_LATE_SECONDS = 15.0  # until a file from another host is seen here: submitit waits as long
 
 
@@ -27,13 +28,14 @@ def run(launcher_of: Callable, jobs: list[Job], places: list[Path], *, detach: b
     """
     slurm.check()
     of_study, since = jobs[0].folder.parents[1], time.time()
+    interrupt.listen()  # what has been submitted is noted before the command ends
     queued = _submit(launcher_of, jobs, of_study, places)
     see, cancel = submitted.see(of_study), "scancel " + " ".join(_arrays(queued))
     print(f"  see how far they are: {see}; cancel them: {cancel}", flush=True)
     if detach:
         return 0
-    interrupt.listen()
-    with Monitor(jobs, how="interrupting ends this display, the jobs go on"):
+    how = "interrupting ends this display, the jobs go on"
+    with Monitor(jobs, how=how, seconds_between_looks=SECONDS_BETWEEN_LOOKS):
         failed = _wait(jobs, queued, since)
     if interrupt.exit_code():
         print(f"ablations: the jobs go on; the same command waits for them again. {see}; {cancel}", file=sys.stderr)
@@ -46,11 +48,12 @@ def run(launcher_of: Callable, jobs: list[Job], places: list[Path], *, detach: b
 def _submit(launcher_of: Callable, jobs: list[Job], of_study: Path, places: list[Path]) -> dict[str, str]:
     """The job of each run, those included that were queued before."""
     with submitted.alone(of_study):
-        there = slurm.queue()
+        names = [submitted.name(job.folder) for job in jobs]
+        latest = submitted.latest(of_study)
+        known = {name: of.jobs[name] for name in names if (of := latest.get(name)) and of.launcher == "slurm"}
+        there = slurm.queue(known.values())
         if there is None:
             raise UserError("squeue does not answer, so what is queued already is not known; try again later")
-        known = {run: of.jobs[run] for run, of in submitted.latest(of_study).items() if of.launcher == "slurm"}
-        names = [submitted.name(job.folder) for job in jobs]
         queued = {name: known[name] for name in names if known.get(name) in there}
         if queued:
             print(f"{_runs(len(queued))} queued already, as {', '.join(_arrays(queued))}")
@@ -103,7 +106,7 @@ def _wait(jobs: list[Job], queued: dict[str, str], since: float) -> list[tuple[J
         time.sleep(1)
         left = {name: job for name, job in left.items() if not _has_record(job, since)}
         if left and time.time() - asked > min(max(2.0, (asked - since) / 10), LONGEST_BETWEEN_ASKS):
-            asked, there = time.time(), slurm.queue()
+            asked, there = time.time(), slurm.queue(queued[name] for name in left)
             for name in [name for name in left if there is not None and queued[name] not in there]:
                 late = time.time() - gone.setdefault(name, time.time()) > FILES_LATE_SECONDS
                 if late or (left[name].folder / FAILURE).exists():

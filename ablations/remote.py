@@ -1,6 +1,7 @@
 """A run as a task of Ray's, on whichever host of its cluster."""
 
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,23 @@ from omegaconf import DictConfig
 from ablations import entry, interrupt
 from ablations.config import Config, parse
 from ablations.errors import UserError
+
+ANSWER_SECONDS = 10
+
+
+def check(address: str | None) -> None:
+    """Raises UserError where no cluster answers at this address, or else at RAY_ADDRESS: Ray itself tries for minutes."""
+    address = address or os.environ.get("RAY_ADDRESS") or ""
+    host, colon, port = address.rpartition("//")[2].rpartition(":")
+    if not port.isdigit():
+        return  # Ray's own search
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        raise UserError(
+            f"no Ray cluster answers at {address} ({error.strerror or error}): start one with ray start --head, or leave "
+            "RAY_ADDRESS out for this machine alone"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ submitit writes the jobs' files, starts the process in a job and asks for a requ
 """
 
 import contextlib
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from ablations.errors import UserError
 from ablations.records import FAILURE
 
 MAX_ARRAY_SIZE = 1001  # SLURM's own default; a task's index must be smaller
+ANSWER_SECONDS = 60  # a busy controller is given this long
+FORGOTTEN = "Invalid job id"  # squeue of jobs that ended some minutes ago, where it is asked of no other
 RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")  # the other states that squeue shows wait
 
 
@@ -38,16 +39,17 @@ class Queued:
         return self.state in RUNNING
 
 
-def queue() -> dict[str, Queued] | None:
-    """The user's jobs that are not over, by their ids, a task of an array as 123_4; None where SLURM does not answer."""
-    lines = _ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
+def queue(jobs: Iterable[str]) -> dict[str, Queued] | None:
+    """Those of these jobs that are not over, a task of an array as 123_4; None where SLURM does not answer."""
+    arrays = _arrays(jobs)
+    lines = _ask("squeue", "--noheader", "--array", f"--jobs={arrays}", "--format=%i|%T|%r") if arrays else []
     return None if lines is None else {job: Queued(state, reason) for job, state, reason in lines}
 
 
 def ended(jobs: list[str]) -> dict[str, str]:
     """How jobs ended that are over, as FAILED, TIMEOUT, CANCELLED by 1000; empty on a cluster that keeps no account."""
-    arrays = ",".join(sorted({job.partition("_")[0] for job in jobs}))
-    lines = _ask("sacct", "--noheader", "--allocations", "--parsable2", "--format=JobID,State", f"--jobs={arrays}")
+    asked = f"--jobs={_arrays(jobs)}"
+    lines = _ask("sacct", "--noheader", "--allocations", "--parsable2", "--format=JobID,State", asked)
     return {job: state for job, state in lines or () if job in jobs}
 
 
@@ -58,12 +60,18 @@ def why(folder: Path, state: str) -> str:
     return f"left the queue without a record ({state or 'SLURM keeps no account of why'})"
 
 
+def _arrays(jobs: Iterable[str]) -> str:
+    return ",".join(sorted({job.partition("_")[0] for job in jobs}))
+
+
 def _ask(*command: str) -> list[list[str]] | None:
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
     except (OSError, subprocess.SubprocessError):
         return None
-    return [line.split("|") for line in answer.splitlines() if line]
+    if answer.returncode:
+        return [] if FORGOTTEN in answer.stderr else None
+    return [line.split("|", 2) for line in answer.stdout.splitlines() if line]
 
 
 def check() -> None:
@@ -135,7 +143,10 @@ def task(command: list[str], with_first: dict[Path, list[Config]], composed: Dic
         print(f"ablations: {error}", file=sys.stderr)
     if any(isinstance(error, interrupt.Interrupted) for error in errors):
         if interrupt.number() == warning or _counts_as_running(job.job_id):
-            ask_for_requeue(interrupt.number(), None)
+            try:
+                ask_for_requeue(interrupt.number(), None)
+            except Exception as error:  # it stood in the queue too often, or SLURM refuses
+                print(f"ablations: the job is not queued again: {error}", file=sys.stderr)
         sys.exit(interrupt.exit_code())
     if errors:
         sys.exit(2)

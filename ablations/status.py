@@ -94,17 +94,17 @@ def _parts(name: str) -> tuple[str, int]:
 
 def _look(of_study: Path, names: list[str], latest: dict[str, Submission]) -> tuple[Run, ...]:
     lives = cache(lambda submission_logs: lock.is_held(Path(submission_logs)))
-    runs, lost = {}, {}
-    queue = cache(slurm.queue)
-    for name in names:
-        of = latest.get(name)
-        runs[name] = _done(of_study / name) or _on_its_way(of_study / name, of, queue, lives)
-        if runs[name] is None:
-            lost[name] = of
-    jobs = [of.jobs[name] for name, of in lost.items() if of and of.launcher == "slurm"]
-    states = slurm.ended(jobs) if jobs and queue() is not None else {}
-    for name, of in lost.items():
-        runs[name] = _stopped(of_study / name, of, states, queue)
+    runs = {name: _done(of_study / name) for name in names}
+    begun = {name: latest.get(name) for name, run in runs.items() if run is None}
+    jobs = {name: of.jobs[name] for name, of in begun.items() if of and of.launcher == "slurm"}
+    queue = slurm.queue(jobs.values())
+    for name, of in begun.items():
+        runs[name] = _on_its_way(of_study / name, of, jobs.get(name), queue or {}, lives)
+    lost = [name for name in begun if runs[name] is None]
+    over = [jobs[name] for name in lost if name in jobs]
+    states = slurm.ended(over) if over and queue is not None else {}
+    for name in lost:
+        runs[name] = _stopped(of_study / name, jobs.get(name), queue, states)
     return tuple(runs[name] for name in names)
 
 
@@ -119,9 +119,8 @@ def _done(folder: Path) -> Run | None:
     )
 
 
-def _on_its_way(folder: Path, of: Submission | None, queue, lives) -> Run | None:
-    job = of.jobs[submitted.name(folder)] if of and of.launcher == "slurm" else ""
-    there = (queue() or {}).get(job) if job else None
+def _on_its_way(folder: Path, of: Submission | None, job: str | None, queue: dict, lives) -> Run | None:
+    there = queue.get(job)
     holder = lock.holder(folder)
     if holder or (there and there.runs):
         now = progress.read(folder) if holder else None
@@ -144,10 +143,9 @@ def _on_its_way(folder: Path, of: Submission | None, queue, lives) -> Run | None
     return None
 
 
-def _stopped(folder: Path, of: Submission | None, states: dict[str, str], queue) -> Run:
+def _stopped(folder: Path, job: str | None, queue: dict | None, states: dict[str, str]) -> Run:
     kept = checkpoint.newest(folder, None)
-    job = of.jobs[submitted.name(folder)] if of and of.launcher == "slurm" else ""
-    if (folder / FAILURE).exists() or (job and queue() is not None):
+    if (folder / FAILURE).exists() or (job and queue is not None):
         return Run(*_parts(submitted.name(folder)), "failed", kept, note=slurm.why(folder, states.get(job, "")))
     if job:
         return Run(

@@ -69,17 +69,22 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
         cells, study = [(None, {}, cell) for cell in _product(settings)], "single"
     hydra_overrides = [o.input_line for o in parsed if o.key_or_group.startswith("hydra")]
     default = compose(context, [])
-    names = {}
+    default = OmegaConf.masked_copy(default, _own(default))
+    names, changes = {}, {}
     jobs = []
     loader = context.config_loader()
     master = compose(context, hydra_overrides)
+    launcher = master.hydra.launcher
+    several = launcher.get("nodes", 1) * launcher.get("tasks_per_node", 1) > 1
+    # A preset of Hydra's launchers cannot choose in another group.
+    hosts = ["distributed=slurm"] if several and "distributed" in default and "distributed" not in settings else []
     for row, own, given in cells:
         extra = {key: value for key, value in given.items() if own.get(key) != value}
         key = (*extra.items(), *own) if extra.keys() & own else tuple(extra.items())
         if key not in names:
-            names[key] = _name(context, default, extra, own)
+            names[key] = _name(context, default, extra, own, changes)
         name = ",".join(part for part in (row, names[key]) if part) or "default"
-        line = [f"{key}={value}" for key, value in (own | given).items()] + [f"study={study}", f"row='{name}'"]
+        line = [f"{key}={value}" for key, value in (own | given).items()] + [f"study={study}", f"row='{name}'", *hosts]
         try:
             config = parse(loader.load_sweep_config(master, [*line, *hydra_overrides]))
         except (HydraException, OmegaConfBaseException) as error:
@@ -151,25 +156,34 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
     return cells
 
 
-def _name(context: GlobalHydra, default: DictConfig, given: dict[str, str], own: dict[str, str]) -> str:
-    """What a command says and what changes something, against the defaults or what a row has of its own."""
-    parts = [
-        f"{key}={value}".translate(str.maketrans("/", "_", "'\" "))
-        for key, value in given.items()
-        if key.lstrip("+~") not in PLACES and (key in own or _changes(context, default, f"{key}={value}"))
-    ]
+def _name(context: GlobalHydra, default: DictConfig, given: dict[str, str], own: dict[str, str], changes: dict) -> str:
+    """What a command says and what changes something, against the defaults or what a row has of its own.
+
+    changes: what is known of this already, by the setting and its value.
+    """
+    parts = []
+    for key, value in given.items():
+        if key.lstrip("+~") in PLACES:
+            continue
+        if key not in own and (key, value) not in changes:
+            changes[key, value] = _changes(context, default, key, value)
+        if key in own or changes[key, value]:
+            parts.append(f"{key}={value}".translate(str.maketrans("/", "_", "'\" ")))
     name = ",".join(parts)
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name
 
 
-def _changes(context: GlobalHydra, default: DictConfig, override: str) -> bool:
-    try:
-        changed = OmegaConf.masked_copy(compose(context, [override]), _own(default))
-    except UserError:
+def _changes(context: GlobalHydra, default: DictConfig, key: str, value: str) -> bool:
+    group, _, setting = key.rpartition(".")
+    if isinstance(default.get(group), DictConfig) and setting not in default[group]:
         return True  # a setting that exists only beside another one, as shortcut.bias does
-    return changed != OmegaConf.masked_copy(default, _own(default))
+    try:
+        changed = OmegaConf.masked_copy(compose(context, [f"{key}={value}"]), _own(default))
+    except UserError:
+        return True
+    return changed != default
 
 
 def _own(composed: DictConfig) -> list[str]:

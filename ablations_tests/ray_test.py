@@ -1,6 +1,7 @@
 """A study through Ray, on a real cluster of two nodes on this machine."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -61,5 +62,25 @@ def test_a_node_that_is_lost_costs_no_run(cluster, tmp_path):
         assert read_record(folder)["status"] == "done"
         assert [line["step"] for line in read_metrics(folder)] == [100, 200, 300]
     assert "hydra/launcher=ray" in read_record(row / "seed=0")["command"]
+    assert not list(tmp_path.rglob(".stop-*"))
     again = ablations(*line, cwd=tmp_path)
     assert again.returncode == 0 and again.stdout.count("done already") == 3
+
+
+def test_an_interrupt_reaches_the_runs(cluster, tmp_path):
+    """Those that run keep their step; one that has not begun does not begin."""
+    environment = os.environ | {"RAY_ADDRESS": cluster.address}
+    line = [*LINE, "recipe.total_steps=3000", "seed=0,1,2"]
+    command = subprocess.Popen([*COMMAND, *line], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(list(tmp_path.glob("runs/single/*/seed=*/progress.json"))) == 2)
+    command.send_signal(signal.SIGINT)
+    _, errors = command.communicate(timeout=60)
+    assert command.returncode == 130 and errors.count("which is kept in") == 2, errors
+    kept = {path.parents[1].name for path in tmp_path.glob("runs/single/*/seed=*/checkpoints/[0-9]*")}
+    assert len(kept) == 2 and not list(tmp_path.rglob("record.json"))
+
+
+def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path):
+    done = ablations(*LINE, "hydra.launcher.ray.init.address=127.0.0.1:1", cwd=tmp_path)
+    assert done.returncode == 2 and "no Ray cluster answers at 127.0.0.1:1 (Connection refused)" in done.stderr
+    assert "Traceback" not in done.stderr

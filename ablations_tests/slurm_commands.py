@@ -132,7 +132,10 @@ def _chosen(pattern: str) -> dict[str, dict]:
 
 def squeue(*arguments: str) -> None:
     given = dict(argument.removeprefix("--").partition("=")[::2] for argument in arguments)
-    for number, one in (_chosen(given["jobs"]) if "jobs" in given else jobs()).items():
+    chosen = _chosen(given["jobs"])
+    if all(one["state"] in OVER for one in chosen.values()) and "," not in given["jobs"]:
+        sys.exit("slurm_load_jobs error: Invalid job id specified")  # it has been forgotten
+    for number, one in chosen.items():
         if one["state"] not in OVER:
             state = "COMPLETING" if one["state"] in ("REQUEUED", "NODE_FAIL") else one["state"]
             print(given["format"].replace("%i", number).replace("%T", state).replace("%r", one["reason"]))

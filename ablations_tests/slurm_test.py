@@ -12,7 +12,7 @@ from ablations_tests import slurm_commands
 from ablations_tests.conftest import COMMAND, ablations
 from ablations_tests.train_test import wait_for
 
-TINY = ("model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=400", "recipe.evaluate_every=64")
+TINY = ("model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=300", "recipe.evaluate_every=64")
 TINY += ("checkpoint_seconds=0.3",)
 QUEUED = ("train", *TINY, "hydra/launcher=slurm")
 

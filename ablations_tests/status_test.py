@@ -1,5 +1,6 @@
 """How far runs are, from files alone; SLURM's part is in slurm_test.py."""
 
+import errno
 import fcntl
 import json
 import os
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from ablations import lock, status, submitted
+from ablations.errors import UserError
 from ablations.records import write_record, write_whole
 from ablations.status_table import cells, notes
 from ablations.submitted import Submission
@@ -102,6 +104,30 @@ def test_what_status_refuses(tmp_path):
     (tmp_path / "runs" / "table1" / "submitted.json").write_text("{")
     done = ablations("status", cwd=tmp_path)
     assert done.returncode == 2 and "submitted.json is damaged" in done.stderr
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
+    """As Lustre answers where it is not mounted with -o flock."""
+
+    def refused(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(UserError, match="keeps no locks .Function not implemented.*another runs_dir"):
+        with lock.hold(tmp_path):
+            pass
+
+
+def test_a_job_waits_for_the_lock_of_a_host_that_is_lost(tmp_path):
+    program = "import sys, time; from pathlib import Path; from ablations import lock\n"
+    program += "with lock.hold(Path(sys.argv[1])): print('has it', flush=True); time.sleep(1)"
+    other = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "has it\n"
+    with lock.hold(tmp_path) as ours:
+        assert not ours
+    with lock.hold(tmp_path, patience_seconds=30) as ours:
+        assert ours
+    other.communicate()
 
 
 def test_a_detached_command_goes_on_by_itself(tmp_path):
