@@ -108,7 +108,9 @@ def _by_product(x, dy, k):
 
     def add(total, part):
         x, dy = part
-        x = jnp.pad(x, ((0, 0), (k // 2, k // 2), (k // 2, k // 2), (0, 0)))
+        for axis in (2, 1):
+            edge = jnp.zeros((*x.shape[:axis], k // 2, *x.shape[axis + 1 :]), x.dtype)
+            x = jnp.concatenate([edge, x, edge], axis)
         taps = [x[:, i : i + height, j : j + width] for i in range(k) for j in range(k)]
         taps = jnp.concatenate(taps, axis=-1).reshape(-1, k * k * channels)
         return total + jnp.matmul(dy.reshape(len(taps), -1).T, taps, preferred_element_type=jnp.float32), None
