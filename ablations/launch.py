@@ -40,7 +40,8 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
     for job in waiting:
         logger.check(job.config.logger)
     _check_writable(waiting)
-    waiting = packing.spread(waiting)
+    if not any(o.startswith("hydra/launcher=") and o != "hydra/launcher=joblib" for o in overrides):
+        waiting = packing.spread(waiting)  # over the devices here
     master, (how, runs) = chosen_launcher(context, waiting, overrides)
     waiting = packing.settle(waiting, how, runs)
     if is_slurm(master):

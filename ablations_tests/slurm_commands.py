@@ -63,8 +63,10 @@ def sbatch(script: str) -> None:
     kept.write_text(text)
     count = re.fullmatch(r"0-(\d+)%\d+", flags.get("array", ""))
     numbers = [f"{array}_{index}" for index in range(int(count[1]) + 1)] if count else [array]
+    tasks = int(flags.get("nodes", 1)) * int(flags.get("ntasks-per-node", 1))
+    new = {"state": "PENDING", "reason": "Priority", "restarts": 0, "array": array, "tasks": tasks}
     for number in numbers:
-        change(number, state="PENDING", reason="Priority", restarts=0, array=array, requeue="requeue" in flags)
+        change(number, **new, requeue="requeue" in flags)
     silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     command = [sys.executable, "-S", "-E", __file__, "controller", array]
     subprocess.Popen(command, start_new_session=True, **silent)
@@ -96,22 +98,39 @@ def controller(array: str) -> None:
 
 
 def start(number: str, one: dict) -> subprocess.Popen:
-    environment = os.environ | {"SLURM_JOB_ID": str(int(one["array"]) * 1000), "SLURM_NTASKS": "1"}
-    if "_" in number:
-        environment |= {"SLURM_ARRAY_JOB_ID": one["array"], "SLURM_ARRAY_TASK_ID": number.partition("_")[2]}
-    else:
-        environment["SLURM_JOB_ID"] = number
+    index = number.partition("_")[2]
+    environment = os.environ | {"SLURM_JOB_ID": str(int(one["array"]) * 1000 + int(index)) if index else number}
+    environment |= {"SLURM_NTASKS": str(one["tasks"]), "SLURM_STEP_NODELIST": "127.0.0.1"}
+    if index:
+        environment |= {"SLURM_ARRAY_JOB_ID": one["array"], "SLURM_ARRAY_TASK_ID": index}
     if one["restarts"]:
         environment["SLURM_RESTART_COUNT"] = str(one["restarts"])
-    change(number, state="RUNNING", reason="None", process=None)
+    change(number, state="RUNNING", reason="None", processes=[])
     script = ["bash", str(home() / f"{one['array']}.sh")]
     return subprocess.Popen(script, env=environment | {"STAND_IN_JOB": number}, start_new_session=True)
 
 
 def srun(*arguments: str) -> None:
-    number, arguments = os.environ["STAND_IN_JOB"], list(arguments)
+    """Each task a process; where one fails the others end too, as with --kill-on-bad-exit."""
+    number, tasks = os.environ["STAND_IN_JOB"], int(os.environ["SLURM_NTASKS"])
+    processes = []
+    for rank in range(tasks):
+        if (process := os.fork()) == 0:
+            become(number, rank, tasks, list(arguments))
+        processes.append(process)
+    change(number, processes=processes)
+    codes = []
+    for _ in processes:
+        codes.append(os.waitstatus_to_exitcode(os.wait()[1]))
+        if codes[-1]:
+            time.sleep(0.5)  # the others may be about to end by themselves
+            send(processes, signal.SIGTERM)
+    sys.exit(next((abs(code) for code in codes if code), 0))
+
+
+def become(number: str, rank: int, tasks: int, arguments: list[str]) -> None:
     array, _, index = number.partition("_")
-    words = {"%A": array, "%a": index, "%j": number, "%t": "0"}
+    words = {"%A": array, "%a": index, "%j": number, "%t": str(rank)}
     while arguments[0].startswith("-"):
         flag = arguments.pop(0)
         if flag in ("--output", "--error"):
@@ -121,8 +140,8 @@ def srun(*arguments: str) -> None:
             Path(place).parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(handle, 1 if flag == "--output" else 2)
-    os.environ |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NUM_NODES": "1"}
-    change(number, process=os.getpid())  # which the program takes over
+    os.environ |= {"SLURM_PROCID": str(rank), "SLURM_LOCALID": "0", "SLURM_NODEID": str(rank)}
+    os.environ["SLURM_JOB_NUM_NODES"] = str(tasks)
     os.execvp(arguments[0], arguments)
 
 
@@ -153,16 +172,16 @@ def scancel(*arguments: str) -> None:
     number_of_signal = next((a.partition("=")[2] for a in arguments if a.startswith("--signal=")), None)
     for number, one in _chosen(",".join(numbers)).items():
         if number_of_signal:
-            os.kill(one["process"], getattr(signal, f"SIG{number_of_signal}"))
+            send(one["processes"], getattr(signal, f"SIG{number_of_signal}"))
         elif one["state"] == "PENDING":
             change(number, state="CANCELLED")
         elif one["state"] == "RUNNING":
             change(number, state="COMPLETING")
-            send(one["process"], signal.SIGTERM)
+            send(one["processes"], signal.SIGTERM)
 
 
-def send(process: int | None, what: int) -> None:
-    if process:
+def send(processes: list[int], what: int) -> None:
+    for process in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, what)
 
@@ -179,7 +198,7 @@ def scontrol(what: str, which: str) -> None:
 
 def lose_node(number: str) -> None:
     """The node of a job dies: all that runs on it is gone at once, and SLURM queues the job again."""
-    process = change(number, state="NODE_FAIL")["process"]
+    process, *_ = change(number, state="NODE_FAIL")["processes"]
     os.killpg(os.getpgid(process), signal.SIGKILL)
 
 

@@ -23,10 +23,10 @@ def slurm(tmp_path, monkeypatch):
     for name, value in slurm_commands.install(tmp_path / "slurm").items():
         monkeypatch.setenv(name, value)
     yield tmp_path / "slurm"
-    (tmp_path / "slurm" / "hold").unlink(missing_ok=True)
     for number, job in slurm_commands.jobs().items():
         if job["state"] not in slurm_commands.OVER:
             slurm_commands.scancel(number)
+    (tmp_path / "slurm" / "hold").unlink(missing_ok=True)
     wait_for(lambda: all(job["state"] in slurm_commands.OVER for job in slurm_commands.jobs().values()))
 
 
@@ -100,7 +100,7 @@ def test_a_stopped_job_is_queued_again_and_goes_on_to_the_same_bits(slurm, tmp_p
         wait_for(lambda restarts=restarts: slurm_commands.job("100_0")["restarts"] == restarts)
         assert max(steps_kept(row / "seed=0")) >= before
         assert not read_record(row / "seed=0"), "it was stopped before its end"
-        wait_for(lambda: (row / "seed=0" / "progress.json").exists() and slurm_commands.job("100_0")["process"])
+        wait_for(lambda: (row / "seed=0" / "progress.json").exists() and slurm_commands.job("100_0")["processes"])
         time.sleep(0.5)
     _, errors = command.communicate(timeout=120)
     assert command.returncode == 2 and "seed=1: left the queue without a record (FAILED)" in errors
@@ -124,3 +124,18 @@ def test_who_waits_may_leave_and_the_jobs_go_on(slurm, tmp_path):
     assert code == 1 and runs[0]["state"] == "failed" and "CANCELLED" in runs[0]["note"]
     assert runs[0]["step"] > 0, "what was done when it was cancelled is kept"
     assert read_metrics(next(tmp_path.glob("runs/single/*/seed=0"))) is not None
+
+
+def test_a_run_over_several_hosts_is_queued_again_as_one(slurm, tmp_path):
+    """Two tasks of one job, which are two processes of one run; one record and one log of evaluations."""
+    line = (*QUEUED[:-1], "recipe.total_steps=60", "hydra/launcher=slurm_multinode", "--detach")
+    assert ablations(*line, cwd=tmp_path).returncode == 0
+    wait_for(lambda: list(tmp_path.glob("runs/single/*/seed=0/progress.json")))
+    subprocess.run(["scancel", "--signal=USR2", "100"], check=True)
+    wait_for(lambda: slurm_commands.job("100")["restarts"] == 1)
+    wait_for(lambda: slurm_commands.job("100")["state"] in slurm_commands.OVER)
+    log = "".join(path.read_text() for path in sorted(tmp_path.glob("runs/.submitit/100/*.err")))
+    assert slurm_commands.job("100")["state"] == "COMPLETED", log
+    folder = next(tmp_path.glob("runs/single/*/seed=0"))
+    assert read_record(folder)["status"] == "done" and log.count("goes on from step") == 1
+    assert len(read_metrics(folder)) == 1

@@ -63,6 +63,16 @@ def test_what_is_composed_once_is_what_hydra_composes(line):
         assert composed(ours) == composed(ours) == composed(ConfigLoaderImpl(ours.get_search_path()))
 
 
+def test_a_job_on_several_hosts_is_one_run_of_several_processes():
+    def chosen(*line):
+        return jobs(*line)[0].config.distributed.name
+
+    assert chosen("hydra/launcher=slurm_multinode") == "slurm" and chosen("hydra/launcher=slurm") == "none"
+    assert chosen("hydra/launcher=slurm", "hydra.launcher.nodes=3") == "slurm"
+    assert chosen("hydra/launcher=slurm_multinode", "distributed=none") == "none"
+    assert folders("hydra/launcher=slurm_multinode") == folders()
+
+
 def test_a_sweep_is_all_combinations():
     found = folders("shortcut=identity,dropout", "seed=0,1,2")
     assert len(found) == 6 == len(set(found))
