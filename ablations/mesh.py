@@ -18,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ablations.config import Config
 from ablations.errors import UserError
 from ablations.feed import Batches
+from ablations.recipe import refusal
 
 AXIS = "batch"
 
@@ -73,14 +74,8 @@ class Devices:
 
     def check(self, batch_size: int) -> None:
         """Raise UserError, which names those that do, where a batch does not divide among the devices."""
-        if left := batch_size % self.count:
-            fitting = [str(size) for size in (batch_size - left, batch_size - left + self.count) if size]
-            numbers = [str(n) for n in range(1, self.count) if batch_size % n == 0]
-            raise UserError(
-                f"recipe.batch_size={batch_size}: does not divide among {self.count} devices; "
-                f"{' and '.join(fitting)} do, as every multiple of {self.count}"
-                + (f"; or choose devices={' or '.join(numbers)}" if self.processes == 1 else "")
-            )
+        if why := refusal(batch_size, self.count):
+            raise UserError(why)
 
     def options(self) -> dict:
         """How every program is compiled: what it returns lies on every device whole."""

@@ -61,14 +61,16 @@ def test_devices_tell_each_other_sums_only_and_none_for_bn_within_a_device(train
 
 def test_a_batch_that_does_not_divide_is_refused_with_those_that_do():
     eight = Devices((jax.devices()[0],) * 8)
-    with pytest.raises(UserError, match="96 and 104 do, as every multiple of 8; or choose devices=1 or 2 or 4 or 5"):
+    with pytest.raises(UserError, match="among 8 devices; 96 and 104 do, as every multiple of 8"):
         eight.check(100)
-    with pytest.raises(UserError, match="among 8 devices; 8 do"):
+    with pytest.raises(UserError, match="among 8 devices; 8 does"):
         eight.check(5)
     config = configure("recipe.batch_size=100")
     with pytest.raises(UserError, match="96 and 104 do"):
         Steps(config, data.load(config.data), eight)
     eight.check(64)
+    with pytest.raises(UserError, match="among 3 devices; 63 and 66 do"):
+        configure("devices=3", "recipe.batch_size=64")
     with pytest.raises(UserError, match="devices=2: there is 1 here; choose at most 1"):
         Devices.of(configure("devices=2"))
     with pytest.raises(UserError, match="choose packing=single"):
