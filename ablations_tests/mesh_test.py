@@ -17,6 +17,7 @@ from ablations.records import read_record
 from ablations.steps import Steps
 from ablations_tests.conftest import ROOT, ablations, configure
 from ablations_tests.simulated import COLLECTIVES, GROUPS
+from benchmarks import devices
 
 EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"}
 
@@ -109,3 +110,10 @@ def test_groups_of_a_device_that_change_with_the_devices_stop_a_run_that_was_beg
     with pytest.raises(UserError, match="was begun with BN over groups of 8 images, and a device has 16 here"):
         checkpoints.check_groups(config, config.on(4))
     checkpoints.close()
+
+
+def test_the_benchmark_of_devices():
+    config = configure("model=resnet20", "model.depth=8", "recipe.batch_size=8")
+    [row] = devices.measured(config, [1], ["device"], rounds=2)
+    assert (row["devices"], row["bn_group"], row["of 1"]) == ("1", "device", "1.00 (1.00 ... 1.00)")
+    assert (row["sums over devices"], row["other exchanges"]) == ("0", "0")
