@@ -24,6 +24,7 @@ from ablations.errors import UserError
 LOST = ("distributed service", "Gloo", "NCCL", "heartbeat", "Socket closed", "Connection reset", "coordination service")
 LATE = ("DEADLINE_EXCEEDED", "Barrier timed out")
 GO_ON = "what was finished is kept; start all processes again, as many or others, to go on from the last checkpoint"
+ANOTHER_LOST = f"another process of this run was lost; {GO_ON}"
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
@@ -59,6 +60,11 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
         return Lost(_reason(config, process.exitcode, words.read_text(errors="replace") if words.exists() else ""))
 
 
+def was_lost(words: str) -> bool:
+    """Whether traces of a process say that it ended because another one has gone."""
+    return any(sign in words for sign in LOST)
+
+
 def _reason(config: Config, code: int, words: str) -> str:
     lines = [line for line in words.splitlines() if line.strip()]
     if any(sign in words for sign in LATE) and "heartbeat" not in words:
@@ -66,8 +72,8 @@ def _reason(config: Config, code: int, words: str) -> str:
         return f"distributed={config.distributed.name}: not all processes came within {seconds} s; start all of them"
     if code == -signal.SIGKILL:
         return f"the process of this run was killed, perhaps for want of memory; {GO_ON}"
-    if any(sign in words for sign in LOST):
-        return f"another process of this run was lost; {GO_ON}"
+    if was_lost(words):
+        return ANOTHER_LOST
     return f"the process of this run died ({lines[-1] if lines else f'exit code {code}'}); {GO_ON}"
 
 
