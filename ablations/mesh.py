@@ -102,7 +102,7 @@ class Devices:
 
     @property
     def shard(self) -> tuple[int, int]:
-        """Which part of a batch this process feeds: (index, count)."""
+        """Which part of a batch, and of the test set, this process feeds: (index, count)."""
         return (jax.process_index(), jax.process_count()) if self.processes > 1 else (0, 1)
 
     def join(self, mine: np.ndarray, axis: int = 0) -> jax.Array:
@@ -128,6 +128,24 @@ class Devices:
         place = self._along(axis)
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
 
+    @cached_property
+    def home(self) -> "Devices":
+        """Those of this process."""
+        return Devices(tuple(device for device in self.chosen if device.process_index == jax.process_index()))
+
+    def at_home(self, tree):
+        """Of arrays that lie on every device whole, those on this process's: to compute without the other processes."""
+        if self.processes == 1:
+            return tree
+        if not self.home.spread:
+            return self.one(tree)
+
+        def mine(x):
+            copies = [shard.data for shard in x.addressable_shards]
+            return jax.make_array_from_single_device_arrays(x.shape, self.home._along(), copies)
+
+        return jax.tree.map(mine, tree)
+
     def one(self, tree):
         """Of arrays that lie on every device whole, those on this process's first one."""
         return jax.tree.map(lambda x: x.addressable_data(0), tree) if self.spread else tree
@@ -142,11 +160,19 @@ def from_first(find: Callable):
     """What `find` returns in the first process, in all of them; all call it."""
     if jax.process_count() == 1:
         return find()
-    from jax.experimental.multihost_utils import broadcast_one_to_all
+    return all_processes(find() if is_first() else None)[0]
 
-    found = np.frombuffer(pickle.dumps(find() if is_first() else None), np.uint8)
-    size = int(broadcast_one_to_all(np.int32(len(found))))
-    return pickle.loads(np.asarray(broadcast_one_to_all(np.resize(found, size))).tobytes())
+
+def all_processes(found) -> list:
+    """What each process has found, in the order of the processes, in all of them; all call it."""
+    if jax.process_count() == 1:
+        return [found]
+    from jax.experimental.multihost_utils import process_allgather
+
+    found = np.frombuffer(pickle.dumps(found), np.uint8)
+    sizes = process_allgather(np.asarray(len(found)))
+    padded = np.asarray(process_allgather(np.resize(found, max(sizes))))
+    return [pickle.loads(of[:size].tobytes()) for of, size in zip(padded, sizes, strict=True)]
 
 
 def any_process(says: bool) -> bool:
