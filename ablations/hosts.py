@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from ablations import entry, interrupt
@@ -40,6 +41,7 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
     config.distributed.check()
     context = multiprocessing.get_context("spawn")
     interrupt.listen()
+    _keep_tracker_quiet()
     with tempfile.TemporaryDirectory(prefix="ablations-") as place:
         words = Path(place) / "words.txt"
         mine, its = context.Pipe(duplex=False)
@@ -95,9 +97,22 @@ def _work(config: Config, quiet: bool, patience_seconds: float, words: Path, ans
         os.write(2, traceback.format_exc().encode())
         os._exit(1)
     answer.send(error)
-    sys.stderr.flush()
-    sys.stdout.flush()
-    os._exit(0)  # not through JAX's exit, which would wait for processes that have gone
+    if error is not None and not isinstance(error, interrupt.Interrupted):
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(0)  # not through JAX's exit, which would wait for the others, who do not know of the error
+
+
+def _keep_tracker_quiet() -> None:
+    """Start the process that cleans up after others without its warnings of what one that was lost has left."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _keep_apart(words: Path) -> None:
