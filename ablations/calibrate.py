@@ -27,7 +27,7 @@ from ablations.errors import UserError
 from ablations.records import processor, write_whole
 
 # What decides how fast a run is and not what comes out of it.
-PLACES = ("unroll", "remat", "packing", "runs_at_a_time")
+PLACES = ("unroll", "remat", "packing", "runs_at_a_time", "devices")
 OFF = "off"  # a file in a meeting's folder: it does not take place
 
 
@@ -65,7 +65,7 @@ def timings(programs: dict[str, Config]) -> dict[str, Timing]:
 
 def timing(program: str, config: Config, *, measure: bool = True) -> Timing | None:
     """A short measured run of one program; None where there is none yet and none may be made."""
-    key = _key(program, config.threads, config.packing, config.runs_at_a_time)
+    key = _key(program, config.threads, config.packing, config.runs_at_a_time, config.devices)
     found = _kept(key, Timing)
     if found is None and measure:
         try:

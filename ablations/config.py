@@ -11,7 +11,7 @@ from ablations.data import DataConfig
 from ablations.distributed import DISTRIBUTED, Distributed
 from ablations.logger import LOGGERS, Logger
 from ablations.model import ModelConfig
-from ablations.recipe import RecipeConfig
+from ablations.recipe import RecipeConfig, refusal
 from ablations.shortcut import SHORTCUTS, Shortcut
 
 PRECISIONS = ("f32", "bf16")
@@ -67,6 +67,8 @@ class Config:
             raise ValueError(f"threads={self.threads}: must be at least 1")
         if self.devices is not None and self.devices < 1:
             raise ValueError(f"devices={self.devices}: must be at least 1")
+        if self.devices and (why := refusal(self.recipe.batch_size, self.devices)):
+            raise ValueError(why)
         if self.packing not in PACKINGS:
             raise ValueError(f"packing={self.packing}: legal are {', '.join(PACKINGS)}")
         if self.runs_at_a_time is not None and self.runs_at_a_time < 1:

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 _form = contextvars.ContextVar("form", default="auto")
+_devices = contextvars.ContextVar("devices", default=1)
 FEW = 16  # filters up to which a convolution of pairs of pixels was measured to be faster on a CPU
 # Of a kernel's gradient, measured on a CPU:
 LARGE = 2**18  # numbers in x from which a product is faster than a convolution
@@ -27,14 +28,23 @@ PIXELS = 2048  # of the images that are taken at a time, so that their taps fit 
 TINY = 2  # pixels a side up to which "matrix" was measured to be faster on a CPU
 
 
-@contextlib.contextmanager
 def use_form(form: str):
     """Trace convolutions in this form: "auto", "native", "loop" or "matrix"."""
-    token = _form.set(form)
+    return _set(_form, form)
+
+
+def among(devices: int):
+    """Trace convolutions of images that are spread over so many devices."""
+    return _set(_devices, devices)
+
+
+@contextlib.contextmanager
+def _set(variable, value):
+    token = variable.set(value)
     try:
         yield
     finally:
-        _form.reset(token)
+        variable.reset(token)
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
@@ -94,8 +104,13 @@ def _loop_backward(saved, dy):
     # The cotangent, convolved with the kernel flipped in space and with its channel axes swapped.
     dx = _forward(dy, kernel[::-1, ::-1].swapaxes(2, 3))
     k = kernel.shape[0]
-    if x.size >= LARGE:
-        return dx, _by_product(x, dy, k).astype(kernel.dtype)
+    devices = _devices.get()
+    if x.size // devices >= LARGE:
+        if devices == 1:
+            return dx, _by_product(x, dy, k).astype(kernel.dtype)
+        # A loop over images that lie on several devices would bring all of them to each.
+        of_each = (a.reshape(devices, -1, *a.shape[1:]) for a in (x, dy))
+        return dx, jax.vmap(lambda x, dy: _by_product(x, dy, k))(*of_each).sum(0).astype(kernel.dtype)
     # Images and channels change places: every tap of the kernel is a sum over N, H, W.
     dk = _native(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), pad=((k // 2,) * 2,) * 2)
     return dx, dk.transpose(1, 2, 0, 3)

@@ -47,6 +47,7 @@ class Timing:
     temporary_bytes, program_bytes: XLA's own analysis of the compiled step: what lives only within the
         step (the activations kept for the backward pass above all), and all that it needs at once.
     peak_bytes: the most that the accelerator, or on a CPU the process, has held.
+    parts: where it was not 1, one of so many devices' part of a batch was measured, on one device.
     reason: why there are no seconds.
     """
 
@@ -64,6 +65,7 @@ class Timing:
     temporary_bytes: int | None = None
     program_bytes: int | None = None
     peak_bytes: int | None = None
+    parts: int = 1
     reason: str = ""
 
     @property
@@ -98,6 +100,11 @@ def seconds(config: Config, timing: Timing, done: int) -> float | None:
         batches += train // recipe.batch_size  # one more pass, forward
     start = timing.import_seconds + timing.start_again_seconds
     return start + (recipe.total_steps - done) * timing.step_seconds + batches * timing.test_seconds
+
+
+def exchange_bytes(figures: Figures, devices: int) -> float:
+    """What each device sends in a step, of gradients in float32 summed around a ring of them."""
+    return 2 * (devices - 1) / devices * 4 * figures.parameters
 
 
 def compile_seconds(figures: Figures, timing: Timing) -> float:

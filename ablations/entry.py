@@ -72,8 +72,13 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
         except (UserError, OSError) as error:
             results = [error] * len(ours)
         except Exception:
+            why = traceback.format_exc()
+            if configs[0].distributed.name != "none":
+                from ablations import hosts
+
+                why = f"{hosts.ANOTHER_LOST}\n" if hosts.was_lost(why) else why
             for folder in folders if first else ():
-                _note(folder, traceback.format_exc())
+                _note(folder, why)
             raise
         for i, folder, result in zip(ours, folders, results, strict=True):
             errors[i] = _told(result, folder)

@@ -76,13 +76,20 @@ def gathered(dataset: Dataset, batches: np.ndarray) -> Batches:
 
 
 def tests(
-    config: Config, dataset: Dataset, pixels: int | None, passed_over: Callable[[str], None] = silent
+    config: Config,
+    dataset: Dataset,
+    pixels: int | None,
+    passed_over: Callable[[str], None] = silent,
+    shard: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The test set as (images, labels): all at once where it is in memory, else a batch at a time.
 
     pixels: of the crop from the middle of encoded images, None for the size trained on. A broken one is left out.
+    shard: (index, count) of the part of the test set that is read here.
     """
-    images, labels, of_data = dataset.test_images, dataset.test_labels, config.data
+    (index, count), of_data = shard, config.data
+    part = slice(index * len(dataset.test_labels) // count, (index + 1) * len(dataset.test_labels) // count)
+    images, labels = dataset.test_images[part], dataset.test_labels[part]
     if not dataset.streamed:
         yield images, labels
         return

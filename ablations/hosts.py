@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from ablations import entry, interrupt
@@ -24,6 +25,7 @@ from ablations.errors import UserError
 LOST = ("distributed service", "Gloo", "NCCL", "heartbeat", "Socket closed", "Connection reset", "coordination service")
 LATE = ("DEADLINE_EXCEEDED", "Barrier timed out")
 GO_ON = "what was finished is kept; start all processes again, as many or others, to go on from the last checkpoint"
+ANOTHER_LOST = f"another process of this run was lost; {GO_ON}"
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
@@ -39,6 +41,7 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
     config.distributed.check()
     context = multiprocessing.get_context("spawn")
     interrupt.listen()
+    _keep_tracker_quiet()
     with tempfile.TemporaryDirectory(prefix="ablations-") as place:
         words = Path(place) / "words.txt"
         mine, its = context.Pipe(duplex=False)
@@ -59,6 +62,11 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
         return Lost(_reason(config, process.exitcode, words.read_text(errors="replace") if words.exists() else ""))
 
 
+def was_lost(words: str) -> bool:
+    """Whether traces of a process say that it ended because another one has gone."""
+    return any(sign in words for sign in LOST)
+
+
 def _reason(config: Config, code: int, words: str) -> str:
     lines = [line for line in words.splitlines() if line.strip()]
     if any(sign in words for sign in LATE) and "heartbeat" not in words:
@@ -66,8 +74,8 @@ def _reason(config: Config, code: int, words: str) -> str:
         return f"distributed={config.distributed.name}: not all processes came within {seconds} s; start all of them"
     if code == -signal.SIGKILL:
         return f"the process of this run was killed, perhaps for want of memory; {GO_ON}"
-    if any(sign in words for sign in LOST):
-        return f"another process of this run was lost; {GO_ON}"
+    if was_lost(words):
+        return ANOTHER_LOST
     return f"the process of this run died ({lines[-1] if lines else f'exit code {code}'}); {GO_ON}"
 
 
@@ -89,9 +97,22 @@ def _work(config: Config, quiet: bool, patience_seconds: float, words: Path, ans
         os.write(2, traceback.format_exc().encode())
         os._exit(1)
     answer.send(error)
-    sys.stderr.flush()
-    sys.stdout.flush()
-    os._exit(0)  # not through JAX's exit, which would wait for processes that have gone
+    if error is not None and not isinstance(error, interrupt.Interrupted):
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(0)  # not through JAX's exit, which would wait for the others, who do not know of the error
+
+
+def _keep_tracker_quiet() -> None:
+    """Start the process that cleans up after others without its warnings of what one that was lost has left."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _keep_apart(words: Path) -> None:

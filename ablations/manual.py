@@ -62,6 +62,11 @@ Settings:
     recipe.total_steps=880 recipe.batch_size=64 recipe.learning_rate=0.02
     packing=auto            how runs share a device: single, processes, interleaved, vmap, or what is fastest here
     runs_at_a_time=4        how many do; on a CPU one a core
+    devices=8               over how many of this machine's a run is spread; all, if nothing is said
+    recipe.bn_group=64      images that share BN statistics: a number, device (a device's part of a batch), null (all)
+    distributed=slurm       one of several processes: slurm, auto (as JAX finds them), manual with
+                            distributed.coordinator=HOST:PORT distributed.processes=2 distributed.process=0
+    distributed.lost_seconds=30 distributed.start_seconds=300    after which a silent process is lost; to come together
     remat=false             keep less for the backward pass: ResNet-1001 in a tenth of the memory, a third more work
     hydra/launcher=slurm                                    as jobs of a cluster: slurm, slurm_multinode, ray
     hydra.launcher.partition=gpu hydra.launcher.timeout_min=60 hydra.launcher.gpus_per_node=1    of slurm
@@ -106,11 +111,13 @@ the data set need not be here.
     ablations plan study=table1 data=cifar10 recipe=paper
     ablations plan model=resnet164 seed=0,1,2 runs_at_a_time=2
     ablations plan study=table1 calibrate=false                   at once, without times
+    ablations plan study=table5 devices=8                         of each of 8 devices, though one be here
 
 A line for each row: parameters, multiply-adds (MACs) of one image, FLOP of a run, memory for the activations of a
 training step, which rows share a compiled program, seconds of a run, and the state of each seed: done, running,
 interrupted at a step that is kept, or missing. Below, the sums of what is to go.
 
+    devices=8          for so many: where fewer are here, one is measured, with its part of a batch
     calibrate=true     run a few steps of each program, some seconds each, once: what they took is kept for the
                        next time, in ~/.cache/ablations/plan; false leaves times and memory out
     format=terminal    terminal, markdown or csv (one line a run, in plain numbers)

@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import numpy as np
 from ablations import count, data, feed, randomness
 from ablations.config import Config
 from ablations.cost import Ceilings, Figures, Timing
+from ablations.mesh import Devices
 from ablations.records import provenance
 from ablations.steps import DTYPES, Steps, steps_a_call
 
@@ -72,9 +74,10 @@ def timing(
 
     Expects a compilation cache that holds nothing of this program yet. meet: called before the steps are measured.
     """
+    asked, (devices, config) = config, _here(config)
     call, images = steps_a_call(config, 0), synthetic(config, pixels)
     began = time.perf_counter()
-    steps, state, compiled, seconds = _start(config, images, call)
+    steps, state, compiled, seconds = _start(config, images, call, devices)
     memory = compiled.memory_analysis()
     needed = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
     needed -= memory.alias_size_in_bytes
@@ -84,6 +87,7 @@ def timing(
         "import_seconds": import_seconds,
         "temporary_bytes": memory.temp_size_in_bytes,
         "program_bytes": needed,
+        "parts": asked.recipe.batch_size // config.recipe.batch_size,
     } | seconds
     free = _free_bytes()
     if free is not None and needed > free:
@@ -93,7 +97,7 @@ def timing(
     jax.clear_caches()
     del steps, state, compiled  # not two states at once
     began = time.perf_counter()
-    steps, state, compiled, seconds = _start(config, images, call)
+    steps, state, compiled, seconds = _start(config, images, call, devices)
     steps.logits(state, images.test_images)
     known |= {"start_again_seconds": time.perf_counter() - began, "cached_seconds": seconds["compile_seconds"]}
     del compiled  # the same program is called through `steps` below
@@ -126,9 +130,20 @@ def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list
     return jax.block_until_ready(states)
 
 
-def _start(config: Config, images: data.Dataset, call: int):
+def _here(config: Config) -> tuple[Devices, Config]:
+    """The devices of a configuration, and itself; where there are not as many, one, with its part of a batch."""
+    if (config.devices or 1) <= jax.local_device_count():
+        return Devices.of(config), config
+    images = config.recipe.batch_size // config.devices
+    group = config.recipe.bn_group
+    # Groups that span devices: what they tell each other is not measured, and a device's part of one is.
+    group = None if group in (None, "device") or images % group else group
+    return Devices.here(1), replace(config, devices=1, recipe=replace(config.recipe, batch_size=images, bn_group=group))
+
+
+def _start(config: Config, images: data.Dataset, call: int, devices: Devices):
     """Everything up to the first step: the steps, a state, the compiled training step, and the seconds it took."""
-    steps = Steps(config, images)
+    steps = Steps(config, images, devices)
     state = steps.init()
     marks = [time.perf_counter()]
     traced = steps.trace_train(call)

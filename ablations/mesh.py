@@ -18,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ablations.config import Config
 from ablations.errors import UserError
 from ablations.feed import Batches
+from ablations.recipe import refusal
 
 AXIS = "batch"
 
@@ -73,14 +74,8 @@ class Devices:
 
     def check(self, batch_size: int) -> None:
         """Raise UserError, which names those that do, where a batch does not divide among the devices."""
-        if left := batch_size % self.count:
-            fitting = [str(size) for size in (batch_size - left, batch_size - left + self.count) if size]
-            numbers = [str(n) for n in range(1, self.count) if batch_size % n == 0]
-            raise UserError(
-                f"recipe.batch_size={batch_size}: does not divide among {self.count} devices; "
-                f"{' and '.join(fitting)} do, as every multiple of {self.count}"
-                + (f"; or choose devices={' or '.join(numbers)}" if self.processes == 1 else "")
-            )
+        if why := refusal(batch_size, self.count):
+            raise UserError(why)
 
     def options(self) -> dict:
         """How every program is compiled: what it returns lies on every device whole."""
@@ -107,7 +102,7 @@ class Devices:
 
     @property
     def shard(self) -> tuple[int, int]:
-        """Which part of a batch this process feeds: (index, count)."""
+        """Which part of a batch, and of the test set, this process feeds: (index, count)."""
         return (jax.process_index(), jax.process_count()) if self.processes > 1 else (0, 1)
 
     def join(self, mine: np.ndarray, axis: int = 0) -> jax.Array:
@@ -133,6 +128,24 @@ class Devices:
         place = self._along(axis)
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
 
+    @cached_property
+    def home(self) -> "Devices":
+        """Those of this process."""
+        return Devices(tuple(device for device in self.chosen if device.process_index == jax.process_index()))
+
+    def at_home(self, tree):
+        """Of arrays that lie on every device whole, those on this process's: to compute without the other processes."""
+        if self.processes == 1:
+            return tree
+        if not self.home.spread:
+            return self.one(tree)
+
+        def mine(x):
+            copies = [shard.data for shard in x.addressable_shards]
+            return jax.make_array_from_single_device_arrays(x.shape, self.home._along(), copies)
+
+        return jax.tree.map(mine, tree)
+
     def one(self, tree):
         """Of arrays that lie on every device whole, those on this process's first one."""
         return jax.tree.map(lambda x: x.addressable_data(0), tree) if self.spread else tree
@@ -147,11 +160,19 @@ def from_first(find: Callable):
     """What `find` returns in the first process, in all of them; all call it."""
     if jax.process_count() == 1:
         return find()
-    from jax.experimental.multihost_utils import broadcast_one_to_all
+    return all_processes(find() if is_first() else None)[0]
 
-    found = np.frombuffer(pickle.dumps(find() if is_first() else None), np.uint8)
-    size = int(broadcast_one_to_all(np.int32(len(found))))
-    return pickle.loads(np.asarray(broadcast_one_to_all(np.resize(found, size))).tobytes())
+
+def all_processes(found) -> list:
+    """What each process has found, in the order of the processes, in all of them; all call it."""
+    if jax.process_count() == 1:
+        return [found]
+    from jax.experimental.multihost_utils import process_allgather
+
+    found = np.frombuffer(pickle.dumps(found), np.uint8)
+    sizes = process_allgather(np.asarray(len(found)))
+    padded = np.asarray(process_allgather(np.resize(found, max(sizes))))
+    return [pickle.loads(of[:size].tobytes()) for of, size in zip(padded, sizes, strict=True)]
 
 
 def any_process(says: bool) -> bool:

@@ -13,7 +13,17 @@ from ablations.units import duration, scientific, size
 
 FORMATS = ("terminal", "markdown", "csv")
 COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "missing": ""}
-RIGHT = ("steps", "batch", "parameters", "MACs", "FLOP a run", "activations", "program", "time a run")
+RIGHT = (
+    "steps",
+    "batch",
+    "parameters",
+    "MACs",
+    "FLOP a run",
+    "activations",
+    "memory a device",
+    "program",
+    "time a run",
+)
 
 
 def command(arguments: list[str]) -> int:
@@ -52,6 +62,7 @@ def aspects(config: Config) -> dict[str, str]:
         "steps": f"{recipe.total_steps:,}",
         "batch": str(recipe.batch_size),
         "precision": config.precision,
+        "devices": str(config.devices or ""),
     }
 
 
@@ -77,12 +88,18 @@ def cells(plan: Plan) -> list[dict]:
             else f"{line.figures.macs / 1e9:,.1f} G",
             "FLOP a run": scientific(line.flop),
             "activations": size(line.timing.temporary_bytes) if line.timing else "-",
+            **({"memory a device": _memory(line)} if any(of.config.devices for of in plan.lines) else {}),
             "program": numbers[program],
             "time a run": duration(line.seconds),
             "seeds": seeds(line),
         }
         for line, of, program in zip(plan.lines, every, plan.programs, strict=True)
     ]
+
+
+def _memory(line: Line) -> str:
+    """All that a step needs on a device: state, images, activations."""
+    return size(line.timing.program_bytes) if line.timing else "-"
 
 
 def seeds(line: Line):
@@ -101,8 +118,9 @@ def seeds(line: Line):
 def title(plan: Plan) -> str:
     every = [aspects(line.config) for line in plan.lines]
     shared = {name: value for name, value in every[0].items() if len({one[name] for one in every}) == 1}
-    forms = {"recipe": "recipe {}", "steps": "{} steps", "batch": "batches of {}"}
-    return ", ".join([plan.lines[0].config.study, *(forms.get(k, "{}").format(v) for k, v in shared.items())])
+    forms = {"recipe": "recipe {}", "steps": "{} steps", "batch": "batches of {}", "devices": "spread over {}"}
+    words = [forms.get(aspect, "{}").format(value) for aspect, value in shared.items() if value]
+    return ", ".join([plan.lines[0].config.study, *words])
 
 
 def notes(plan: Plan) -> list[str]:
@@ -114,7 +132,9 @@ def notes(plan: Plan) -> list[str]:
     what = f"{len(runs):,} run{'s' * (len(runs) > 1)}: {states}"
     lines = [f"{what}. {programs:,} distinct compiled training program{'s' * (programs > 1)}."]
     if any(run.left for run in runs):
-        time = f"{duration(plan.seconds_left)} on this machine, {plan.at_a_time} at a time; " if timed else ""
+        parts = max((one.parts for one in timed), default=1)
+        where = f"{parts} devices like the one here" if parts > 1 else "this machine"
+        time = f"{duration(plan.seconds_left)} on {where}, {plan.at_a_time} at a time; " if timed else ""
         lines.append(f"To go: {scientific(plan.flop_left)} FLOP; {time}{size(plan.disk_bytes)} of disk.")
     lines.append(
         f"FLOP: {cost.FLOP_PER_MAC_TRAINED} x MACs x images trained on (a multiply-add is 2, backward twice forward); "
@@ -124,6 +144,14 @@ def notes(plan: Plan) -> list[str]:
         lines.append(
             "Time: a few measured steps of each program with synthetic images, alone on the machine "
             f"({measured[0].device}, {min(one.measured for one in measured)[:10]}), and start, compilation, tests."
+        )
+    if split := [line for line in plan.lines if line.timing and line.timing.parts > 1]:
+        parts, images = split[0].timing.parts, split[0].config.recipe.batch_size // split[0].timing.parts
+        most = max(cost.exchange_bytes(line.figures, line.timing.parts) for line in split)
+        lines.append(
+            f"Memory and time: of one of {parts} devices, with its {images} images of a batch, measured on one here. What "
+            f"devices tell each other is not in it: each sends up to {size(most)} of gradients a step, and BN's moments "
+            "where a group of images spans devices."
         )
     if timed:
         lines.append("Activations: XLA's own figure for the temporaries of one compiled training step.")
@@ -140,7 +168,7 @@ def as_csv(plan: Plan) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = ("study", "row", "seed", "state", "step", "total_steps", "parameters", "macs", "flop", "activation_bytes")
-    writer.writerow((*names, "program", "step_seconds", "run_seconds"))
+    writer.writerow((*names, "program", "step_seconds", "run_seconds", "devices", "device_bytes"))
     for line in plan.lines:
         for run in line.runs:
             writer.writerow(_plain(run, line))
@@ -154,4 +182,5 @@ def _plain(run: Run, line: Line) -> list:
         config.study, config.row, config.seed, run.state, run.step, config.recipe.total_steps,
         figures.parameters, figures.macs, line.flop, measured, figures.program[:12],
         timing.step_seconds if timing else None, line.seconds,
+        config.devices, timing.program_bytes if timing else None,
     ]  # fmt: skip

@@ -4,6 +4,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+def refusal(batch_size: int, devices: int) -> str | None:
+    """Why a batch cannot be spread over so many devices, and what can; None where it can."""
+    left = batch_size % devices
+    if not left:
+        return None
+    fitting = [str(size) for size in (batch_size - left, batch_size - left + devices) if size]
+    return (
+        f"recipe.batch_size={batch_size}: does not divide among {devices} devices; {' and '.join(fitting)} "
+        f"{'do' if len(fitting) > 1 else 'does'}, as every multiple of {devices}"
+    )
+
+
 @dataclass
 class RecipeConfig:
     """A training protocol.

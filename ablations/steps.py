@@ -10,11 +10,11 @@ import numpy as np
 import optax
 from flax import nnx
 
-from ablations import augmentation, colour, feed, moments, randomness
+from ablations import augmentation, colour, convolution, feed, moments, randomness
 from ablations import data as data_sets
 from ablations.config import Config
 from ablations.data import Dataset
-from ablations.mesh import Devices
+from ablations.mesh import Devices, all_processes
 from ablations.network import ResNet
 from ablations.optimizer import optimizer
 from ablations.recipe import RecipeConfig
@@ -86,7 +86,8 @@ class Steps:
         """Call a compiled function; the first time, compile it and count the seconds."""
         if name not in self._compiled:
             start = time.perf_counter()
-            lowered = jax.jit(function, **options).lower(*arguments)
+            with convolution.among(self.devices.count):
+                lowered = jax.jit(function, **options).lower(*arguments)
             self._compiled[name] = lowered.compile()
             self.compile_seconds += time.perf_counter() - start
         return self.devices.settled(self._compiled[name](*arguments))
@@ -150,7 +151,8 @@ class Steps:
         images = jax.ShapeDtypeStruct((*numbers.shape, *self.dataset.train_images.shape[1:]), jnp.uint8)
         batches = {"images": images, "labels": numbers} if self.dataset.streamed else numbers
         batches, state = self.devices.abstract(batches, axis=1), self.devices.abstract(self.abstract())
-        return jax.jit(self._steps, **self.DONATE, **self.devices.options()).trace(state, self.data, batches)
+        with convolution.among(self.devices.count):
+            return jax.jit(self._steps, **self.DONATE, **self.devices.options()).trace(state, self.data, batches)
 
     def _steps(self, state, data, batches):
         if _count(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
@@ -189,14 +191,15 @@ class Steps:
         return loss, (nnx.as_pure(nnx.state(network, nnx.Not(nnx.Param))), wrong)
 
     def logits(self, state: State, images: np.ndarray) -> np.ndarray:
-        """uint8 images (N, H, W, C) -> logits (N, classes), with the running BN statistics."""
-        batch = min(self.config.recipe.batch_size, len(self.dataset.test_images))
-        batch += -batch % self.devices.count
+        """uint8 images (N, H, W, C) -> logits (N, classes), with the running BN statistics; by this process alone."""
+        home = self.devices.home
+        batch = min(self.config.recipe.batch_size // self.devices.processes, len(self.dataset.test_images))
+        batch += -batch % home.count
         padded = np.concatenate([images, np.resize(images, (-len(images) % batch, *images.shape[1:]))])
         chunks = padded.reshape(-1, batch, *images.shape[1:])
-        name, options = ("logits", chunks.shape[1:]), self.devices.options()
-        fixed = (state.params, state.others, self.data)
-        outputs = [self._call(name, self._logits, *fixed, self.devices.split(x), **options) for x in chunks]
+        name, options = ("logits", chunks.shape[1:]), home.options()
+        fixed = self.devices.at_home((state.params, state.others, self.data))
+        outputs = [self._call(name, self._logits, *fixed, home.split(x), **options) for x in chunks]
         return np.concatenate([np.asarray(x) for x in outputs])[: len(images)]
 
     def _logits(self, params, others, data, images):
@@ -206,11 +209,12 @@ class Steps:
     def test(self, state: State, pixels: int | None = None, passed_over=feed.silent) -> Score:
         """Of the test set, with crops of so many pixels where it is not in memory; passed_over: see `feed.tests`."""
         losses, ranks = [], []
-        for images, labels in feed.tests(self.config, self.dataset, pixels, passed_over):
+        for images, labels in feed.tests(self.config, self.dataset, pixels, passed_over, self.devices.shard):
             logits = self.logits(state, images)
             losses.append(np.asarray(optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), labels)))
             ranks.append(rank(logits, labels))
-        return Score(np.concatenate(losses), np.concatenate(ranks))
+        parts = all_processes((np.concatenate(losses), np.concatenate(ranks)))
+        return Score(*map(np.concatenate, zip(*parts, strict=True)))
 
     def exact_statistics(self, state: State, passed_over=feed.silent) -> State:
         """BN statistics averaged over one pass through the training set, not augmented, in place of running ones."""

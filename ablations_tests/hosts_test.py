@@ -15,35 +15,38 @@ from ablations import accelerators, hosts, launch, packing
 from ablations.distributed import Slurm
 from ablations.errors import UserError
 from ablations.records import read_metrics, read_record
+from ablations.train import train
 from ablations_tests.conftest import COMMAND, ablations, configure
 from ablations_tests.plan_test import jobs_of
 
-STEPS = 240
+STEPS = 160
 LINE = (
     "train", "model=resnet20", "model.depth=8", "recipe.batch_size=8", f"recipe.total_steps={STEPS}",
-    "recipe.evaluate_every=80", "recipe.learning_rate=0.001", "checkpoint_seconds=0.5",
+    "recipe.evaluate_every=80", "recipe.learning_rate=0.001", "recipe.bn_statistics=running",
 )  # fmt: skip
+SLOWLY = "checkpoint_seconds=0"  # so that there is time to stop a run: a checkpoint after each step
 
 
-def start(cwd: Path, processes: int = 1) -> list[subprocess.Popen]:
+def start(cwd: Path, processes: int, *settings: str) -> list[subprocess.Popen]:
     """The command in so many processes; of one, not distributed at all."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     meet = ["distributed=manual", f"distributed.coordinator=127.0.0.1:{port}", f"distributed.processes={processes}"]
-    lines = [[*LINE, *meet, f"distributed.process={process}"] for process in range(processes)]
+    each = [[*meet, f"distributed.process={process}"] if processes > 1 else [] for process in range(processes)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return [
-        subprocess.Popen([*COMMAND, *line], cwd=cwd, **streams) for line in (lines if processes > 1 else [list(LINE)])
-    ]
+    return [subprocess.Popen([*COMMAND, *LINE, *settings, *of], cwd=cwd, **streams) for of in each]
+
+
+def kept(cwd: Path) -> int:
+    """The step of the newest checkpoint."""
+    folders = cwd.glob("runs/single/*/seed=0/checkpoints/[0-9]*")
+    return max((int(path.name) for path in folders if path.name.isdigit()), default=0)
 
 
 def wait_for_step(cwd: Path, step: int, seconds: float = 90) -> None:
-    """Until there is a checkpoint of at least so many steps."""
     deadline = time.time() + seconds
-    while (
-        max([0, *(int(p.name) for p in cwd.glob("runs/single/*/seed=0/checkpoints/[0-9]*") if p.name.isdigit())]) < step
-    ):
+    while kept(cwd) < step:
         assert time.time() < deadline, "no checkpoint"
         time.sleep(0.02)
 
@@ -65,72 +68,55 @@ def worker_of(command: subprocess.Popen) -> int:
     return next(int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes())
 
 
-def kept(cwd: Path) -> int:
-    return max(int(path.name) for path in cwd.glob("runs/single/*/seed=0/checkpoints/[0-9]*") if path.name.isdigit())
+def step_in(said: str, before: str) -> int:
+    return int(said.partition(before)[2].split()[0])
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The evaluations of a run of one process that was never stopped."""
-    cwd = tmp_path_factory.mktemp("whole")
-    assert ablations(*LINE, cwd=cwd).returncode == 0
-    [folder] = cwd.glob("runs/single/*/seed=0")
-    return read_metrics(folder)
-
-
-def assert_whole(cwd: Path, whole: list[dict], processes: int) -> None:
-    [folder] = cwd.glob("runs/single/*/seed=0")
-    record, metrics = read_record(folder), read_metrics(folder)
-    assert (record["status"], record["steps"], record["processes"]) == ("done", STEPS, processes)
-    assert [line["step"] for line in metrics] == [line["step"] for line in whole], "each evaluation once"
-    for key in ("train_loss", "test_loss"):
-        np.testing.assert_allclose([line[key] for line in metrics], [line[key] for line in whole], rtol=1e-3)
-    assert not (folder / "checkpoints").exists() and not (folder / "progress.json").exists()
-
-
-def test_two_processes_stop_together_and_one_goes_on(tmp_path, whole):
-    """SIGTERM to the second only. The first alone writes."""
-    both = start(tmp_path, 2)
+def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path):
+    """Two, stopped by a signal to the second; one, stopped; two, of which one is killed; two to the end."""
+    both = start(tmp_path, 2, SLOWLY)
     wait_for_step(tmp_path, 1)
     both[1].send_signal(signal.SIGTERM)
     (first, first_said), (second, second_said) = ended(both)
     assert (first, second) == (2, 128 + signal.SIGTERM)
-    assert f"stopped at step {kept(tmp_path)} of {STEPS}" in first_said and "type the same command" in first_said
-    assert f"stopped at step {kept(tmp_path)} of {STEPS}" in second_said
-    [(code, said)] = ended(start(tmp_path))
-    assert code == 0 and f"goes on from step {kept_at(first_said)}" in said
-    assert_whole(tmp_path, whole, 1)
+    stopped = step_in(first_said, "stopped at step ")
+    assert stopped == step_in(second_said, "stopped at step ") == kept(tmp_path)
+    assert "type the same command to go on" in first_said and "Traceback" not in first_said + second_said
 
-
-def kept_at(said: str) -> int:
-    return int(said.partition("stopped at step ")[2].split()[0])
-
-
-def test_one_process_is_killed_and_the_run_goes_on(tmp_path, whole):
-    """One process, stopped; two go on, of which one is killed; two go on to the end."""
-    alone = start(tmp_path)
-    wait_for_step(tmp_path, 1)
+    alone = start(tmp_path, 1, SLOWLY)
+    wait_for_step(tmp_path, stopped + 1)
     alone[0].send_signal(signal.SIGTERM)
     [(_, said)] = ended(alone)
-    stopped = kept_at(said)
-    both = start(tmp_path, 2)
+    assert step_in(said, "goes on from step ") == stopped
+    stopped = step_in(said, "stopped at step ")
+
+    both = start(tmp_path, 2, SLOWLY)
     wait_for_step(tmp_path, stopped + 1)
     os.kill(worker_of(both[1]), signal.SIGKILL)
-    killed = time.time()
     (first, first_said), (second, second_said) = ended(both, within=60)
-    assert time.time() - killed < 60 and (first, second) == (2, 2)
-    assert f"goes on from step {stopped}" in first_said
-    told = [line for line in first_said.splitlines() if line.startswith("ablations:")]
+    assert (first, second) == (2, 2) and step_in(first_said, "goes on from step ") == stopped
+    told = [line for line in first_said.splitlines() if "goes on from" not in line and "  step " not in line]
     assert told == [f"ablations: another process of this run was lost; {hosts.GO_ON}"]
-    assert second_said.splitlines() == [
-        f"ablations: the process of this run was killed, perhaps for want of memory; {hosts.GO_ON}"
-    ]
-    assert "Traceback" not in first_said and "*** Check failure" not in first_said and "Gloo" not in first_said
-    assert read_record(next(tmp_path.glob("runs/single/*/seed=0"))) is None
+    assert second_said == f"ablations: the process of this run was killed, perhaps for want of memory; {hosts.GO_ON}\n"
+    stopped = kept(tmp_path)
+    [folder] = tmp_path.glob("runs/single/*/seed=0")
+    assert read_record(folder) is None
+
     (first, first_said), (second, second_said) = ended(start(tmp_path, 2))
-    assert (first, second) == (0, 0), (first_said, second_said)
-    assert "goes on from step" in first_said and second_said == ""
-    assert_whole(tmp_path, whole, 2)
+    assert (first, second, second_said) == (0, 0, ""), (first_said, second_said)
+    assert step_in(first_said, "goes on from step ") == stopped
+    record, metrics = read_record(folder), read_metrics(folder)
+    assert (record["status"], record["steps"], record["processes"], record["devices"]) == ("done", STEPS, 2, 2)
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".hydra") == [
+        "lock", "metrics.jsonl", "record.json", "weights.safetensors"
+    ]  # fmt: skip
+
+    whole = train(configure(*LINE[1:]), tmp_path, quiet=True)
+    assert [line["step"] for line in metrics] == [80, 160], "each evaluation once"
+    for key in ("train_loss", "test_loss"):
+        expected = [line[key] for line in read_metrics(tmp_path)]
+        np.testing.assert_allclose([line[key] for line in metrics], expected, rtol=1e-3)
+    assert record["config"] == whole["config"]
 
 
 @pytest.mark.parametrize(

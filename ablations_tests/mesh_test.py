@@ -17,6 +17,7 @@ from ablations.records import read_record
 from ablations.steps import Steps
 from ablations_tests.conftest import ROOT, ablations, configure
 from ablations_tests.simulated import COLLECTIVES, GROUPS
+from benchmarks import devices
 
 EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"}
 
@@ -54,21 +55,23 @@ def test_the_choices_of_bn_are_not_the_same(trained):
 def test_devices_tell_each_other_sums_only_and_none_for_bn_within_a_device(trained):
     count = {asked: {name: int(trained[f"{asked} eight {name}"]) for name in COLLECTIVES} for asked in GROUPS}
     assert all(of[name] == 0 for of in count.values() for name in COLLECTIVES if name != "all-reduce")
-    assert count["device"]["all-reduce"] == 1, "gradients, the loss and running means in one"
+    assert count["device"]["all-reduce"] <= 2, "gradients, the loss and running means, combined"
     assert count["null"]["all-reduce"] > 10 and count["64"]["all-reduce"] > 10
     assert all(trained[f"{asked} one {name}"] == 0 for asked in GROUPS for name in COLLECTIVES)
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_those_that_do():
     eight = Devices((jax.devices()[0],) * 8)
-    with pytest.raises(UserError, match="96 and 104 do, as every multiple of 8; or choose devices=1 or 2 or 4 or 5"):
+    with pytest.raises(UserError, match="among 8 devices; 96 and 104 do, as every multiple of 8"):
         eight.check(100)
-    with pytest.raises(UserError, match="among 8 devices; 8 do"):
+    with pytest.raises(UserError, match="among 8 devices; 8 does"):
         eight.check(5)
     config = configure("recipe.batch_size=100")
     with pytest.raises(UserError, match="96 and 104 do"):
         Steps(config, data.load(config.data), eight)
     eight.check(64)
+    with pytest.raises(UserError, match="among 3 devices; 63 and 66 do"):
+        configure("devices=3", "recipe.batch_size=64")
     with pytest.raises(UserError, match="devices=2: there is 1 here; choose at most 1"):
         Devices.of(configure("devices=2"))
     with pytest.raises(UserError, match="choose packing=single"):
@@ -107,3 +110,10 @@ def test_groups_of_a_device_that_change_with_the_devices_stop_a_run_that_was_beg
     with pytest.raises(UserError, match="was begun with BN over groups of 8 images, and a device has 16 here"):
         checkpoints.check_groups(config, config.on(4))
     checkpoints.close()
+
+
+def test_the_benchmark_of_devices():
+    config = configure("model=resnet20", "model.depth=8", "recipe.batch_size=8")
+    [row] = devices.measured(config, [1], ["device"], rounds=2)
+    assert (row["devices"], row["bn_group"], row["of 1"]) == ("1", "device", "1.00 (1.00 ... 1.00)")
+    assert (row["sums over devices"], row["other exchanges"]) == ("0", "0")

@@ -258,3 +258,23 @@ def test_refuses_in_one_message(setting, message):
 )  # fmt: skip
 def test_durations(seconds, text):
     assert units.duration(seconds) == text
+
+
+def test_a_plan_for_more_devices_than_are_here_is_of_one_with_its_part_of_a_batch(known, monkeypatch):
+    settings = ("devices=8", "recipe.batch_size=64")
+    devices, part = measure._here(configure(*settings, "recipe.bn_group=device"))
+    assert (devices.count, part.recipe.batch_size, part.recipe.bn_group, part.devices) == (1, 8, None, 1)
+    assert measure._here(configure(*settings, "recipe.bn_group=4"))[1].recipe.bn_group == 4
+    assert measure._here(configure(*settings, "recipe.bn_group=32"))[1].recipe.bn_group is None, "spans devices"
+    assert measure._here(configure())[1] == configure()
+    eighth = replace(TIMING, parts=8, program_bytes=3_000_000)
+    monkeypatch.setattr(calibrate, "timings", lambda programs: {program: eighth for program in programs})
+    found = planned(*settings, calibrate=True)
+    [row] = plan_table.cells(found)
+    assert row["memory a device"] == "3.0 MB" and "spread over 8" in plan_table.title(found)
+    notes = " ".join(plan_table.notes(found))
+    assert "on 8 devices like the one here" in notes and "with its 8 images of a batch" in notes
+    assert cost.exchange_bytes(FIGURES, 8) == 2 * 7 / 8 * 4 * FIGURES.parameters
+    assert "memory a device" not in plan_table.cells(planned(calibrate=True))[0]
+    with pytest.raises(UserError, match="does not divide among 7 devices; 63 and 70 do"):
+        planned("devices=7", "recipe.batch_size=64")

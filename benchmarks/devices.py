@@ -1,0 +1,90 @@
+"""How a step scales over devices: `python -m benchmarks.devices`.
+
+The global batch stays the same, whatever the number of devices, and all are measured in turn, round after round, in one
+process; a ratio is taken within a round. Without accelerators the devices are simulated: they share the cores of this
+machine, so more of them than cores can gain nothing, and the ratio shows what spreading the work costs.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from ablations import accelerators, entry, grid
+from ablations.records import commit, processor, versions
+from ablations.units import short
+from benchmarks.cases import Case
+
+GROUPS = {"null": None, "device": "device"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="resnet20")
+    parser.add_argument("--data", choices=("digits", "cifar10"), default="cifar10", help="the size of the images")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--devices", type=int, nargs="+", default=(1, 2, 4, 8))
+    parser.add_argument("--bn", nargs="+", choices=GROUPS, default=list(GROUPS), help="recipe.bn_group")
+    parser.add_argument("--rounds", type=int, default=7)
+    settings = parser.parse_args()
+    if not accelerators.usable():
+        simulated = f"--xla_force_host_platform_device_count={max(settings.devices)}"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {simulated}"
+    config = Case(settings.model, "original", settings.data, settings.batch, "f32").config(1, 20)
+    entry.prepare(config)
+    del os.environ["NPROC"]  # all cores, for all devices
+    rows = measured(config, settings.devices, settings.bn, settings.rounds)
+    machine = f"{processor()}, jax {versions()['jax']}, commit {commit()[:12]}"
+    title = f"{settings.model}, {settings.data}, batch {settings.batch}, {settings.rounds} rounds ({machine})"
+    print(grid.markdown(title, rows, []), end="")
+
+
+def measured(config, counts, groups, rounds: int) -> list[dict]:
+    """A row for each number of devices and choice of BN."""
+    import jax
+
+    from ablations import measure
+    from ablations.mesh import Devices
+    from ablations.steps import Steps
+
+    images, batch = measure.synthetic(config), np.arange(config.recipe.batch_size, dtype=np.int32)[None]
+    runs, states, seconds = {}, {}, {}
+    for count in counts:
+        for group in groups:
+            of = replace(config, recipe=replace(config.recipe, bn_group=GROUPS[group]))
+            runs[count, group] = Steps(of, images, Devices.here(count))
+            states[count, group] = runs[count, group].init()
+            seconds[count, group] = []
+    for round_ in range(rounds + 1):  # the first one compiles
+        for key, steps in runs.items():
+            began = time.perf_counter()
+            states[key], *_ = jax.block_until_ready(steps.start(states[key], batch))
+            if round_:
+                seconds[key].append(time.perf_counter() - began)
+    rows = []
+    for (count, group), of in seconds.items():
+        first = seconds[counts[0], group]
+        ratios = [one / other for one, other in zip(first, of, strict=True)]
+        program = runs[count, group]._compiled["train", 1].as_text()
+        rows.append(
+            {
+                "devices": str(count),
+                "bn_group": group,
+                "step": short(statistics.median(of)),
+                "images/s": f"{config.recipe.batch_size / statistics.median(of):,.0f}",
+                f"of {counts[0]}": f"{statistics.median(ratios):.2f} ({min(ratios):.2f} ... {max(ratios):.2f})",
+                "sums over devices": str(program.count(" all-reduce(") + program.count(" all-reduce-start(")),
+                "other exchanges": str(sum(program.count(f" {name}(") for name in OTHERS)),
+            }
+        )
+    return rows
+
+
+OTHERS = ("all-gather", "all-to-all", "collective-permute", "reduce-scatter")
+
+
+if __name__ == "__main__":
+    main()
