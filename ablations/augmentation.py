@@ -43,6 +43,8 @@ def draw(key: jax.Array, images: int, pad: int, flip: bool) -> tuple[jax.Array, 
 def augment(images: jax.Array, offsets: jax.Array, flips: jax.Array, pad: int) -> jax.Array:
     """Zero padding, then the crop at `offsets`, then the mirror image where `flips`; shapes are kept."""
     _, height, width, _ = images.shape
+    if not pad:  # no crop: nothing to gather
+        return jnp.where(flips[:, None, None, None], images[:, :, ::-1], images)
     padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
     rows = offsets[:, :1] + jnp.arange(height)[None]
     columns = jnp.arange(width)[None]

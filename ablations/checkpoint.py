@@ -18,6 +18,7 @@ import numpy as np
 
 from ablations.config import Config
 from ablations.errors import UserError
+from ablations.units import size
 
 FOLDER = "checkpoints"
 KEPT = 2
@@ -63,6 +64,17 @@ class Checkpoints:
             )
             self._opened = ocp.CheckpointManager(self.path, options=options, item_names=("state", "loop"))
         return self._opened
+
+    def check_room(self, state) -> None:
+        """Raise UserError, before a run begins, where the disk has no room for the checkpoints that it will keep."""
+        import jax
+
+        needed = (KEPT + 1) * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SLACK_BYTES
+        if (free := shutil.disk_usage(self.path.parent).free) < needed:
+            raise UserError(
+                f"{self.path.parent}: the run's checkpoints take {size(needed)} of disk, {size(free)} are free; make room, or "
+                "choose another runs_dir=..."
+            )
 
     def save(self, step: int, state, loop: dict, config: dict, *, wait: bool = False) -> None:
         """Start to write a checkpoint; with `wait`, return when it is on disk.

@@ -144,6 +144,8 @@ def data(arguments: list[str]) -> None:
     for config in {job.config.data.name: job.config.data for job in jobs}.values():
         place = data.prepare(config, download=True)
         print(f"{config.name}: is in {place}" if place else f"{config.name}: comes with a package: nothing to prepare")
+        if broken := data.check(config):
+            raise UserError(f"{len(broken):,} images are broken; mend or remove them: {', '.join(broken)}")
 
 
 def evaluate(arguments: list[str]) -> None:

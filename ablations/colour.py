@@ -19,26 +19,33 @@ def components(covariance: np.ndarray) -> np.ndarray:
     return (vectors * values).T.astype(np.float32)
 
 
-def lighting(images: jax.Array, alpha: jax.Array, components: jax.Array) -> jax.Array:
-    """Add alpha_1 lambda_1 p_1 + alpha_2 lambda_2 p_2 + alpha_3 lambda_3 p_3 to all pixels of an image.
+def lighting(alpha: jax.Array, components: jax.Array) -> jax.Array:
+    """What is added to all pixels of an image: alpha_1 lambda_1 p_1 + alpha_2 lambda_2 p_2 + alpha_3 lambda_3 p_3.
 
-    alpha: (N, 3); components: lambda_i p_i as rows.
+    alpha: (N, 3); components: lambda_i p_i as rows; returns (N, 3).
     """
-    return images + (alpha @ components)[:, None, None, :]
+    return alpha @ components
 
 
-def jitter(images: jax.Array, strengths: jax.Array, order: jax.Array) -> jax.Array:
+def jitter(mean: jax.Array, strengths: jax.Array, order: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Blend with black, with the image's mean grey and with its own greys, in the image's order.
 
-    strengths: (N, 3), of the image in its blend for brightness, contrast and saturation; order: (N, 3), a permutation.
+    Each blend takes a pixel x to A x + b, and so do three of them: an image is read twice, for its mean and for the
+    result. mean: (N, 3), of the image's pixels; strengths: (N, 3), of the image in its blend for brightness, contrast
+    and saturation; order: (N, 3), a permutation. Returns A, (N, 3, 3), and b, (N, 3).
     """
+    a, b = jnp.broadcast_to(jnp.eye(3), (len(mean), 3, 3)), jnp.zeros_like(mean)
+    to_grey = jnp.tile(GREY, (3, 1))
     for place in range(3):
-        which = order[:, place, None, None, None]
-        kept = jnp.take_along_axis(strengths, order[:, place, None], 1)[:, :, None, None]
-        greys = (images * GREY.reshape(1, 1, 1, 3)).sum(-1, keepdims=True)
-        others = jnp.where(which == 0, 0, jnp.where(which == 1, greys.mean((1, 2), keepdims=True), greys))
-        images = kept * images + (1 - kept) * others
-    return images
+        which = order[:, place, None]
+        kept = jnp.take_along_axis(strengths, which, 1)
+        mean_grey = (jnp.einsum("nij,nj->ni", a, mean) + b) @ to_grey.T
+        saturated = kept[..., None] * jnp.eye(3)[None] + (1 - kept[..., None]) * to_grey[None]
+        of_saturation = saturated @ a, jnp.einsum("nij,nj->ni", saturated, b)
+        offset = jnp.where(which == 1, (1 - kept) * mean_grey, 0)
+        a = jnp.where(which[..., None] == 2, of_saturation[0], kept[..., None] * a)
+        b = jnp.where(which == 2, of_saturation[1], kept * b + offset)
+    return a, b
 
 
 def augment(key: jax.Array, images: jax.Array, kind: str, components: jax.Array) -> jax.Array:
@@ -47,8 +54,15 @@ def augment(key: jax.Array, images: jax.Array, kind: str, components: jax.Array)
         return images
     of_lighting, of_strength, of_order = jax.random.split(key, 3)
     count = len(images)
-    if kind == "jitter":
-        strengths = jax.random.uniform(of_strength, (count, 3), minval=1 - JITTER, maxval=1 + JITTER)
-        order = jnp.argsort(jax.random.uniform(of_order, (count, 3)), axis=1)
-        images = jitter(images, strengths, order)
-    return lighting(images, LIGHTING_STD * jax.random.normal(of_lighting, (count, 3)), components)
+    light = lighting(LIGHTING_STD * jax.random.normal(of_lighting, (count, 3)), components)
+    if kind == "lighting":
+        return images + light[:, None, None]
+    strengths = jax.random.uniform(of_strength, (count, 3), minval=1 - JITTER, maxval=1 + JITTER)
+    order = jnp.argsort(jax.random.uniform(of_order, (count, 3)), axis=1)
+    return affine(images, *jitter(images.mean((1, 2)), strengths, order), light)
+
+
+def affine(images: jax.Array, a: jax.Array, b: jax.Array, light: jax.Array | float = 0.0) -> jax.Array:
+    """A x + b + light of every pixel x of an image: (N, H, W, 3), (N, 3, 3), (N, 3), (N, 3)."""
+    a, b = a[:, None, None], (b + light)[:, None, None]
+    return sum(images[..., i, None] * a[..., i] for i in range(3)) + b

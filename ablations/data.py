@@ -153,6 +153,12 @@ def prepare(config: DataConfig, *, download: bool = False) -> "Path | None":
     return module.prepare(config, download=download) if hasattr(module, "prepare") else None
 
 
+def check(config: DataConfig) -> list[str]:
+    """The names of the images that are broken; reads all of them where they are the user's own."""
+    module = _module(config)
+    return module.check(config) if hasattr(module, "check") else []
+
+
 def _module(config: DataConfig):
     return import_module(DATASETS[config.name].module)
 

@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from ablations import loader
+from ablations.bar import bar
 from ablations.data import DATASETS, DataConfig, Dataset, Kind
-from ablations.encoded import Encoded
+from ablations.encoded import Encoded, middle
 from ablations.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val")
 NAMED = 5  # of a long list
+CHECKED = 64  # images at a time
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,23 @@ def prepare(config: DataConfig, *, download: bool = False) -> Path:
     loader.check()
     load(config)
     return Path(config.root)
+
+
+def check(config: DataConfig) -> list[str]:
+    """Read and decode every image, and return the names of those that are broken."""
+    dataset, broken = load(config), []
+    for images in (dataset.train_images, dataset.test_images):
+        labels = np.zeros(len(images), np.int32)
+        batches = loader.InOrder(images, labels, middle(config.crop, config.crop), CHECKED, skip=True)
+        with (
+            bar(f"{images.source.folder}", len(images), "images") as progress,
+            loader.reading(batches, range(len(batches)), config.workers) as read,
+        ):
+            done = 0
+            for batch in read:
+                broken += [images.name(int(number)) for number in batch["broken"]]
+                progress(done := done + len(batch["labels"]))
+    return broken
 
 
 def load(config: DataConfig) -> Dataset:

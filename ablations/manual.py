@@ -11,7 +11,7 @@ Train very deep residual networks with other shortcuts and activation orders, an
     ablations table       print a study's table from the runs on disk
     ablations figure      draw a study's figures from the runs on disk
     ablations report      make one page of a folder of runs: answers, tables, figures, each run
-    ablations data        bring a data set here, once: CIFAR-10, CIFAR-100
+    ablations data        bring a data set here, once: CIFAR-10, CIFAR-100, ImageNet
     ablations eval        test a finished run again
     ablations probe       see why: signal and gradient in every unit
     ablations lesion      see why: test without some units, or with units in another order
@@ -226,6 +226,11 @@ Brings a data set to where training reads it, once; what is prepared already is 
     data.verify=false          take files that are not, to the byte, the published ones; their structure is
                                checked all the same
 
+ImageNet comes from its two archives, which only you can fetch:
+
+    ablations data prepare data=imagenet data.archive_dir=FOLDER         with ILSVRC2012_img_train.tar and _val.tar
+    ablations data prepare data=image_folder data.root=FOLDER            reads each image once, and names broken ones
+
 CIFAR is kept as TensorFlow Datasets keeps it (330 MB with a decoded copy, which starts a run in a second);
 `tfds.data_source("cifar10")` of any other program reads it too. TensorFlow is not needed. A preparation that
 is broken off leaves nothing behind, and a second one at the same time waits for the first.
@@ -236,6 +241,16 @@ is trained on; they are for every data set:
     data.train_images=5000     only so many images, always the same, with the same share of each class
     data.split=train_val       for choosing: a tenth of the training set (5,000 images of CIFAR's 50,000) takes the
                                place of the test set; the default, train_test, is for results
+
+Of imagenet and image_folder, whose images stay in files (pip install 'ablations[imagenet]'):
+
+    data.root=FOLDER           of image_folder: has train/ and val/, each with one folder of images a class
+    data.crop=224              pixels of the square that is trained on
+    data.test_crops=[320,224]  of those that are tested: the first at each evaluation, and in tables; the others at the end
+    data.scale=shorter_side    or area_aspect, or none
+    data.colour=lighting       or jitter, or none
+    data.broken=refuse         end at an image that cannot be decoded; skip: name it and take the next
+    data.workers=4             processes that decode; by default one a core
 """
 
 

@@ -48,6 +48,7 @@ def training(
     loop = {"step": 0, "losses": [], "wrong": [], "metrics": [], "train_seconds": 0.0, "wall_seconds": 0.0}
     loop |= {"compile_seconds": 0.0, "status": "done", "probes": [], "broken": []}
     state = steps.init()
+    checkpoints.check_room(state)
     with (
         Progress(config, folder, quiet=quiet, writes=writes) as progress,
         Mirror(config, folder, progress.say) as mirror,

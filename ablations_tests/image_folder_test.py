@@ -1,6 +1,7 @@
 """Folders of images: what is found, what is refused before training, and whole runs on them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,6 +228,27 @@ def test_a_broken_image_is_named_and_refused(tmp_path):
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert any(line.startswith(f"ablations: {bad}: broken: ") for line in done.stderr.splitlines()), done.stderr
     assert not list(tmp_path.rglob("record.json"))
+
+
+def test_preparing_reads_every_image_and_names_broken_ones(tmp_path, monkeypatch, capsys):
+    from ablations import cli
+
+    made = pictures.folder(tmp_path / "made", classes=2, train=6, val=2)
+    line = ["prepare", "data=image_folder", f"data.root={made}", "data.workers=0"]
+    assert cli.dispatch("data", line) == 0 and f"image_folder: is in {made}" in capsys.readouterr().out
+    bad = [*spoil(made, "train", [3, 9]), *spoil(made, "val", [0])]
+    with pytest.raises(UserError, match=f"^3 images are broken; mend or remove them: {', '.join(bad)}$"):
+        cli.dispatch("data", line)
+
+
+def test_too_little_room_is_said_before_the_first_step(root, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(UserError, match=r"the run's checkpoints take .* MB of disk, 1 kB are free"):
+        train(configure(*settings(root)), tmp_path, quiet=True)
+    with pytest.raises(UserError, match=r"data.workers=2: batches are handed over in /dev/shm, which has 0 MB free"):
+        loader.check_room(10**6, 2)
+    loader.check_room(10**6, 0)
 
 
 def test_broken_images_are_named_and_skipped(tmp_path, capsys):
