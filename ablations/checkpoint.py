@@ -69,7 +69,8 @@ class Checkpoints:
         """Raise UserError, before a run begins, where the disk has no room for the checkpoints that it will keep."""
         import jax
 
-        needed = (KEPT + 1) * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SLACK_BYTES
+        there = sum(place.name.isdigit() for place in self.path.glob("*"))  # of a run that goes on
+        needed = max(KEPT + 1 - there, 1) * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SLACK_BYTES
         if (free := shutil.disk_usage(self.path.parent).free) < needed:
             raise UserError(
                 f"{self.path.parent}: the run's checkpoints take {size(needed)} of disk, {size(free)} are free; make room, or "

@@ -95,7 +95,7 @@ def seconds(config: Config, timing: Timing, done: int) -> float | None:
         return None
     recipe, (train, test) = config.recipe, data.sizes(config.data)
     tests = math.ceil(recipe.total_steps / recipe.evaluate_every) - done // recipe.evaluate_every
-    batches = tests * math.ceil(test / min(recipe.batch_size, test))
+    batches = _crops(config, tests) * math.ceil(test / min(recipe.batch_size, test))
     if recipe.bn_statistics == "exact":
         batches += train // recipe.batch_size  # one more pass, forward
     start = timing.import_seconds + timing.start_again_seconds
@@ -105,6 +105,12 @@ def seconds(config: Config, timing: Timing, done: int) -> float | None:
 def exchange_bytes(figures: Figures, devices: int) -> float:
     """What each device sends in a step, of gradients in float32 summed around a ring of them."""
     return 2 * (devices - 1) / devices * 4 * figures.parameters
+
+
+def _crops(config: Config, tests: int) -> float:
+    """So many tests of the first of `data.test_crops`, and one of each other, in tests of crops of the size trained on."""
+    first, *others = [(pixels / config.data.crop) ** 2 for pixels in config.data.test_crops] or [1]
+    return tests * first + sum(others)
 
 
 def compile_seconds(figures: Figures, timing: Timing) -> float:

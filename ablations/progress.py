@@ -88,6 +88,8 @@ class Progress:
             f"lr {metrics['lr']:g}  train loss {_number(metrics['train_loss'])}  "
             f"train error {metrics['train_error_percent']:.2f} %  test error {metrics['test_error_percent']:.2f} %"
         )
+        if (top5 := metrics.get("test_top5_error_percent")) is not None:
+            line += f"  top-5 {top5:.2f} %"
         self.say(line)
 
     def say(self, line: str) -> None:

@@ -1,5 +1,6 @@
 """Folders of images: what is found, what is refused before training, and whole runs on them."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from ablations import data, feed, loader, randomness, weights
+from ablations import augmentation, data, feed, loader, randomness, weights
 from ablations.crops import Middle, Random, decode
 from ablations.data import DataConfig
 from ablations.errors import UserError
@@ -334,8 +335,6 @@ def test_normalisation_and_exact_statistics_are_those_of_the_training_set(root):
 
 def test_the_step_takes_images_as_it_takes_numbers(root):
     """One step for both: the same images in memory, chosen by number, give the same numbers."""
-    import dataclasses
-
     config = configure(*settings(root, "data.colour=none", "recipe.normalization=per_channel"))
     streamed = data.load(config.data)
     images = np.asarray(streamed.train_images)
@@ -362,3 +361,20 @@ def test_eval_and_plan_know_it(root, tmp_path):
     assert "crops of 16 pixels" in first and expected in first and "top-5" in first and "crops of 20 pixels" in second
     planned = ablations("plan", *settings(root), "calibrate=false", cwd=tmp_path)
     assert planned.returncode == 0 and "image_folder (42 images of 16x16)" in planned.stdout, planned.stderr
+
+
+def test_every_step_draws_scales_and_crops_of_its_own(root):
+    dataset = data.load(config(root))
+    one = dataclasses.replace(dataset, train_images=dataset.train_images[[0]], train_labels=dataset.train_labels[[0]])
+    batch = loader.Training(one.train_images, one.train_labels, Random(16, "area_aspect"), 0, 4, range(4), False)
+    seen = np.concatenate([batch(step)["images"] for step in range(5)])
+    assert len({image.tobytes() for image in seen}) == 20
+
+
+def test_a_mean_image_is_scaled_to_crops_of_other_size(root):
+    steps = Steps(configure(*settings(root, "recipe.normalization=per_pixel_mean")), data.load(config(root)))
+    mean = steps.normalization["mean"]
+    assert mean.shape == (16, 16, 3)
+    images = np.full((2, 24, 24, 3), 255, np.uint8)
+    found = np.asarray(augmentation.normalise(images, mean, steps.normalization["divisor"]))
+    assert found.shape == (2, 24, 24, 3) and abs((1 - found).mean() - mean.mean()) < 0.01

@@ -27,7 +27,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        size = {"cifar10": "32x32", "digits": "8x8"}[self.data]
+        size = {"cifar10": "32x32", "digits": "8x8", "imagenet": "224x224"}[self.data]
         return f"{self.model} {self.order} {size} batch {self.batch} {self.precision}"
 
     def config(self, threads: int, steps_a_call: int) -> Config:
@@ -37,7 +37,7 @@ class Case:
             shortcut=Identity(),
             activation=ORDERS[self.order],
             model=ModelConfig(**_read("model", self.model)),
-            data=DataConfig(**_read("data", self.data)),
+            data=DataConfig(**_read("data", self.data) | ({"colour": "none"} if self.data == "imagenet" else {})),
             recipe=RecipeConfig(name="bench", **recipe),
             precision=self.precision,
             threads=threads,
@@ -49,8 +49,10 @@ def _read(group: str, name: str) -> dict:
     return {key: value for key, value in content.items() if key != "defaults"}
 
 
-def _cases(model: str, data: str, *precisions: str, orders=("original", "full_preactivation")) -> list[Case]:
-    batch = {"cifar10": 128, "digits": 64}[data]
+def _cases(
+    model: str, data: str, *precisions: str, orders=("original", "full_preactivation"), batch: int | None = None
+) -> list[Case]:
+    batch = batch or {"cifar10": 128, "digits": 64}[data]
     return [Case(model, order, data, batch, precision) for precision in precisions for order in orders]
 
 
@@ -64,6 +66,7 @@ CPU = [
     *_cases("resnet164", "cifar10", "f32", orders=("full_preactivation",)),
     *_cases("resnet110", "cifar10", "bf16", orders=("original",)),
     *_cases("resnet1001", "cifar10", "f32", orders=("full_preactivation",)),
+    *_cases("resnet50", "imagenet", "f32", orders=("original",), batch=8),
 ]
 CUDA = [
     *_cases("resnet110", "cifar10", "bf16"),
@@ -79,6 +82,7 @@ CUDA = [
     *_cases("resnet164", "cifar10", "bf16", orders=("original",)),
     *_cases("resnet1001", "cifar10", "bf16", orders=("original",)),
     *_cases("resnet1001", "cifar10", "f32"),
+    *_cases("resnet50", "imagenet", "bf16", "f32", orders=("original",), batch=128),
 ]
 
 # Of PyTorch: whether torch.compile compiles, and the layout of the images.

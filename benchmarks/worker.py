@@ -47,17 +47,22 @@ def ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[int], Non
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the other side is on the same device
     config = case.config(threads, STEPS_A_CALL)
     entry.prepare(config)
-    from ablations import measure, randomness
+    import jax
+
+    from ablations import feed, measure, randomness
     from ablations.steps import Steps, steps_a_call
 
-    steps, call = Steps(config, measure.synthetic(config)), steps_a_call(config, 0)
-    batches = randomness.batches(0, 0, call, case.batch, case.batch)
+    images = measure.synthetic(config)
+    steps, call = Steps(config, images), steps_a_call(config, 0)
+    batches = feed.gathered(images, randomness.batches(0, 0, call, case.batch, case.batch))
+    batches = jax.device_put(batches) if images.streamed else batches
     state = steps.init()
 
     def run(count: int) -> None:
         nonlocal state
         for _ in range(count // call):
-            state, _, _ = steps.train(state, batches)  # returns numpy: it has waited
+            state, losses, _ = steps.start(state, batches)
+        losses.block_until_ready()
 
     return run, call, lambda: None
 
@@ -82,7 +87,7 @@ def torchs(case: Case, threads: int, device: str, how: str, layout: str):
         torch.from_numpy(array).to(place)
         for array in (images.train_images, images.train_labels.astype("int64"), mean, divisor)
     )
-    kind, pad, flip = data.DATASETS[case.data], config.data.pad, config.data.flip
+    kind, pad, flip = data.kind(config.data), config.data.pad, config.data.flip
     network = ResNet(config.model, config.activation, classes=kind.classes, image_channels=kind.image[2]).to(place)
     memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     network = network.to(memory_format=memory)
