@@ -47,7 +47,8 @@ def dispatch(command: str, arguments: list[str]) -> int:
         from ablations.logger import LOGGERS
 
         words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
-        words["figures"] = ", ".join(figure.name for name in study.names() for figure in study.load(name).figures)
+        figures = (figure.name for name in study.names() for figure in study.load(name).figures)
+        words["figures"] = ", ".join(dict.fromkeys(figures))
         words["loggers"] = ", ".join(LOGGERS)
         words["shared"] = manual.SHARED.format(command=command)
         print(manual.OF[command].format(**words), end="")

@@ -70,7 +70,7 @@ Settings:
     remat=false             keep less for the backward pass: ResNet-1001 in a tenth of the memory, a third more work
     hydra/launcher=slurm                                    as jobs of a cluster: slurm, slurm_multinode, ray
     hydra.launcher.partition=gpu hydra.launcher.timeout_min=60 hydra.launcher.gpus_per_node=1    of slurm
-    --detach                                                return at once: slurm has the jobs; else a process of its own
+    --detach                                                return at once; SLURM has the jobs, or a process of its own
                                                             goes on, after a logout too if the system lets it
     logger=wandb                                            show the evaluations there too: {loggers}
     logger.mode=offline logger.project=ablations            of wandb: online, offline or disabled; logger.entity=TEAM
@@ -91,15 +91,16 @@ interrupted or missing, and the time left. Reads the runs' folders and asks sque
     ablations status study=table1                                 all of a study that was begun or submitted
     ablations status study=table1 data=cifar10 seeds=5            exactly what `ablations train` of these settings has
 
-    study=table1       {studies}; or a file of yours
+    study=table1       {studies};
+                       or a file of yours
     runs_dir=runs      where the runs are
     format=terminal    terminal, markdown or json (each run, in plain numbers)
     out=FILE           write there, not to the screen
 
-Running: a process holds the run, on whichever host, or SLURM has started its job. Waiting: submitted, with SLURM's reason.
-Failed: the last try ended with an error, or the job left the queue without a record. Interrupted: stopped, and a step is
-kept. Missing: not begun, and not submitted. The exit code is 0 where all is done, 3 where something is still to come, 1 where
-something has failed, 2 on a mistake in the command.
+Running: a process holds the run, on whichever host, or SLURM has started its job. Waiting: submitted; with SLURM's
+reason. Failed: the last try ended with an error, or the job left the queue without a record. Interrupted: stopped, and
+a step is kept. Missing: not begun, and not submitted. The exit code is 0 where all is done, 3 where something is still
+to come, 1 where something has failed, 2 on a mistake in the command.
 """
 
 PLAN = """\
@@ -175,7 +176,8 @@ axis, a solid line the test error, a band what the seeds span. Rows that are not
 
     study=table1       {studies};
                        or a file of yours
-    figure=figure3     only this one: {figures}
+    figure=figure3     only this one:
+                       {figures}
     runs_dir=runs      where the runs are
     format=svg         svg, pdf or png
     out=FOLDER         write STUDY-FIGURE.svg there, not here; or a file, as out=figure3.pdf
@@ -187,14 +189,17 @@ REPORT = """\
 ablations report [key=value ...]
 
 Makes one HTML page of a folder of runs, that needs no network and no other file: of each study the answer in words, the
-table, which can be sorted, the figures, what was not run and how to run it, and each run's curve, configuration and origin.
+table, which can be sorted, the figures, what was not run and how to run it, and each run's curve, configuration and
+origin.
 
     ablations report
     ablations report runs_dir=results/digits out=digits.html
 
     runs_dir=runs      where the runs are
     out=report.html    write there
-    study=table1       only this one: {studies}; or a file of yours
+    study=table1       only this one:
+                       {studies};
+                       or a file of yours
 
 Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
 """
@@ -246,7 +251,7 @@ Of imagenet and image_folder, whose images stay in files (pip install 'ablations
 
     data.root=FOLDER           of image_folder: has train/ and val/, each with one folder of images a class
     data.crop=224              pixels of the square that is trained on
-    data.test_crops=[320,224]  of those that are tested: the first at each evaluation, and in tables; the others at the end
+    data.test_crops=[320,224]  tested: the first at each evaluation, and in tables; the others at the end
     data.scale=shorter_side    or area_aspect, or none
     data.colour=lighting       or jitter, or none
     data.broken=refuse         end at an image that cannot be decoded; skip: name it and take the next
@@ -273,7 +278,8 @@ workspace, as JSON.
 
     ablations dashboard study=table1
 
-    study=table1                  {studies}; or a file of yours
+    study=table1                  {studies};
+                                  or a file of yours
     logger.project=ablations      as for ablations train
     logger.entity=NAME            the user or team; by default that of the login
     logger.mode=offline           write the specification, with a login too

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ablations.cli import COMMANDS
 from ablations_tests.conftest import COMMAND, ablations
 
 
@@ -63,7 +64,7 @@ def test_an_unwritable_runs_folder(tmp_path):
     assert "file/runs/single/default/seed=0 cannot be made: Not a directory; choose another runs_dir=..." in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["--help"], ["train", "--help"], ["table", "--help"], ["export", "--help"]])
+@pytest.mark.parametrize("command", [[], ["--help"], *([name, "--help"] for name in COMMANDS)])
 def test_help_names_what_there_is(command, tmp_path):
     done = ablations(*command, cwd=tmp_path)
     assert done.returncode == 0 and not done.stderr
