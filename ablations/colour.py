@@ -1,11 +1,13 @@
 """Random colours of a batch, inside the compiled step: Sec. 5 refers to Krizhevsky et al. 2012, 4.1.
 
-Images are (N, H, W, 3) float32, pixels in [0, 1] before and about there after: nothing is clipped.
+Images are (N, H, W, 3), uint8 before; after, float32 about in [0, 1]: nothing is clipped.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from ablations import augmentation
 
 LIGHTING_STD = 0.1  # Krizhevsky et al. 2012
 JITTER = 0.4  # the authors' Torch code: of brightness, contrast and saturation
@@ -25,6 +27,13 @@ def lighting(alpha: jax.Array, components: jax.Array) -> jax.Array:
     alpha: (N, 3); components: lambda_i p_i as rows; returns (N, 3).
     """
     return alpha @ components
+
+
+def mean(images: jax.Array) -> jax.Array:
+    """Of uint8 images, (N, 3) in [0, 1]; whole numbers first, which a CPU adds several at a time."""
+    n, height, width, _ = images.shape
+    columns = images.reshape(n, height, width * 3).astype(jnp.int32).sum(1)
+    return columns.reshape(n, width, 3).astype(jnp.float32).mean(1) / (255 * height)
 
 
 def jitter(mean: jax.Array, strengths: jax.Array, order: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -49,17 +58,18 @@ def jitter(mean: jax.Array, strengths: jax.Array, order: jax.Array) -> tuple[jax
 
 
 def augment(key: jax.Array, images: jax.Array, kind: str, components: jax.Array) -> jax.Array:
-    """kind: "lighting" (the paper's), or "jitter" and then lighting (the authors' Torch code)."""
+    """uint8 -> float32; kind: "none", "lighting" (the paper's), or "jitter" and then lighting (the authors' Torch code)."""
+    x = augmentation.unit(images)
     if kind == "none":
-        return images
+        return x
     of_lighting, of_strength, of_order = jax.random.split(key, 3)
     count = len(images)
     light = lighting(LIGHTING_STD * jax.random.normal(of_lighting, (count, 3)), components)
     if kind == "lighting":
-        return images + light[:, None, None]
+        return x + light[:, None, None]
     strengths = jax.random.uniform(of_strength, (count, 3), minval=1 - JITTER, maxval=1 + JITTER)
     order = jnp.argsort(jax.random.uniform(of_order, (count, 3)), axis=1)
-    return affine(images, *jitter(images.mean((1, 2)), strengths, order), light)
+    return affine(x, *jitter(mean(images), strengths, order), light)
 
 
 def affine(images: jax.Array, a: jax.Array, b: jax.Array, light: jax.Array | float = 0.0) -> jax.Array:

@@ -165,7 +165,6 @@ class Steps:
         images = self.devices.along_images(images)
         key, pad = jax.random.fold_in(data["key"], state.step), self.config.data.pad
         if self.config.data.colour != "none":
-            images = augmentation.unit(images)
             images = colour.augment(jax.random.fold_in(key, 1), images, self.config.data.colour, data["colours"])
         images = augmentation.normalise(images, data["mean"], data["divisor"])
         images = augmentation.augment(images, *augmentation.draw(key, len(labels), pad, self.config.data.flip), pad)

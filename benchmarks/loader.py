@@ -131,7 +131,7 @@ def ours(dataset, scale: str, colours: str, known, settings) -> Iterator:
 
     @jax.jit
     def rest(key, images):
-        images = colour.augment(jax.random.fold_in(key, 1), augmentation.unit(images), colours, components)
+        images = colour.augment(jax.random.fold_in(key, 1), images, colours, components)
         images = augmentation.normalise(images, mean, divisor)
         return augmentation.augment(images, *augmentation.draw(key, len(images), 0, True), 0)
 
