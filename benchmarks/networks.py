@@ -58,8 +58,8 @@ class Unit(nn.Module):
         elif model.branch == "basic":
             shapes = [(channels, width, 3, stride), (width, width, 3, 1)]
         else:
-            first, second = (stride, 1) if model.bottleneck_stride == "first_1x1" else (1, stride)
-            shapes = [(channels, width, 1, first), (width, width, 3, second), (width, 4 * width, 1, 1)]
+            strides = (stride, 1) if model.bottleneck_stride == "first_1x1" else (1, stride)
+            shapes = [(channels, width, 1, strides[0]), (width, width, 3, strides[1]), (width, 4 * width, 1, 1)]
         filters = shapes[-1][1]
         self.before = Activation([] if first else order.before, channels)
         self.convolutions = nn.ModuleList(nn.Conv2d(i, o, k, s, k // 2, bias=False) for i, o, k, s in shapes)
