@@ -4,8 +4,9 @@ Three forms compute the same function:
 
 - "native": `lax.conv_general_dilated` and its own gradient. For GPU and TPU.
 - "loop": forward as it is or, where filters are few, over pairs of pixels; and a backward pass made of such
-  convolutions in NHWC/HWIO or, for the kernel of large maps, of products. XLA's CPU compiler turns only convolutions of the entry computation into the shape
-  that its fast kernel takes; inside a loop the native gradient is 25 to 60 times slower (jax-ml/jax#12868).
+  convolutions in NHWC/HWIO or, for the kernel of large maps, along one axis. XLA's CPU compiler turns only
+  convolutions of the entry computation into the shape that its fast kernel takes; inside a loop the native gradient is
+  25 to 60 times slower (jax-ml/jax#12868).
 - "matrix": a stride-1 convolution of maps of at most 2x2 as one product with a banded matrix made of the
   kernel: such maps are too small for the convolution kernels of the CPU.
 
@@ -23,8 +24,8 @@ _form = contextvars.ContextVar("form", default="auto")
 _devices = contextvars.ContextVar("devices", default=1)
 FEW = 16  # filters up to which a convolution of pairs of pixels was measured to be faster on a CPU
 # Of a kernel's gradient, measured on a CPU:
-LARGE = 2**18  # numbers in x from which a product is faster than a convolution
-PIXELS = 2048  # of the images that are taken at a time, so that their taps fit a core's cache
+LARGE = 2**18  # numbers in x from which a convolution along one axis, of some images at a time, is faster
+PIXELS = 8192  # of the images that are taken at a time, so that their copies fit a core's cache
 TINY = 2  # pixels a side up to which "matrix" was measured to be faster on a CPU
 
 
@@ -36,6 +37,16 @@ def use_form(form: str):
 def among(devices: int):
     """Trace convolutions of images that are spread over so many devices."""
     return _set(_devices, devices)
+
+
+def compiler_options(threads: int) -> dict[str, str]:
+    """What XLA is told so that a convolution on a CPU uses all of several threads.
+
+    Its fastest convolutions, those of YNNPACK, ran in one each (jax 0.10); without them Eigen's are taken. Sums stay.
+    """
+    if jax.default_backend() != "cpu" or threads == 1:
+        return {}
+    return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
 
 
 @contextlib.contextmanager
@@ -107,32 +118,45 @@ def _loop_backward(saved, dy):
     devices = _devices.get()
     if x.size // devices >= LARGE:
         if devices == 1:
-            return dx, _by_product(x, dy, k).astype(kernel.dtype)
+            return dx, _in_parts(x, dy, k).astype(kernel.dtype)
         # A loop over images that lie on several devices would bring all of them to each.
         of_each = (a.reshape(devices, -1, *a.shape[1:]) for a in (x, dy))
-        return dx, jax.vmap(lambda x, dy: _by_product(x, dy, k))(*of_each).sum(0).astype(kernel.dtype)
+        return dx, jax.vmap(lambda x, dy: _in_parts(x, dy, k))(*of_each).sum(0).astype(kernel.dtype)
     # Images and channels change places: every tap of the kernel is a sum over N, H, W.
     dk = _native(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), pad=((k // 2,) * 2,) * 2)
     return dx, dk.transpose(1, 2, 0, 3)
 
 
-def _by_product(x, dy, k):
+def _in_parts(x, dy, k):
     """A kernel's gradient: the sum over images and pixels of dy times x at every tap, some images at a time."""
-    n, height, width, channels = x.shape
+    n, height, width, _ = x.shape
     images = next(g for g in range(max(1, PIXELS // (height * width)), 0, -1) if n % g == 0)
+    parts = tuple(a.reshape(n // images, images, *a.shape[1:]) for a in (x, dy))
+    total = jnp.zeros((k, k, x.shape[-1], dy.shape[-1]), jnp.float32)
+    return jax.lax.scan(lambda total, part: (total + _by_rows(*part, k), None), total, parts)[0]
 
-    def add(total, part):
-        x, dy = part
-        for axis in (2, 1):
-            edge = jnp.zeros((*x.shape[:axis], k // 2, *x.shape[axis + 1 :]), x.dtype)
-            x = jnp.concatenate([edge, x, edge], axis)
-        taps = [x[:, i : i + height, j : j + width] for i in range(k) for j in range(k)]
-        taps = jnp.concatenate(taps, axis=-1).reshape(-1, k * k * channels)
-        return total + jnp.matmul(dy.reshape(len(taps), -1).T, taps, preferred_element_type=jnp.float32), None
 
-    parts = (a.reshape(n // images, images, *a.shape[1:]) for a in (x, dy))
-    total, _ = jax.lax.scan(add, jnp.zeros((dy.shape[-1], k * k * channels), jnp.float32), tuple(parts))
-    return total.reshape(-1, k, k, channels).transpose(1, 2, 3, 0)
+def _by_rows(x, dy, k):
+    """A kernel's gradient as one convolution along H.
+
+    Its batch are the channels of x, its channels the images and columns, and its filters dy moved by each column of the
+    kernel. Along one axis, because XLA computes the 2D one two to four times slower on a CPU.
+    """
+    n, height, width, channels = x.shape
+    x = x.transpose(3, 1, 0, 2).reshape(channels, height, n * width)
+    dy = dy.transpose(1, 0, 2, 3)
+    edge = jnp.zeros((height, n, k // 2, dy.shape[-1]), dy.dtype)
+    dy = jnp.concatenate([edge, dy, edge], axis=2)
+    moved = jnp.concatenate([dy[:, :, k - 1 - j :][:, :, :width] for j in range(k)], axis=-1)
+    dk = jax.lax.conv_general_dilated(
+        x,
+        moved.reshape(height, n * width, -1),
+        (1,),
+        ((k // 2, k // 2),),
+        dimension_numbers=("NHC", "HIO", "NHC"),
+        preferred_element_type=jnp.float32,
+    )
+    return dk.reshape(channels, k, k, -1).transpose(1, 2, 0, 3)
 
 
 _loop.defvjp(_loop_forward, _loop_backward)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ablations.batch_norm import batch_norm
 from ablations.convolution import convolve
 from ablations.model import ModelConfig
 
@@ -46,24 +47,16 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x):
         if self.use_running_average:
-            return self._normalise(x, self.mean[...], self.variance[...])
-        images = x.shape[0]
-        group = self.group or images
-        groups = x.reshape(images // group, group, *x.shape[1:])
-        axes = tuple(range(1, groups.ndim - 1))
-        mean = jnp.mean(groups, axes, jnp.float32, keepdims=True)
-        variance = jnp.mean(jnp.square(groups.astype(jnp.float32) - mean), axes, keepdims=True)
+            gain = jax.lax.rsqrt(self.variance[...] + self.epsilon) * self.scale[...]
+            offset = self.shift[...] - self.mean[...] * gain
+            return (x * gain.reshape(1, 1, 1, -1) + offset.reshape(1, 1, 1, -1)).astype(x.dtype)
+        group = self.group or len(x)
+        groups = x.reshape(len(x) // group, group, *x.shape[1:])
+        y, mean, variance = batch_norm(groups, self.scale[...], self.shift[...], self.epsilon)
         for running, batch in ((self.mean, mean), (self.variance, variance)):
-            batch = jax.lax.stop_gradient(batch).reshape(-1, x.shape[-1]).mean(0)
+            batch = jax.lax.stop_gradient(batch).mean(0)
             running[...] = self.momentum * running[...] + (1 - self.momentum) * batch
-        return self._normalise(groups, mean, variance).reshape(x.shape)
-
-    def _normalise(self, x, mean, variance):
-        channels = x.shape[-1:]
-        gain = jax.lax.rsqrt(variance + self.epsilon) * self.scale[...].reshape((1,) * (mean.ndim - 1) + channels)
-        offset = self.shift[...].reshape((1,) * (mean.ndim - 1) + channels) - mean * gain
-        align = (1,) * (x.ndim - gain.ndim)
-        return (x * gain.reshape(align + gain.shape) + offset.reshape(align + offset.shape)).astype(x.dtype)
+        return y.reshape(x.shape)
 
 
 class Activation(nnx.Module):

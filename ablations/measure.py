@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ablations import count, data, feed, randomness
+from ablations import convolution, count, data, feed, randomness
 from ablations.config import Config
 from ablations.cost import Ceilings, Figures, Timing
 from ablations.mesh import Devices
@@ -150,7 +150,7 @@ def _start(config: Config, images: data.Dataset, call: int, devices: Devices):
     marks.append(time.perf_counter())
     lowered = traced.lower()
     marks.append(time.perf_counter())
-    compiled = lowered.compile()
+    compiled = lowered.compile(convolution.compiler_options(config.threads))
     marks.append(time.perf_counter())
     names = ("trace_seconds", "lower_seconds", "compile_seconds")
     return steps, state, compiled, dict(zip(names, np.diff(marks).tolist(), strict=True))

@@ -88,7 +88,7 @@ class Steps:
             start = time.perf_counter()
             with convolution.among(self.devices.count):
                 lowered = jax.jit(function, **options).lower(*arguments)
-            self._compiled[name] = lowered.compile()
+            self._compiled[name] = lowered.compile(convolution.compiler_options(self.config.threads))
             self.compile_seconds += time.perf_counter() - start
         return self.devices.settled(self._compiled[name](*arguments))
 

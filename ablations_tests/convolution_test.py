@@ -54,7 +54,7 @@ def test_pairs_of_pixels_only_where_filters_are_few_and_rows_even(width, filters
 
 @pytest.mark.parametrize("size,kernel,images", [(32, 3, 60), (16, 3, 250), (64, 5, 13)])
 def test_the_kernel_gradient_of_large_maps(size, kernel, images):
-    """Made of products, some images at a time: also where their number does not divide that of all images."""
+    """Made of some images at a time: also where their number does not divide that of all images."""
     x, w = draw(size, kernel, images=images)
     assert x.size >= convolution.LARGE
     cotangent = np.random.default_rng(9).normal(size=(images, size, size, 7)).astype(np.float32)
@@ -64,6 +64,17 @@ def test_the_kernel_gradient_of_large_maps(size, kernel, images):
             return jax.vjp(lambda w: convolve(x, w), w)[1](jnp.asarray(cotangent))[0]
 
     np.testing.assert_allclose(gradient("loop"), gradient("native"), atol=1e-2, rtol=1e-4)
+
+
+def test_with_several_threads_no_convolution_takes_the_form_that_uses_one():
+    x, w = draw(16, 3, channels=32, filters=32)
+    programs = {
+        threads: jax.jit(lambda x, w: convolve(x, w)).lower(x, w).compile(convolution.compiler_options(threads))
+        for threads in (1, 2)
+    }
+    assert not convolution.compiler_options(1) and convolution.compiler_options(2)
+    assert "ynn" not in programs[2].as_text()
+    np.testing.assert_allclose(programs[1](x, w), programs[2](x, w), atol=1e-3)
 
 
 def test_in_the_loop_form_every_convolution_is_one_that_stays_fast():

@@ -113,7 +113,7 @@ def test_memory_grows_with_the_root_of_depth_where_less_is_kept():
     shallow, deep = 6 * 16 + 2, 6 * 64 + 2
     assert temporary(deep, False) > 3.5 * temporary(shallow, False)
     assert temporary(deep, True) < 3 * temporary(shallow, True)
-    assert temporary(deep, True) < temporary(deep, False) / 4
+    assert temporary(deep, True) < temporary(deep, False) / 3
 
 
 def test_a_stack_is_its_units_one_after_the_other():
