@@ -115,13 +115,9 @@ def _loop_backward(saved, dy):
     # The cotangent, convolved with the kernel flipped in space and with its channel axes swapped.
     dx = _forward(dy, kernel[::-1, ::-1].swapaxes(2, 3))
     k = kernel.shape[0]
-    devices = _devices.get()
-    if x.size // devices >= LARGE:
-        if devices == 1:
-            return dx, _in_parts(x, dy, k).astype(kernel.dtype)
-        # A loop over images that lie on several devices would bring all of them to each.
-        of_each = (a.reshape(devices, -1, *a.shape[1:]) for a in (x, dy))
-        return dx, jax.vmap(lambda x, dy: _in_parts(x, dy, k))(*of_each).sum(0).astype(kernel.dtype)
+    # A loop over images that lie on several devices would bring all of them to each.
+    if x.size >= LARGE and _devices.get() == 1:
+        return dx, _in_parts(x, dy, k).astype(kernel.dtype)
     # Images and channels change places: every tap of the kernel is a sum over N, H, W.
     dk = _native(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), pad=((k // 2,) * 2,) * 2)
     return dx, dk.transpose(1, 2, 0, 3)

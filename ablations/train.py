@@ -12,7 +12,6 @@ from ablations import count, data, feed, interrupt, mesh, pack, probe, weights
 from ablations.checkpoint import Checkpoints
 from ablations.config import Config
 from ablations.mirror import Mirror
-from ablations.optimizer import learning_rates
 from ablations.progress import Progress
 from ablations.records import command, provenance, write_record, write_whole
 from ablations.score import Score
@@ -151,7 +150,7 @@ def evaluate(steps: Steps, state, loop: dict, passed_over=feed.silent) -> dict:
     metrics = {
         "step": step,
         "epoch": step * config.recipe.batch_size / len(steps.dataset.train_images),
-        "lr": float(learning_rates(config.recipe)(step - 1)),
+        "lr": float(steps.learning_rate(step - 1)),
         "train_loss": float(np.mean(loop["losses"])),
         "train_error_percent": 100 * float(np.sum(loop["wrong"])) / (len(loop["wrong"]) * config.recipe.batch_size),
         "test_loss": tested.loss,
