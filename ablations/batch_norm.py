@@ -9,6 +9,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from ablations.remat import keep
+
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def batch_norm(
@@ -24,8 +26,8 @@ def batch_norm(
 
 def _forward(x, scale, shift, epsilon):
     axes = tuple(range(1, x.ndim - 1))
-    mean = jnp.mean(x, axes, jnp.float32, keepdims=True)
-    variance = jnp.mean(jnp.square(x.astype(jnp.float32) - mean), axes, keepdims=True)
+    mean = keep(jnp.mean(x, axes, jnp.float32, keepdims=True), "moments")
+    variance = keep(jnp.mean(jnp.square(x.astype(jnp.float32) - mean), axes, keepdims=True), "moments")
     precision = jax.lax.rsqrt(variance + epsilon)
     gain = precision * _along(scale, x)
     y = (x * gain + (_along(shift, x) - mean * gain)).astype(x.dtype)

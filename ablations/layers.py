@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ablations import remat
 from ablations.batch_norm import batch_norm
 from ablations.convolution import convolve
 from ablations.model import ModelConfig
@@ -24,7 +25,7 @@ class Conv(nnx.Module):
         self.kernel = nnx.Param(he_normal(rngs.params(), (kernel, kernel, channels, filters)))
 
     def __call__(self, x):
-        return convolve(x, self.kernel.astype(x.dtype), self.stride)
+        return remat.keep(convolve(x, self.kernel.astype(x.dtype), self.stride), "convolution")
 
 
 class BatchNorm(nnx.Module):
@@ -110,7 +111,8 @@ class DropoutLayer(nnx.Module):
         keep = 1 - self.rate[...]
         if self.deterministic:
             return x if self.inverted else x * keep.astype(x.dtype)
-        kept = jnp.where(jax.random.bernoulli(self.rngs(), keep, x.shape), x, 0)
+        mask = remat.keep(jax.random.bernoulli(self.rngs(), keep, x.shape), "mask")
+        kept = jnp.where(mask, x, 0)
         return kept / keep.astype(x.dtype) if self.inverted else kept
 
 

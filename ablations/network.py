@@ -55,7 +55,7 @@ class Stage(nnx.Module):
             return x, (nnx.state(unit, nnx.Not(nnx.Param)), seen)
 
         scan = remat.scan if self.remat else jax.lax.scan
-        x, (others, seen_rest) = scan(one, x, (params, others, of_rest), unroll=self.unroll)
+        x, (others, seen_rest) = scan(remat.units(one), x, (params, others, of_rest), unroll=self.unroll)
         nnx.update(self.rest, others)
         return x, jax.tree.map(lambda one, rest: jnp.concatenate([one[None], rest]), seen_first, seen_rest)
 

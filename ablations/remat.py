@@ -5,9 +5,24 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
-# What a unit keeps for its backward pass, in sizes of its input, as XLA reckons: 3 gave the least at ResNet-1001.
-KEPT_BY_A_UNIT = 3
+# What the backward pass of a unit finds kept. BN's output, activations and sums are done again: reading and writing them
+# would take longer than computing them, and more memory than all that is kept.
+KEPT = ("convolution", "moments", "mask")
+
+# What a unit keeps, in sizes of its input, as XLA reckons: 1 gave the least memory at ResNet-1001.
+KEPT_BY_A_UNIT = 1
+
+
+def keep(x: jax.Array, kind: str) -> jax.Array:
+    """x, which the backward pass need not compute again; kind: one of KEPT."""
+    return checkpoint_name(x, kind)
+
+
+def units(one: Callable) -> Callable:
+    """A step of a loop over units that keeps its inputs and KEPT alone."""
+    return jax.checkpoint(one, policy=jax.checkpoint_policies.save_only_these_names(*KEPT), prevent_cse=False)
 
 
 def scan(one: Callable, x, over, *, unroll: bool):
