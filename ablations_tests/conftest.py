@@ -1,6 +1,7 @@
 """What all tests share. Warnings are errors, rank promotion raises, one thread, no accelerator."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +37,17 @@ def configure(*overrides: str) -> Config:
         return parse(compose.compose(context, list(overrides)))
 
 
-@pytest.fixture
-def finished(tmp_path):
-    """A small finished run: (folder it was made in, folder of the run)."""
-    done = ablations("train", "model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", cwd=tmp_path)
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """The folder in which a small run was made."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = ablations("train", "model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", cwd=folder)
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def finished(made_once, tmp_path):
+    """A small finished run of the test's own: (folder it was made in, folder of the run)."""
+    shutil.copytree(made_once, tmp_path, dirs_exist_ok=True)
     return tmp_path, next((tmp_path / "runs" / "single").glob("*/seed=0"))

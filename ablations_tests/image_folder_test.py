@@ -190,7 +190,7 @@ def session_of(pid) -> int | None:
 
 def test_a_stopped_run_goes_on_to_the_same_bits_with_another_number_of_workers(root, tmp_path):
     """Stopped by its terminal's Ctrl-C, then killed, both with two workers; ended without workers."""
-    line = settings(root, "recipe.total_steps=400", "recipe.evaluate_every=200", "recipe.batch_size=2")
+    line = settings(root, "recipe.total_steps=240", "recipe.evaluate_every=120", "recipe.batch_size=2")
     process = start_with_workers(tmp_path, line)
     os.killpg(process.pid, signal.SIGINT)  # a terminal signals the workers, too
     _, errors = process.communicate(timeout=60)
