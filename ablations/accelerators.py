@@ -1,4 +1,4 @@
-"""The GPUs of this machine, as they are known without JAX, and which of them a process takes for itself.
+"""The cores and GPUs of this machine, as they are known without JAX, and which GPUs a process takes for itself.
 
 What a process may use must be said before it imports JAX: then runs side by side, of one sweep or of several commands,
 have devices of their own.
@@ -16,8 +16,13 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 _taken = contextlib.ExitStack()  # the locks, which the system takes back when this process ends
 
 
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable() -> bool:
-    """Whether JAX would run on an accelerator here."""
+    """Whether JAX would look for an accelerator here: a plugin for one is installed, which does not say that one is there."""
     installed = any(find_spec(name) for name in ("jax_cuda12_plugin", "jax_cuda13_plugin", "libtpu"))
     return installed and os.environ.get("JAX_PLATFORMS", "") != "cpu"
 

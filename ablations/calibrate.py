@@ -14,12 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 
-from ablations import entry
+from ablations import accelerators, entry
 from ablations.bar import bar
 from ablations.config import Config, from_resolved
 from ablations.cost import Figures, Timing
@@ -65,12 +65,16 @@ def timings(programs: dict[str, Config]) -> dict[str, Timing]:
 
 def timing(program: str, config: Config, *, measure: bool = True) -> Timing | None:
     """A short measured run of one program; None where there is none yet and none may be made."""
-    key = _key(program, config.threads, config.packing, config.runs_at_a_time, config.devices)
+    # What the compiler is told beside a program is said in the source of convolutions.
+    key = _key(
+        _source("convolution.py"), program, config.threads, config.packing, config.runs_at_a_time, config.devices
+    )
     found = _kept(key, Timing)
     if found is None and measure:
         try:
             found = measured(config)
-            _keep(key, found)
+            if not found.reason:  # memory that lacks now may be there later
+                _keep(key, found)
         except Died as error:
             found = Timing(reason=str(error))
     return found
@@ -85,14 +89,14 @@ def measured(config: Config, pixels: int | None = None) -> Timing:
     with tempfile.TemporaryDirectory() as meeting, ThreadPoolExecutor(count) as pool:
         side_by_side = [pool.submit(list, made(Timing, [config], pixels, meeting=Path(meeting))) for _ in range(count)]
         found = []
-        for process in side_by_side:
-            try:
-                found += process.result()
-            except Died:
-                (Path(meeting) / OFF).touch()  # or the others would wait for it
-                raise
-    if reasons := [of.reason for of in found if of.reason]:
-        return replace(found[0], steps=(), reason=reasons[0])
+        try:
+            for process in as_completed(side_by_side):
+                [one] = process.result()
+                if one.reason:
+                    return one
+                found.append(one)
+        finally:
+            (Path(meeting) / OFF).touch()  # or the others would wait for the one that does not come
     # As long as all of them together need for one step each.
     return replace(found[0], steps=(count / sum(1 / of.step_seconds for of in found),))
 
@@ -111,6 +115,8 @@ def made(kind: type, configs: list[Config], pixels: int | None = None, meeting: 
     ]
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as words:
         environment = entry.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
+        if meeting and (there := accelerators.gpus()):  # side by side on the same ones, not each on free ones
+            environment[accelerators.VISIBLE] = ",".join(there[: configs[0].devices])
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": words, "text": True}
         process = subprocess.Popen([sys.executable, "-m", __name__], env=environment, **streams)
         try:
@@ -162,10 +168,10 @@ def _meet(config: Config, asked: dict) -> None:
         return
     meeting = Path(asked["meeting"])
     (meeting / str(os.getpid())).touch()
-    while len(list(meeting.iterdir())) < config.runs_at_a_time:
-        if (meeting / OFF).exists():
-            sys.exit("another process of those side by side has died")
+    while len(list(meeting.iterdir())) < config.runs_at_a_time and not (meeting / OFF).exists():
         time.sleep(0.01)
+    if (meeting / OFF).exists():
+        sys.exit("another process of those side by side does not come")
 
 
 def _seedless(config: Config) -> dict:
@@ -180,10 +186,10 @@ def _key(*parts) -> str:
     return hashlib.sha256(json.dumps([versions, machine, *parts]).encode()).hexdigest()[:32]
 
 
-def _source() -> str:
+def _source(files: str = "*.py") -> str:
     """A digest of this package: other source, other networks."""
     total = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.glob(files)):
         total.update(path.read_bytes())
     return total.hexdigest()
 

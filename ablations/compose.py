@@ -1,6 +1,7 @@
 """Composing a configuration with Hydra, and saying in one line what was wrong with it.
 
-This, `sweep.py` and `launch.py` are the only modules that know Hydra.
+Hydra is known to this module, `config_loader.py`, `sweep.py` and `launch.py`; to `config.py` for its store of schemas,
+`slurm.py` for its state in a job, and `cli.py` for what it completes.
 """
 
 from collections.abc import Iterator

@@ -93,7 +93,7 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
     for i, config in enumerate(configs):
         folder = folder_of(config)
         if not locks.enter_context(lock.hold(folder, patience_seconds)):
-            errors[i] = Busy(f"{folder}: {lock.holder(folder)} works on it")
+            errors[i] = Busy(f"{folder}: {lock.holder(folder) or 'another process'} works on it")
         elif not config.force and (record := read_record(folder)) and config.matches(record["config"]):
             pass  # another process has just done it
         elif interrupt.asked(config.runs_dir):
@@ -129,6 +129,10 @@ def _train(configs: list[Config], quiet: bool) -> list[dict | Exception]:
             f"the device has not enough memory for {what}: remat=true and a smaller recipe.batch_size need less; "
             f"what was finished is kept. It said: {str(error).splitlines()[0]}"
         ) from error
+    finally:
+        # One that was left inside, in a sweep as long as its error is, keeps its workers and its progress.json.
+        for run in runs:
+            run.close()
 
 
 def _told(result: dict | Exception, folder: Path) -> UserError | None:
@@ -143,7 +147,7 @@ def _told(result: dict | Exception, folder: Path) -> UserError | None:
 
 def prepare(config: Config) -> None:
     """Fix the number of XLA's threads on a CPU, and let all processes share compiled programs and an accelerator."""
-    if config.devices:
+    if config.devices and config.distributed.name in ("none", "manual"):  # else a task has its share already
         accelerators.take(config.devices)
     os.environ["NPROC"] = str(config.threads)
     if config.packing == "processes" and (config.runs_at_a_time or 1) > 1:

@@ -29,10 +29,6 @@ ANOTHER_LOST = f"another process of this run was lost; {GO_ON}"
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
-class Lost(UserError):
-    """A process of the run has gone."""
-
-
 def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | None:
     """Be one process of a run: what ended it, None where it was finished.
 
@@ -59,7 +55,9 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
             process.join()
         with contextlib.suppress(EOFError):
             return mine.recv()
-        return Lost(_reason(config, process.exitcode, words.read_text(errors="replace") if words.exists() else ""))
+        if process.exitcode == -signal.SIGTERM and interrupt.asked(config.runs_dir):  # while it met the others
+            return interrupt.Interrupted(interrupt.NOT_STARTED)
+        return UserError(_reason(config, process.exitcode, words.read_text(errors="replace") if words.exists() else ""))
 
 
 def was_lost(words: str) -> bool:
@@ -83,9 +81,9 @@ def _work(config: Config, quiet: bool, patience_seconds: float, words: Path, ans
     """The second process."""
     os.setsid()  # signals of the terminal reach the command, which asks this process to stop
     _keep_apart(words)
-    interrupt.listen()
     try:
-        error = _start(config.distributed)
+        error = _start(config.distributed)  # one call, which a signal that is only noted would not end
+        interrupt.listen()
         if error is None:
             import jax
 
@@ -93,6 +91,8 @@ def _work(config: Config, quiet: bool, patience_seconds: float, words: Path, ans
             [error] = entry.run_here([config], quiet=quiet, patience_seconds=patience_seconds)
             if error is None or isinstance(error, interrupt.Interrupted):
                 jax.distributed.shutdown()  # waits for the others, who have come to the same end
+    except UserError as refused:
+        error = refused
     except BaseException:
         os.write(2, traceback.format_exc().encode())
         os._exit(1)

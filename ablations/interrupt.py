@@ -24,6 +24,8 @@ def listen(signals=(signal.SIGINT, signal.SIGTERM), after=None) -> None:
     def note(number, _frame):
         global _signal
         if _signal is not None and number == signal.SIGINT:
+            for process in multiprocessing.active_children():  # those that the terminal does not reach
+                process.kill()
             os._exit(130)
         _signal = number
         if after:

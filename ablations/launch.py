@@ -166,6 +166,8 @@ def _launch(launcher: Launcher, groups: list[list[Job]]) -> list[tuple[Job, Exce
         except Exception as error:
             if "Terminated" not in type(error).__name__ and "BrokenProcess" not in type(error).__name__:
                 raise
+            if interrupt.exit_code() is not None:  # workers that had yet to listen died of the same signal
+                return []
             raise UserError(
                 "a process of the sweep was killed, perhaps for want of memory; what was finished is kept. Type the "
                 "same command to go on, with hydra.launcher.n_jobs=1 for one run at a time"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ablations import randomness
+from ablations import accelerators, randomness
 from ablations.crops import Middle, Random
 from ablations.encoded import BrokenImage, Encoded
 from ablations.errors import UserError
@@ -115,7 +115,7 @@ def reading(batch: Callable[[int], Batch], numbers: range, workers: int | None) 
 
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain asks for flags, which nobody has
-    workers = cores() if workers is None else workers
+    workers = accelerators.cores() if workers is None else workers
     data = grain.MapDataset.range(numbers.start, numbers.stop).map(batch)
     ahead = 0 if workers else 1  # without workers a thread reads the next batch while this one is trained on
     data = data.to_iter_dataset(grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=ahead))
@@ -154,17 +154,13 @@ def _translated(iterator) -> Iterator[Batch]:
 
 def check_room(batch_bytes: int, workers: int | None) -> None:
     """Raise UserError where the memory in which workers hand batches over is too small for them."""
-    workers = cores() if workers is None else workers
+    workers = accelerators.cores() if workers is None else workers
     needed = workers * (BUFFERED + 2) * batch_bytes
     if workers and SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < needed:
         raise UserError(
             f"data.workers={workers}: batches are handed over in {SHARED}, which has {free / 1e6:,.0f} MB free and needs "
             f"{needed / 1e6:,.0f} MB; choose fewer, or data.workers=0 for none"
         )
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _begin(_index: int, _count: int) -> None:

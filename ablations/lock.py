@@ -19,10 +19,11 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 def hold(folder: Path, patience_seconds: float = 0.0) -> Iterator[bool]:
     """Whether this process has the run in this folder now; false where another one has it, after so long a wait.
 
+    It tries twice at least: who looks whether a run is held, holds it for a moment.
     Locks reach across hosts where the folder is on NFS, or on Lustre mounted with -o flock. Raises UserError where
     its file system has none.
     """
-    until = time.monotonic() + patience_seconds
+    until = time.monotonic() + max(patience_seconds, SECONDS_BETWEEN_TRIES)
     with open(folder / "lock", "a+") as file:
         while not _take(file, fcntl.LOCK_EX):
             if time.monotonic() >= until:
@@ -35,17 +36,17 @@ def hold(folder: Path, patience_seconds: float = 0.0) -> Iterator[bool]:
         yield True
 
 
-def _take(file, kind: int) -> bool:
+def _take(file, kind: int, *, wait: bool = False) -> bool:
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
         raise UserError(
-            f"{file.name}: its file system keeps no locks ({error.strerror}), so two processes could train the same run; "
-            "choose another runs_dir=..., or have it mounted with locks (Lustre: -o flock)"
+            f"{file.name}: its file system keeps no locks ({error.strerror}), so two processes could do the same work; "
+            "choose another runs_dir=..., for a data set data.data_dir=..., or have it mounted with locks (Lustre: -o flock)"
         ) from error
     return True
 
@@ -77,16 +78,16 @@ def is_held(path: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock named by a file, which is gone afterwards; `waiting` is called once if another holds it."""
+    """Hold the lock named by a file, which is gone afterwards; `waiting` is called once if another holds it.
+
+    Raises UserError where its file system has no locks.
+    """
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with open(path, "a") as file:
+            if not _take(file, fcntl.LOCK_EX):
                 waiting()
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            if not _is(handle, path):
+                _take(file, fcntl.LOCK_EX, wait=True)
+            if not _is(file.fileno(), path):
                 continue  # its last holder has removed it: the file of this name is another one
             try:
                 yield
@@ -94,8 +95,6 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
                 with contextlib.suppress(OSError):
                     path.unlink()
             return
-        finally:
-            os.close(handle)
 
 
 def _is(handle: int, path: Path) -> bool:

@@ -4,7 +4,6 @@ single: one run at a time. processes: each in a process of its own; on a CPU one
 process, see `pack`.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,7 +33,7 @@ def choose(configs: list[Config], *, processes: int | None = None, measure: bool
     elif how == "auto":
         how = "processes"  # in one process, two runs are slower on a CPU than two processes: benchmarks/NOTES.md
     if runs is None:
-        runs = {"single": 1, "processes": 1 if accelerators.usable() else cores() // first.threads}.get(
+        runs = {"single": 1, "processes": 1 if accelerators.usable() else accelerators.cores() // first.threads}.get(
             how, RUNS_AT_A_TIME
         )
     runs = max(1, min(runs, len(configs)))
@@ -121,7 +120,3 @@ def groups(jobs: list[Job]) -> list[list[Job]]:
     for job, key in zip(jobs, keys, strict=True):
         alike.setdefault(key, []).append(job)
     return [of[i : i + runs] for of in alike.values() for i in range(0, len(of), runs)]
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -30,7 +30,7 @@ def run(launcher_of: Callable, jobs: list[Job], places: list[Path], *, detach: b
     of_study, since = jobs[0].folder.parents[1], time.time()
     interrupt.listen()  # what has been submitted is noted before the command ends
     queued = _submit(launcher_of, jobs, of_study, places)
-    see, cancel = submitted.see(of_study), "scancel " + " ".join(_arrays(queued))
+    see, cancel = submitted.see(of_study), "scancel " + " ".join(_to_cancel(queued, submitted.read(of_study)))
     print(f"  see how far they are: {see}; cancel them: {cancel}", flush=True)
     if detach:
         return 0
@@ -96,6 +96,15 @@ def _runs(count: int) -> str:
 
 def _arrays(queued: dict[str, str]) -> list[str]:
     return list(dict.fromkeys(job.partition("_")[0] for job in queued.values()))
+
+
+def _to_cancel(queued: dict[str, str], submissions: list[Submission]) -> list[str]:
+    """What scancel is told: an array as a whole where all its jobs are this command's, else its jobs one by one."""
+    mine = dict.fromkeys(queued.values())
+    others = {job for of in submissions if of.launcher == "slurm" for job in of.jobs.values() if job not in mine}
+    shared = {job.partition("_")[0] for job in others}
+    arrays = {job: job.partition("_")[0] for job in mine}
+    return list(dict.fromkeys(job if array in shared else array for job, array in arrays.items()))
 
 
 def _wait(jobs: list[Job], queued: dict[str, str], since: float) -> list[tuple[Job, str]]:

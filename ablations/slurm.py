@@ -55,7 +55,7 @@ def ended(jobs: list[str]) -> dict[str, str]:
 
 def why(folder: Path, state: str) -> str:
     """Why a run has left the queue without a record."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, IndexError):  # a full disk leaves it empty
         return (folder / FAILURE).read_text().strip().splitlines()[-1]
     return f"left the queue without a record ({state or 'SLURM keeps no account of why'})"
 
@@ -144,10 +144,10 @@ def task(command: list[str], with_first: dict[Path, list[Config]], composed: Dic
     if any(isinstance(error, interrupt.Interrupted) for error in errors):
         if interrupt.number() == warning or _counts_as_running(job.job_id):
             try:
-                ask_for_requeue(interrupt.number(), None)
+                ask_for_requeue(interrupt.number() or warning, None)  # None: it was sent to another task
             except Exception as error:  # it stood in the queue too often, or SLURM refuses
                 print(f"ablations: the job is not queued again: {error}", file=sys.stderr)
-        sys.exit(interrupt.exit_code())
+        sys.exit(interrupt.exit_code() or 2)
     if errors:
         sys.exit(2)
 

@@ -110,7 +110,8 @@ def _look(of_study: Path, names: list[str], latest: dict[str, Submission]) -> tu
 
 def _done(folder: Path) -> Run | None:
     record = read_record(folder)
-    if record is None or (folder / progress.FILE).exists():  # with force=true another one is trained in its place
+    # With force=true another one is trained in its place; one that was killed has left the file behind.
+    if record is None or ((folder / progress.FILE).exists() and lock.holder(folder)):
         return None
     note = f"test error {record['test_error_percent']:.2f} %"
     steps, seconds = record["steps"], record["wall_seconds"]

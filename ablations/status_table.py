@@ -51,7 +51,8 @@ def look(overrides: list[str]) -> list[Status]:
 
         with compose.hydra() as context:
             return [status.of_jobs(sweep.plan(context, overrides))]
-    name = Path(given["study"]).stem if "study" in given else "*"
+    name = given.get("study", "*")
+    name = Path(name).stem if name.endswith(".yaml") else name
     found = [status.of_folder(folder) for folder in sorted(runs_dir.glob(name)) if folder.is_dir()]
     if not any(one.runs for one in found):
         raise UserError(f"{runs_dir / name.strip('*')}: there are no runs; ablations plan says what a study would have")

@@ -32,11 +32,6 @@ class Submission:
     logs: str
     jobs: dict[str, str]
 
-    @property
-    def lives(self) -> bool:
-        """Of a process: whether it still works."""
-        return lock.is_held(Path(self.logs))
-
 
 def read(of_study: Path) -> list[Submission]:
     """The submissions of a study's folder, the oldest first.

@@ -174,7 +174,7 @@ def test_what_is_chosen_goes_with_each_job():
 
 def test_on_a_processor_each_core_has_a_process(monkeypatch):
     configs = [configure(*TINY)] * 9
-    monkeypatch.setattr(packing, "cores", lambda: 6)
+    monkeypatch.setattr(accelerators, "cores", lambda: 6)
     assert packing.choose(configs) == ("processes", 6)
     assert packing.choose(configs[:2]) == ("processes", 2)
     assert packing.choose(configs[:1]) == ("single", 1)
@@ -241,3 +241,90 @@ def test_the_device_that_has_too_little_memory_is_a_message(tmp_path, monkeypatc
         entry.folder_of(config).mkdir(parents=True)
     for error in entry.run(configs, quiet=True):
         assert "2 runs at a time; choose a smaller runs_at_a_time" in str(error) and "remat=true" in str(error)
+
+
+def test_a_run_that_the_device_ends_is_closed(tmp_path, monkeypatch):
+    from ablations import entry, train
+
+    closed = []
+
+    def waits(*_, **__):
+        try:
+            yield
+        finally:
+            closed.append(True)
+
+    def too_much(runs, _):
+        next(runs[0])
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+
+    monkeypatch.setattr(train, "training", waits)
+    monkeypatch.setattr(pack, "run", too_much)
+    config = replace(configure(*TINY), runs_dir=str(tmp_path))
+    entry.folder_of(config).mkdir(parents=True)
+    [error] = entry.run([config], quiet=True)
+    assert error and closed
+
+
+@pytest.mark.parametrize("how", ["dies", "has no memory"])
+def test_nobody_waits_for_a_process_that_does_not_come(monkeypatch, how):
+    """The second of two processes, where the first waits for it."""
+    config = replace(configure(*TINY), packing="processes", runs_at_a_time=2)
+    begun, ended = [], []
+
+    def made(kind, configs, pixels, meeting):
+        begun.append(True)
+        if len(begun) == 2:
+            if how == "dies":
+                raise calibrate.Died("killed by signal 9")
+            yield Timing(reason="a step needs 9 GB")
+            return
+        for _ in range(200):
+            if (meeting / calibrate.OFF).exists():
+                ended.append(True)
+                raise calibrate.Died("another process does not come")
+            time.sleep(0.01)
+        yield Timing(steps=(1.0,))
+
+    monkeypatch.setattr(calibrate, "made", made)
+    if how == "dies":
+        with pytest.raises(calibrate.Died, match="signal 9"):
+            calibrate.measured(config)
+    else:
+        assert calibrate.measured(config).reason == "a step needs 9 GB"
+    assert ended
+
+
+def test_a_meeting_that_is_off_has_one_participant_less(tmp_path):
+    config = replace(configure(*TINY), packing="processes", runs_at_a_time=2)
+    (tmp_path / calibrate.OFF).touch()
+    with pytest.raises(SystemExit, match="does not come"):
+        calibrate._meet(config, {"meeting": str(tmp_path)})
+
+
+def test_processes_side_by_side_share_a_device(tmp_path, monkeypatch):
+    seen = []
+
+    def start(*_, env, **__):
+        seen.append(env["CUDA_VISIBLE_DEVICES"])
+        raise OSError
+
+    monkeypatch.setattr(accelerators, "gpus", lambda: ["2", "3"])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setattr(subprocess, "Popen", start)
+    for devices, meeting in ((1, tmp_path), (None, tmp_path), (1, None)):
+        with pytest.raises(OSError):
+            list(calibrate.made(Timing, [replace(configure(*TINY), devices=devices)], meeting=meeting))
+    assert seen == ["2", "2,3", "2,3"]
+
+
+def test_want_of_memory_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = iter([Timing(reason="a step needs 9 GB"), Timing(steps=(1.0,))])
+    monkeypatch.setattr(calibrate, "measured", lambda _: next(found))
+    config = configure(*TINY)
+    assert calibrate.timing("a", config).reason
+    for _ in range(2):
+        assert calibrate.timing("a", config).step_seconds == 1
+    monkeypatch.setattr(calibrate, "_source", lambda _: "others")
+    assert calibrate.timing("a", config, measure=False) is None, "the compiler is told something else, perhaps"

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from ablations import lock, status, submitted
+from ablations import lock, queue, status, submitted
 from ablations.errors import UserError
 from ablations.records import write_record, write_whole
-from ablations.status_table import cells, notes
+from ablations.status_table import cells, look, notes
 from ablations.submitted import Submission
 from ablations_tests.conftest import ablations, configure
 from ablations_tests.train_test import wait_for
@@ -113,9 +113,40 @@ def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refused)
-    with pytest.raises(UserError, match="keeps no locks .Function not implemented.*another runs_dir"):
-        with lock.hold(tmp_path):
+    for held in (lock.hold(tmp_path), lock.locked(tmp_path / "one", waiting=lambda: None)):
+        with pytest.raises(UserError, match="keeps no locks .Function not implemented.*another runs_dir"), held:
             pass
+
+
+def test_a_look_at_a_run_is_no_work_on_it(tmp_path, monkeypatch):
+    with open(tmp_path / "lock", "w") as looks:
+        fcntl.flock(looks, fcntl.LOCK_SH)
+        monkeypatch.setattr(lock.time, "sleep", lambda _: looks.close())
+        with lock.hold(tmp_path) as ours:
+            assert ours
+
+
+def test_what_a_killed_process_or_a_full_disk_leaves(tmp_path):
+    of_study = tmp_path / "runs" / "v1.0"
+    done, failed = of_study / "plain" / "seed=0", of_study / "plain" / "seed=1"
+    for folder in (done, failed):
+        folder.mkdir(parents=True)
+    record(done, 100.0)
+    (done / "progress.json").write_text("{}")
+    (failed / "failure.txt").touch()
+    [found] = look(["study=v1.0", f"runs_dir={tmp_path / 'runs'}"])
+    assert [run.state for run in found.runs] == ["done", "failed"]
+    assert "left the queue without a record" in found.runs[1].note
+    with lock.hold(done):
+        assert status.of_folder(of_study).count("running") == 1, "force=true trains another one in its place"
+    assert look(["study=sweeps/v1.0.yaml", f"runs_dir={tmp_path / 'runs'}"])
+
+
+def test_only_jobs_of_this_command_are_to_be_cancelled():
+    jobs = {"a/seed=0": "100_0", "a/seed=1": "100_1", "b/seed=0": "101"}
+    of = Submission("slurm", logs="", jobs=jobs, **SUBMISSION)
+    assert queue._to_cancel(jobs, [of]) == ["100", "101"]
+    assert queue._to_cancel({"a/seed=1": "100_1", "b/seed=0": "101"}, [of]) == ["100_1", "101"]
 
 
 def test_a_job_waits_for_the_lock_of_a_host_that_is_lost(tmp_path):

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from ablations import entry, grid, packing
+from ablations import accelerators, entry, grid
 from ablations.records import commit, processor, versions
 from ablations.units import short
 from benchmarks import worker
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--steps", type=int, default=300, help="of each row")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=packing.cores(), help="cores that each side has")
+    parser.add_argument("--threads", type=int, default=accelerators.cores(), help="cores that each side has")
     parser.add_argument("--side", choices=("ours", "torch"), help=argparse.SUPPRESS)
     parser.add_argument("--only", type=int, nargs="*", help=argparse.SUPPRESS)
     settings = parser.parse_args()
