@@ -30,20 +30,12 @@ def sharing(with_first: dict[Path, list[Config]], first: Config) -> list[Config]
     return with_first.get(folder_of(first), [first])
 
 
-def run_one(config: Config, *, quiet: bool = False) -> None:
-    """Train and leave everything in the run's folder; failure.txt is there as long as the last try has failed.
-
-    Raises UserError where that cannot be done: Busy where another process does it, Interrupted where a
-    signal stopped it, or with the system's reason where the disk refused.
-    """
-    [error] = run([config], quiet=quiet)
-    if error:
-        raise error
-
-
 def run(configs: list[Config], *, quiet: bool = False, patience_seconds: float = 0.0) -> list[UserError | None]:
-    """`run_one` of several configurations that share a device in this process (`pack`): of each what it would raise.
+    """Train configurations that share a device in this process (`pack`), and leave everything in the folder of each.
 
+    failure.txt is there as long as a run's last try has failed. Of each run what kept it from its end, None where nothing
+    did: Busy where another process does it, Interrupted where a signal stopped it, or an error with the system's reason
+    where the disk refused.
     patience_seconds: how long to wait where another process has a run.
     """
     prepare(configs[0])

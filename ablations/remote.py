@@ -41,7 +41,7 @@ class Task:
     with_first: dict[Path, list[Config]]
 
     def __call__(self, composed: DictConfig) -> list[UserError | None]:
-        """Train, or go on. Of each run of the group what `entry.run_one` would raise.
+        """Train, or go on. Of each run of the group what `entry.run` says.
 
         Where Ray stops the process, not the command, it ends with an error, for which Ray starts the task again.
         """

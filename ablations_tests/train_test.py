@@ -231,8 +231,9 @@ def test_a_full_disk_ends_with_a_message_and_loses_nothing(finished, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint.Checkpoints, "save", full)
-    with pytest.raises(UserError, match="cannot be written: No space left on device; what was finished is kept"):
-        entry.run_one(config, quiet=True)
+    [error] = entry.run([config], quiet=True)
+    assert isinstance(error, UserError)
+    assert "cannot be written: No space left on device; what was finished is kept" in str(error)
     assert read_record(target) is None and read_record(folder)
 
 
