@@ -135,3 +135,18 @@ def test_training_on_it(made, tmp_path):
     assert (record["train_images"], record["test_images"], record["broken_images"]) == (42, 9, [])
     errors = {name for name in record if name.startswith("test_") and name != "test_images"}
     assert errors == {f"test_{top}error_percent{crop}" for top in ("", "top5_") for crop in ("", "_16")}
+
+
+def test_what_does_not_fit_in_memory_is_sorted_on_disk(made, tmp_path, monkeypatch):
+    """As the real archives, 140 times what TensorFlow Datasets keeps in memory: the same records, without TensorFlow."""
+    from tensorflow_datasets.core import shuffle
+
+    theirs = shuffle.tf
+    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 1000)
+    place = data.prepare(config(tmp_path, archive_dir=str(made / "archives")))
+    assert "tensorflow" not in sys.modules and shuffle.tf is theirs
+    assert not list(place.glob("*.tmp"))
+    ours, expected = (data.load(config(root)) for root in (tmp_path, made))
+    assert (ours.train_labels == expected.train_labels).all() and (ours.test_labels == expected.test_labels).all()
+    for one, other in ((ours.train_images, expected.train_images), (ours.test_images, expected.test_images)):
+        assert [one.source.read(i) for i in one.numbers] == [other.source.read(i) for i in other.numbers]
