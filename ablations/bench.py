@@ -76,9 +76,9 @@ class Result:
 def command(arguments: list[str]) -> int:
     """`ablations bench`: measure and print."""
     own = {"format": "terminal", "out": "", "pixels": ""}
-    given = dict(argument.split("=", 1) for argument in arguments if argument.split("=", 1)[0] in own)
-    overrides = [a for a in arguments if a.split("=", 1)[0] not in own and a not in ("-m", "--multirun")]
-    settings = own | given
+    given = [a for a in arguments if "=" in a and a.split("=", 1)[0] in own]
+    overrides = [a for a in arguments if a not in given and a not in ("-m", "--multirun")]
+    settings = own | dict(a.split("=", 1) for a in given)
     if flags := [a for a in overrides if a.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations bench --help")
     if settings["format"] not in FORMATS:

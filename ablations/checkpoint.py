@@ -91,8 +91,9 @@ class Checkpoints:
         loop = {"config": config, "digest": _digest(leaves), "loop": loop}
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(leaves), loop=ocp.args.JsonSave(loop))
         manager = self._manager()
-        if step not in manager.all_steps():
-            _as_os_error(lambda: manager.save(step, args=arguments, force=True))
+        if step in manager.all_steps():  # one that `restore` has refused; Orbax would keep it in silence
+            _as_os_error(lambda: manager.delete(step))
+        _as_os_error(lambda: manager.save(step, args=arguments, force=True))
         if wait:
             _as_os_error(manager.wait_until_finished)
 

@@ -142,7 +142,7 @@ def data(arguments: list[str]) -> None:
 
     with compose.hydra() as context:
         jobs = sweep.plan(context, arguments[1:])
-    for config in {job.config.data.name: job.config.data for job in jobs}.values():
+    for config in {repr(job.config.data): job.config.data for job in jobs}.values():
         place = data.prepare(config, download=True)
         print(f"{config.name}: is in {place}" if place else f"{config.name}: comes with a package: nothing to prepare")
         if broken := data.check(config):

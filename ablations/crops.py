@@ -3,6 +3,7 @@
 What follows, flip and colours, happens in the compiled step. Scaling and cropping are one call: of the decoded image
 only the crop is resampled (bilinear, over all the pixels that it covers), which gives the pixels of scaling the whole
 image first. Sec. 5 and He et al. 2015a, 3.4; the authors' Torch code for areas and aspect ratios.
+Deviation: bilinear over all the pixels that are covered; Torch: bicubic.
 """
 
 import io

@@ -19,7 +19,7 @@ class Kind:
     image: (H, W, C) of what the network sees; train, test: the numbers of images.
     module: has load(config) -> Dataset and, where the data set must be brought there first,
         prepare(config, download=...) -> folder; where the numbers are another folder's each time,
-        kind(config) -> Kind. Imported when it is used.
+        kind(config) -> Kind; where images may be broken, check(config) -> their names. Imported when it is used.
     streamed: images stay in files, and are decoded when they are trained on.
     """
 
@@ -45,8 +45,9 @@ BROKEN = ("refuse", "skip")
 SPLITS = ("train_test", "train_val")
 VALIDATION_SHARE = 0.1  # of the training set: 5,000 of CIFAR's 50,000 images (He et al. 2015a, Sec. 4.2)
 
-# Where a data set is found, not what it is: equal runs may differ in it.
+# Of images in files only.
 OF_FILES = ("crop", "scale", "colour", "test_crops", "root")
+# Where a data set is found and how it is read, not what it is: equal runs may differ in it.
 PLACES = ("archive_dir", "data_dir", "verify", "workers")
 
 

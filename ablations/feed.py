@@ -48,7 +48,8 @@ class Training:
             crop = Random(of_data.crop, of_data.scale) if augmented else middle(of_data.crop, of_data.crop)
             skip = of_data.broken == "skip"
             batch = loader.Training(dataset.train_images, dataset.train_labels, crop, config.seed, size, rows, skip)
-            loader.check_room(len(rows) * 3 * of_data.crop**2, of_data.workers)
+            tested = size * max(of_data.test_crops) ** 2  # the tests have workers of their own, beside these
+            loader.check_room(3 * (len(rows) * of_data.crop**2 + tested), of_data.workers)
             self.read = self.open.enter_context(loader.reading(batch, steps, of_data.workers))
 
     def __enter__(self):

@@ -41,8 +41,12 @@ class Files:
         return str(self._path(number))
 
     def stamp(self, number: int) -> str:
-        status = self._path(number).stat()
-        return f"{self._path(number)} {status.st_size} {status.st_mtime_ns}"
+        path = self._path(number)
+        try:
+            status = path.stat()
+        except OSError:  # whoever decodes it says so
+            return f"{path} broken"
+        return f"{path} {status.st_size} {status.st_mtime_ns}"
 
     def _path(self, number: int) -> Path:
         return self.folder / self.classes[self.labels[number]] / os.fsdecode(bytes(self.names[number]))
@@ -107,7 +111,8 @@ def _listed(root: str, split: str) -> Files:
         ) from error
     if not classes:
         raise UserError(f"{folder}: has no folders; it must have one a class, with that class's images")
-    if empty := [name for i, name in enumerate(files.classes) if i not in files.labels]:
+    images = np.bincount(files.labels, minlength=len(files.classes))
+    if empty := [name for name, count in zip(files.classes, images, strict=True) if not count]:
         raise UserError(f"{folder}: no images in {_some(empty)}; add some ({', '.join(SUFFIXES)}) or remove the folder")
     return files
 

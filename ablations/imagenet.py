@@ -8,6 +8,8 @@ What is written is what its own builder would write: stock `tfds.data_source("im
 import contextlib
 import hashlib
 import io
+import os
+import resource
 import shutil
 import sys
 import tarfile
@@ -19,7 +21,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ablations import loader, prepared
+from ablations import entry, loader, prepared
 from ablations import prepare as preparing
 from ablations.bar import bar
 from ablations.data import DATASETS, DataConfig, Dataset
@@ -35,6 +37,7 @@ SPLITS = {"train": "ILSVRC2012_img_train.tar", "validation": "ILSVRC2012_img_val
 ARCHIVE_BYTES = {"train": 147_897_477_120, "validation": 6_744_924_160}  # of the published files
 DISK = 1.1  # bytes needed for each one of the archives: they are sorted on disk, then written
 LABELS = "ablations_labels.npz"  # beside the records, as the labels in them cannot be had without their images
+OPEN_FILES = 8192  # at most: the reader keeps one open a shard, of which there are 1,088; 1,000 while they are sorted
 
 
 def prepare(config: DataConfig, *, download: bool = False) -> Path:
@@ -61,6 +64,8 @@ def _archives(config: DataConfig) -> dict[str, Path]:
             "data prepare data=imagenet data.archive_dir=FOLDER"
         )
     for split, path in archives.items():
+        if not os.access(path, os.R_OK):
+            raise UserError(f"{path}: cannot be read: Permission denied")
         if config.verify and (found := path.stat().st_size) != ARCHIVE_BYTES[split]:
             raise UserError(
                 f"{path}: expected {ARCHIVE_BYTES[split]:,} bytes, found {found:,}: it is cut short or not the published "
@@ -82,6 +87,7 @@ def _check_disk(config: DataConfig, archives: dict[str, Path]) -> None:
 
 def _build(archives: dict[str, Path], folder: Path) -> Path:
     total = sum(path.stat().st_size for path in archives.values())
+    _allow_open_files()
     try:
         with bar("imagenet: prepare", total, "bytes") as progress:
             place = preparing.write(_builder_class(archives, progress), folder)
@@ -114,7 +120,7 @@ def _builder_class(archives: dict[str, Path], progress):
                 return {split: self._generate_examples(split, path) for split, path in archives.items()}
 
             def _generate_examples(self, split, path):
-                labels = _validation_labels(path) if split == "validation" else {}
+                labels = _validation_labels() if split == "validation" else {}
                 with tarfile.open(path, "r:") as archive:
                     for name, file in _files(archive):
                         if split == "validation":
@@ -134,14 +140,12 @@ def _files(archive: tarfile.TarFile) -> Iterator[tuple[str, io.BufferedReader]]:
             yield Path(member.name).name, archive.extractfile(member)
 
 
-def _validation_labels(archive: Path) -> dict[str, str]:
-    """Image name -> class, as n01440764; the published list is in the order of the names."""
+def _validation_labels() -> dict[str, str]:
+    """Image name -> class, as n01440764; the published list is in the order of the numbers in the names."""
     import tensorflow_datasets as tfds
 
     labels = tfds.core.tfds_path("datasets/imagenet2012/validation_labels.txt").read_text().split()
-    with tarfile.open(archive, "r:") as opened:
-        names = sorted(Path(member.name).name for member in opened if member.isfile())
-    return dict(zip(names, labels, strict=False))
+    return {f"ILSVRC2012_val_{number:08}.JPEG": label for number, label in enumerate(labels, 1)}
 
 
 def _as_rgb(image: bytes) -> bytes:
@@ -175,8 +179,17 @@ class Records:
 def _opened(place: Path, split: str):
     import tensorflow_datasets as tfds
 
+    _allow_open_files()  # here, as each worker opens them anew
     builder = tfds.builder_from_directory(place)
     return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def _allow_open_files() -> None:
+    """Raise this process's own limit of open files, 1,024 on most machines, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def load(config: DataConfig) -> Dataset:
@@ -201,10 +214,12 @@ def load(config: DataConfig) -> Dataset:
 def _labels(place: Path) -> dict[str, np.ndarray]:
     """Of each split, (N,) int32, in the order of the records; read from them once, and kept."""
     stamp = _stamp(place)
+    copies = place / LABELS, entry.cache() / "labels" / f"{stamp[:32]}.npz"
     damage = OSError, EOFError, ValueError, KeyError, BadZipFile
-    with contextlib.suppress(*damage), open(place / LABELS, "rb") as file, np.load(file) as kept:
-        if str(kept["stamp"]) == stamp:
-            return {split: kept[split] for split in SPLITS}
+    for copy in copies:
+        with contextlib.suppress(*damage), open(copy, "rb") as file, np.load(file) as kept:
+            if str(kept["stamp"]) == stamp:
+                return {split: kept[split] for split in SPLITS}
     labels = {}
     for split in SPLITS:
         try:
@@ -223,11 +238,15 @@ def _labels(place: Path) -> dict[str, np.ndarray]:
         labels[split] = found
     file = io.BytesIO()
     np.savez(file, stamp=np.array(stamp), **labels)
-    with contextlib.suppress(OSError):  # a place that cannot be written to is read more slowly
-        write_whole(place / LABELS, file.getbuffer())
+    for copy in copies:  # the second where the records are another's, or on a disk that cannot be written to
+        with contextlib.suppress(OSError):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(copy, file.getbuffer())
+            break
     return labels
 
 
+@lru_cache(maxsize=4)  # of a thousand files, and asked for once an image
 def _stamp(place: Path) -> str:
     files = sorted((path.name, path.stat().st_size) for path in place.glob("*.array_record*"))
     return hashlib.sha256(repr(files).encode()).hexdigest()

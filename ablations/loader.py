@@ -25,6 +25,8 @@ from ablations.errors import UserError
 
 BUFFERED = 2  # batches that wait, of each worker
 SHARED = Path("/dev/shm")  # where processes hand batches over, on Linux
+# What a terminal or SLURM may send to all processes of a run at once.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 Batch = dict[str, np.ndarray]
 
 
@@ -153,9 +155,12 @@ def _translated(iterator) -> Iterator[Batch]:
 
 
 def check_room(batch_bytes: int, workers: int | None) -> None:
-    """Raise UserError where the memory in which workers hand batches over is too small for them."""
+    """Raise UserError where the memory in which workers hand batches over is too small for them.
+
+    batch_bytes: of all batches that are read at a time, one of each kind.
+    """
     workers = accelerators.cores() if workers is None else workers
-    needed = workers * (BUFFERED + 2) * batch_bytes
+    needed = workers * 2 * (BUFFERED + 1) * batch_bytes  # Grain buffers twice: in each worker, and of each here
     if workers and SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < needed:
         raise UserError(
             f"data.workers={workers}: batches are handed over in {SHARED}, which has {free / 1e6:,.0f} MB free and needs "
@@ -165,7 +170,7 @@ def check_room(batch_bytes: int, workers: int | None) -> None:
 
 def _begin(_index: int, _count: int) -> None:
     """In a worker: signals are the training process's to heed, and without that process there is nothing to do."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     parent = os.getppid()
 

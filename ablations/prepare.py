@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -125,11 +126,27 @@ def write(builder_class, folder: Path) -> Path:
     """Let a builder of TensorFlow Datasets write its data set; returns FOLDER/NAME/VERSION."""
     builder = builder_class(data_dir=folder, file_format="array_record")
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it announces a place that is not the final one
+        # It announces a place that is not the final one.
+        with _shuffled_without_tensorflow(), contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_dir=folder / "download")
     except RuntimeError as error:  # of the writer, when the disk is full
         raise OSError(str(error).split(";")[0]) from error
     return Path(builder.data_dir)
+
+
+@contextlib.contextmanager
+def _shuffled_without_tensorflow() -> Iterator[None]:
+    """Let TensorFlow Datasets sort through files of Python's what does not fit in its memory, which is 1,000 MiB."""
+    from tensorflow_datasets.core import shuffle
+
+    files = SimpleNamespace(GFile=open, exists=os.path.exists, remove=os.remove)
+    # Its name for "too many open files", as which Python's own error is not caught.
+    errors = SimpleNamespace(ResourceExhaustedError=shuffle.DuplicatedKeysError)
+    theirs, shuffle.tf = shuffle.tf, SimpleNamespace(io=SimpleNamespace(gfile=files), errors=errors)
+    try:
+        yield
+    finally:
+        shuffle.tf = theirs
 
 
 def _builder_class(name: str, splits: cifar.Splits, progress):

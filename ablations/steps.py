@@ -235,7 +235,8 @@ class Steps:
 
     def _moments(self, params, others, data, batch):
         network = self.merge(params, others, train=True)
-        network.set_attributes(momentum=0.0)
+        # Of the whole batch: within it, the variance of its groups' means would be lost.
+        network.set_attributes(momentum=0.0, group=None)
         images = augmentation.normalise(_taken(data, batch)[0], data["mean"], data["divisor"])
         network(images.astype(DTYPES[self.config.precision]))
         flat = nnx.to_flat_state(nnx.as_pure(nnx.state(network, nnx.BatchStat)))

@@ -90,6 +90,8 @@ def training(
                 if loop["step"] == recipe.total_steps and recipe.bn_statistics == "exact":
                     state = steps.exact_statistics(state, passed_over)
                 metrics = evaluate(steps, state, loop, passed_over)
+                for name in dict.fromkeys(name for of in mesh.all_processes(loop["broken"]) for name in of):
+                    passed_over(name)
                 if writes:
                     with open(folder / "metrics.jsonl", "a") as log:
                         log.write(json.dumps(metrics) + "\n")

@@ -14,7 +14,7 @@ import pytest
 from ablations import bench, count, units
 from ablations.cost import Ceilings, Figures, Timing
 from ablations_tests.conftest import ROOT, ablations, configure
-from benchmarks import compare, growth
+from benchmarks import compare, growth, sweep
 from benchmarks.cases import CPU, CUDA, Case
 
 TINY = Case("resnet20", "original", "digits", 16, "f32")
@@ -150,3 +150,49 @@ def test_growth_is_a_power_of_depth():
 )
 def test_rates(amount, text):
     assert units.rate(amount, "FLOP/s") == text
+
+
+class Stands:
+    """A side that takes no time, and dies in this round."""
+
+    def __init__(self, variant, dies):
+        self.name, self.rounds, self.dies = " ".join(variant or ("ours",)), 0, dies
+        self.process = SimpleNamespace(kill=lambda: None)
+
+    def prepare(self, *_):
+        pass
+
+    def step_seconds(self, _until):
+        self.rounds += 1
+        if self.rounds == self.dies:
+            raise compare.NotRun(f"{self.name} has died")
+        return float(self.rounds)
+
+    def stop(self):
+        pass
+
+
+def test_a_side_that_dies_takes_no_other_with_it(monkeypatch):
+    dies = {("eager", "default"): 1, ("eager", "channels_last"): 3}
+    monkeypatch.setattr(compare, "VARIANTS", [*dies, ("compile", "default")])
+    monkeypatch.setattr(compare, "Side", lambda case, variant, *_: Stands(variant, dies.get(variant)))
+    settings = SimpleNamespace(threads=1, device="cpu", rounds=4, seconds=0, ready=0, compile="all")
+    first, third, never = compare.compare([TINY], settings, time.monotonic())
+    assert first["reason"] == "not run: eager default has died" and first["ratios"] == []
+    assert third["ratios"] == [1, 1] and never["ratios"] == [1, 1, 1, 1] and never["reason"] == ""
+    dies[None] = 1
+    assert [one["reason"] for one in compare.compare([TINY], settings, 0)] == ["not run: ours has died"] * 3
+
+
+def test_a_sweep_of_which_a_process_fails_leaves_none_running(monkeypatch):
+    killed, codes = [], iter((1, 0))
+
+    def process(command, env):
+        code = next(codes)
+        return SimpleNamespace(args=command, returncode=code, wait=lambda: code, kill=lambda: killed.append(code))
+
+    monkeypatch.setattr(sweep.subprocess, "Popen", process)
+    settings = SimpleNamespace(threads=2, model="resnet20", data="digits", batch=8, steps=1, rows=2)
+    with pytest.raises(subprocess.CalledProcessError):
+        sweep.seconds("ours", settings)
+    assert killed == [1, 0]

@@ -97,3 +97,17 @@ def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch
     with pytest.raises(OSError, match="No space left on device"):
         saved(tmp_path, 2)
     assert restored(tmp_path)[0][1]["step"] == 1
+
+
+def test_a_step_that_was_refused_is_saved_anew(tmp_path):
+    """By the process that refused it and went on from the one before, as when it is stopped there."""
+    saved(tmp_path, 1, 2)
+    files = [path for path in (tmp_path / "checkpoints" / "2" / "state").rglob("*") if path.is_file()]
+    for path in files:
+        path.write_bytes(b"")
+    checkpoints, said = Checkpoints(tmp_path), []
+    assert checkpoints.restore(state(99), CONFIG, said.append)[1]["step"] == 1 and len(said) == 1
+    checkpoints.save(2, state(7), {"step": 2}, CONFIG, wait=True)
+    checkpoints.close()
+    (found, loop), said = restored(tmp_path)
+    assert loop == {"step": 2} and int(found["step"]) == 7 and not said

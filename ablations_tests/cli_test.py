@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+from ablations import cli
 from ablations.cli import COMMANDS
+from ablations.errors import UserError
 from ablations_tests.conftest import COMMAND, ablations
 
 
@@ -147,3 +149,10 @@ def test_export(finished):
         assert file.get_tensor("head.weight").shape == (10, 64)
     assert {"stem.weight", "stages.2.units.2.activations.1.bn.running_var", "normalization.mean"} <= names
     assert not any("key" in name or "count" in name for name in names)
+
+
+@pytest.mark.parametrize("command, word", [("bench", "pixels"), ("plan", "calibrate"), ("status", "format")])
+def test_a_word_without_a_value_is_one_message(command, word):
+    with pytest.raises(UserError, match=f"^{word}: ") as error:
+        cli.dispatch(command, [word])
+    assert "\n" not in str(error.value)

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from ablations import augmentation, data, feed, loader, randomness, weights
+from ablations import augmentation, data, feed, loader, mesh, moments, randomness, weights
 from ablations.crops import Middle, Random, decode
 from ablations.data import DataConfig
 from ablations.errors import UserError
@@ -378,3 +378,46 @@ def test_a_mean_image_is_scaled_to_crops_of_other_size(root):
     images = np.full((2, 24, 24, 3), 255, np.uint8)
     found = np.asarray(augmentation.normalise(images, mean, steps.normalization["divisor"]))
     assert found.shape == (2, 24, 24, 3) and abs((1 - found).mean() - mean.mean()) < 0.01
+
+
+def test_room_for_batches_is_reckoned_with_the_tests(root, monkeypatch):
+    """A batch of 8 of 16 pixels to train on, one of 24 to test, of which each worker has six of each on their way."""
+    asked = []
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "check_room", lambda batch_bytes, workers: asked.append((batch_bytes, workers)))
+        with feed.Training(configure(*settings(root, "data.test_crops=[16,24]")), data.load(config(root)), range(1)):
+            pass
+    assert asked == [(3 * 8 * (16**2 + 24**2), 0)]
+    usage = shutil.disk_usage(root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=11 * 10**6))
+    with pytest.raises(UserError, match=r"has 11 MB free and needs 12 MB"):
+        loader.check_room(10**6, 2)
+
+
+def test_broken_images_of_other_processes_are_named_and_recorded(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(mesh, "all_processes", lambda found: [found, ["other.jpeg"]])
+    train(configure(*settings(root, "recipe.total_steps=1", "recipe.bn_statistics=running")), tmp_path)
+    assert read_record(tmp_path)["broken_images"] == ["other.jpeg"]
+    assert capsys.readouterr().err.count("other.jpeg is broken: passed over") == 1
+
+
+def test_an_image_that_is_gone_is_a_broken_one(tmp_path):
+    made = pictures.folder(tmp_path / "made", classes=2, train=6, val=2)
+    gone = made / "train" / pictures.CLASSES[1] / "dangling.JPEG"
+    gone.symlink_to(tmp_path / "nowhere.JPEG")
+    images = data.load(config(made)).train_images
+    (number,) = (i for i in range(len(images)) if images.name(i) == str(gone))
+    assert images.source.stamp(number) == f"{gone} broken"
+    moments.of(images, 0)
+    with pytest.raises(UserError, match=f"^{gone}: broken: "):
+        np.asarray(images[[number]])
+
+
+def test_workers_leave_signals_to_the_training_process():
+    code = (
+        "import os, signal\n"
+        "from ablations import loader\n"
+        "loader._begin(0, 1)\n"
+        "for name in ('INT', 'TERM', 'HUP', 'USR1', 'USR2'): os.kill(os.getpid(), getattr(signal, f'SIG{name}'))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,8 +1,12 @@
 """ImageNet from small archives in the official layout: what is prepared, what is refused, and training on it."""
 
 import io
+import os
+import resource
 import shutil
 import sys
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,3 +139,83 @@ def test_training_on_it(made, tmp_path):
     assert (record["train_images"], record["test_images"], record["broken_images"]) == (42, 9, [])
     errors = {name for name in record if name.startswith("test_") and name != "test_images"}
     assert errors == {f"test_{top}error_percent{crop}" for top in ("", "top5_") for crop in ("", "_16")}
+
+
+def test_what_does_not_fit_in_memory_is_sorted_on_disk(made, tmp_path, monkeypatch):
+    """As the real archives, 140 times what TensorFlow Datasets keeps in memory: the same records, without TensorFlow."""
+    from tensorflow_datasets.core import shuffle
+
+    theirs = shuffle.tf
+    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 1000)
+    place = data.prepare(config(tmp_path, archive_dir=str(made / "archives")))
+    assert "tensorflow" not in sys.modules and shuffle.tf is theirs
+    assert not list(place.glob("*.tmp"))
+    ours, expected = (data.load(config(root)) for root in (tmp_path, made))
+    assert (ours.train_labels == expected.train_labels).all() and (ours.test_labels == expected.test_labels).all()
+    for one, other in ((ours.train_images, expected.train_images), (ours.test_images, expected.test_images)):
+        assert [one.source.read(i) for i in one.numbers] == [other.source.read(i) for i in other.numbers]
+
+
+def test_a_reader_may_open_a_file_for_each_shard(made):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+        imagenet._opened.cache_clear()
+        data.load(config(made)).train_images.source.read(0)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert soft == (8192 if hard == resource.RLIM_INFINITY else min(8192, hard))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_the_files_are_looked_at_once_for_all_images(made, monkeypatch):
+    source, looked, glob = data.load(config(made)).train_images.source, [], Path.glob
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: looked.append(path) or glob(path, pattern))
+    imagenet._stamp.cache_clear()
+    assert len({source.stamp(number) for number in range(42)}) == 42 and len(looked) == 1
+
+
+def test_labels_of_records_in_a_place_that_cannot_be_written_to_are_kept_in_the_cache(made, tmp_path, monkeypatch):
+    place, write = prepared.find(config(made), "imagenet2012"), imagenet.write_whole
+    (place / imagenet.LABELS).unlink()
+
+    def refused(path, content):
+        if path.parent == place:
+            raise PermissionError(13, "Permission denied")
+        write(path, content)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(imagenet, "write_whole", refused)
+        expected = data.load(config(made)).train_labels
+    with monkeypatch.context() as patch:
+        patch.setattr(imagenet, "_opened", lambda *_: pytest.fail("the records were read again"))
+        assert (data.load(config(made)).train_labels == expected).all()
+    assert [path.parent.name for path in tmp_path.rglob("*.npz")] == ["labels"]
+
+
+def test_some_of_the_validation_images_keep_their_labels(tmp_path):
+    import tensorflow_datasets as tfds
+
+    pictures.archives(tmp_path / "all")
+    shutil.copytree(tmp_path / "all", tmp_path / "archives")
+    with (
+        tarfile.open(tmp_path / "all" / "ILSVRC2012_img_val.tar") as whole,
+        tarfile.open(tmp_path / "archives" / "ILSVRC2012_img_val.tar", "w") as few,
+    ):
+        for number in (2, 4, 5):
+            member = whole.getmember(f"ILSVRC2012_val_{number:08}.JPEG")
+            few.addfile(member, whole.extractfile(member))
+    data.prepare(config(tmp_path))
+    raw = {"image": tfds.decode.SkipDecoding()}
+    source = tfds.data_source("imagenet2012", split="validation", data_dir=tmp_path / "tfds", decoders=raw)
+    label = source.dataset_info.features["label"]
+    found = {example["file_name"].decode()[-6:-5]: label.int2str(example["label"]) for example in source}
+    assert found == {"2": "n09193705", "4": "n04263257", "5": "n03125729"}
+
+
+def test_an_archive_that_may_not_be_read_says_so(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("val.tar"))  # root may read all
+    with pytest.raises(UserError, match=r"ILSVRC2012_img_val.tar: cannot be read: Permission denied$"):
+        data.prepare(config(tmp_path, archive_dir=str(made / "archives")))
+    assert not (tmp_path / "tfds").exists()

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from ablations import data as data_sets
 from ablations.batch_norm import batch_norm
 from ablations.layers import BatchNorm, Conv
+from ablations.steps import Steps
 from ablations_tests import reference
+from ablations_tests.conftest import configure
 
 
 def data(n=8):
@@ -77,3 +80,17 @@ def test_he_normal_counts_outgoing_weights():
     kernel = Conv(16, 64, 3, rngs=nnx.Rngs(0)).kernel[...]
     assert abs(float(kernel.std()) / np.sqrt(2 / (9 * 64)) - 1) < 0.02
     assert abs(float(kernel.mean())) < 0.005
+
+
+def test_exact_statistics_of_groups_are_those_of_the_training_set():
+    """Within a batch, the variance of the means of its groups counts too; of the stem's BN, as it needs no other's."""
+    config = configure(
+        "model=resnet20", "model.depth=8", "recipe.batch_size=30", "recipe.bn_group=1", "data.train_images=60"
+    )
+    steps = Steps(config, data_sets.load(config.data))
+    state = steps.exact_statistics(steps.init())
+    x = (steps.dataset.train_images / 255 - steps.normalization["mean"]) / steps.normalization["divisor"]
+    x = reference.conv(x, np.asarray(state.params["stem"]["kernel"]))
+    ours = state.others["stem_activation"]["bn"]
+    np.testing.assert_allclose(ours["mean"], x.mean((0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(ours["variance"], x.var((0, 1, 2)), rtol=1e-4)

@@ -297,3 +297,9 @@ def test_help_and_completion_name_the_command(monkeypatch, capsys):
         monkeypatch.setenv("COMP_LINE", line)
         cli.complete([])
         assert choice in capsys.readouterr().out.split()
+
+
+def test_each_of_several_of_a_kind_is_prepared(monkeypatch, capsys):
+    monkeypatch.setattr(data, "prepare", lambda config, download: config.data_dir)
+    assert cli.dispatch("data", ["prepare", "data=cifar10", "data.data_dir=one,two"]) == 0
+    assert capsys.readouterr().out == "cifar10: is in one\ncifar10: is in two\n"

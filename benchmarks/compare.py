@@ -96,18 +96,22 @@ def compare(cases: list[Case], settings, until: float) -> list[dict]:
         for case, (ours, *others) in sides.items():
             mine, theirs = [], {side: [] for side in others if side not in reasons}
             for turn in range(settings.rounds if ours not in reasons else 0):
-                order = [ours, *theirs][:: -1 if turn % 2 else 1]
-                try:
-                    found = {side: side.step_seconds(until) for side in order}
-                except (NotRun, BrokenPipeError) as error:
-                    reasons |= {side: f"not run: {error}" for side in others if not mine}
+                order = [ours, *(side for side in theirs if side not in reasons)][:: -1 if turn % 2 else 1]
+                found = {}
+                for side in order:
+                    try:
+                        found[side] = side.step_seconds(until)
+                    except (NotRun, BrokenPipeError) as error:
+                        reasons[side] = f"not run: {error}"
+                if ours in reasons:
                     break
                 mine.append(found.pop(ours))
                 for side, seconds in found.items():
                     theirs[side].append(seconds)
             for side in others:
                 reason = reasons.get(ours) or reasons.get(side, "")
-                results.append(result(case, side.name, mine, theirs.get(side, []), reason))
+                of_side = theirs.get(side, [])  # fewer rounds than ours where it has died
+                results.append(result(case, side.name, mine[: len(of_side) or None], of_side, reason))
                 print(*cells(results[-1:])[0].values(), sep="  ", file=sys.stderr, flush=True)
             left_out = [of for of in VARIANTS if of not in variants[case]]
             results += [result(case, " ".join(of), [], [], "not run: --compile all") for of in left_out]

@@ -9,10 +9,11 @@ import contextlib
 import os
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 
 from ablations import compose, entry, grid, launch, sweep
-from ablations.records import commit, processor, read_record, versions, write_record
+from ablations.records import commit, processor, read_record, write_record
 from ablations.units import short
 
 SEEDS = 10
@@ -39,7 +40,7 @@ def main() -> None:
     row = {"runs": f"{asked.runs:,}", "launcher": asked.launcher, "as": line[0][:20]}
     row |= {"planning": short(planned - began), "the rest": short(ended - planned)}
     row["a run"] = short((ended - began) / asked.runs)
-    title = f"Overhead ({processor()}, commit {commit()[:12]}, hydra-core {versions().get('hydra-core', '')})"
+    title = f"Overhead ({processor()}, commit {commit()[:12]}, hydra-core {metadata.version('hydra-core')})"
     print(grid.markdown(title, [row], ["Every run has its record, and none was made twice."]), end="")
 
 

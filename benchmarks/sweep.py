@@ -65,10 +65,15 @@ def seconds(side: str, settings) -> float:
             subprocess.Popen([*command, *map(str, range(i, settings.rows, count))], env=environment)
             for i in range(count)
         ]
-        for process in running:
-            if process.wait():
-                raise subprocess.CalledProcessError(process.returncode, process.args)
-        return time.perf_counter() - began
+        try:
+            for process in running:
+                if process.wait():
+                    raise subprocess.CalledProcessError(process.returncode, process.args)
+            return time.perf_counter() - began
+        finally:  # where one fails the others would go on, and slow what comes next
+            for process in running:
+                process.kill()
+                process.wait()
 
 
 def train(settings) -> None:
