@@ -42,7 +42,8 @@ def among(devices: int):
 def compiler_options(threads: int) -> dict[str, str]:
     """What XLA is told so that a convolution on a CPU uses all of several threads.
 
-    Its fastest convolutions, those of YNNPACK, ran in one each (jax 0.10); without them Eigen's are taken. Sums stay.
+    Its fastest convolutions, those of YNNPACK, run in one each (jax 0.10); without them Eigen's are taken. YNNPACK's
+    products and sums stay.
     """
     if jax.default_backend() != "cpu" or threads == 1:
         return {}
