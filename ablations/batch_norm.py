@@ -28,16 +28,22 @@ def _forward(x, scale, shift, epsilon):
     axes = tuple(range(1, x.ndim - 1))
     mean = keep(jnp.mean(x, axes, jnp.float32, keepdims=True), "moments")
     variance = keep(jnp.mean(jnp.square(x.astype(jnp.float32) - mean), axes, keepdims=True), "moments")
-    precision = jax.lax.rsqrt(variance + epsilon)
-    gain = precision * _along(scale, x)
-    y = (x * gain + (_along(shift, x) - mean * gain)).astype(x.dtype)
-    return (y, mean.reshape(len(x), -1), variance.reshape(len(x), -1)), (x, scale, mean, precision)
+    y = normalise(x, mean, variance, scale, shift, epsilon)
+    return (y, mean.reshape(len(x), -1), variance.reshape(len(x), -1)), (x, scale, mean, variance)
+
+
+def normalise(x, mean, variance, scale, shift, epsilon):
+    """scale (x - mean) / sqrt(variance + epsilon) + shift, in the dtype of x; each of the four (C,), or as many axes as x."""
+    mean, variance, scale, shift = (_along(numbers, x) for numbers in (mean, variance, scale, shift))
+    gain = jax.lax.rsqrt(variance + epsilon) * scale
+    return (x * gain + (shift - mean * gain)).astype(x.dtype)
 
 
 def _backward(epsilon, saved, cotangents):
     """The three derivatives of Sec. 3: to x, which moves its group's mean and variance too, to scale and to shift."""
-    (x, scale, mean, precision), (dy, *_) = saved, cotangents
+    (x, scale, mean, variance), (dy, *_) = saved, cotangents
     axes = tuple(range(1, x.ndim - 1))
+    precision = jax.lax.rsqrt(variance + epsilon)
     normalised = (x - mean) * precision
     dy = dy.astype(jnp.float32)
     along, across = jnp.sum(dy * normalised, axes, keepdims=True), jnp.sum(dy, axes, keepdims=True)
@@ -51,5 +57,5 @@ batch_norm.defvjp(_forward, _backward)
 
 
 def _along(numbers, x):
-    """(C,) -> (1, ..., C), with as many axes as x."""
-    return numbers.reshape((1,) * (x.ndim - 1) + numbers.shape)
+    """(C,) -> (1, ..., C), with as many axes as x; what has as many stays as it is."""
+    return numbers.reshape((1,) * (x.ndim - numbers.ndim) + numbers.shape)

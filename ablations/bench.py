@@ -13,6 +13,7 @@ from ablations.config import Config
 from ablations.cost import Ceilings, Figures, Timing
 from ablations.errors import UserError
 from ablations.records import commit, give_out, versions
+from ablations.settings import split
 from ablations.units import rate, short, size
 
 FORMATS = ("terminal", "markdown", "json")
@@ -75,10 +76,7 @@ class Result:
 
 def command(arguments: list[str]) -> int:
     """`ablations bench`: measure and print."""
-    own = {"format": "terminal", "out": "", "pixels": ""}
-    given = [a for a in arguments if "=" in a and a.split("=", 1)[0] in own]
-    overrides = [a for a in arguments if a not in given and a not in ("-m", "--multirun")]
-    settings = own | dict(a.split("=", 1) for a in given)
+    settings, overrides = split(arguments, {"format": "terminal", "out": "", "pixels": ""})
     if flags := [a for a in overrides if a.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations bench --help")
     if settings["format"] not in FORMATS:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ablations import remat
-from ablations.batch_norm import batch_norm
+from ablations.batch_norm import batch_norm, normalise
 from ablations.convolution import convolve
 from ablations.model import ModelConfig
 
@@ -48,9 +48,7 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x):
         if self.use_running_average:
-            gain = jax.lax.rsqrt(self.variance[...] + self.epsilon) * self.scale[...]
-            offset = self.shift[...] - self.mean[...] * gain
-            return (x * gain.reshape(1, 1, 1, -1) + offset.reshape(1, 1, 1, -1)).astype(x.dtype)
+            return normalise(x, self.mean[...], self.variance[...], self.scale[...], self.shift[...], self.epsilon)
         group = self.group or len(x)
         groups = x.reshape(len(x) // group, group, *x.shape[1:])
         y, mean, variance = batch_norm(groups, self.scale[...], self.shift[...], self.epsilon)

@@ -9,6 +9,7 @@ from ablations.config import Config
 from ablations.errors import UserError
 from ablations.plan import STATES, Line, Plan, Run, make
 from ablations.records import give_out
+from ablations.settings import split
 from ablations.units import duration, scientific, size
 
 FORMATS = ("terminal", "markdown", "csv")
@@ -28,10 +29,7 @@ RIGHT = (
 
 def command(arguments: list[str]) -> int:
     """`ablations plan`: print or write a plan."""
-    own = {"calibrate": "true", "format": "terminal", "out": ""}
-    given = [a for a in arguments if "=" in a and a.split("=", 1)[0] in own]
-    overrides = [a for a in arguments if a not in given and a not in ("-m", "--multirun")]
-    settings = own | dict(a.split("=", 1) for a in given)
+    settings, overrides = split(arguments, {"calibrate": "true", "format": "terminal", "out": ""})
     if flags := [a for a in overrides if a.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations plan --help")
     if settings["calibrate"] not in ("true", "false"):

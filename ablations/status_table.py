@@ -8,6 +8,7 @@ from pathlib import Path
 from ablations import grid, status
 from ablations.errors import UserError
 from ablations.records import give_out
+from ablations.settings import split
 from ablations.status import STATES, Run, Status
 from ablations.units import duration
 
@@ -18,10 +19,7 @@ UNFINISHED, FAILED = 3, 1  # exit codes
 
 def command(arguments: list[str]) -> int:
     """`ablations status`: print or write it. Exit code 0: all done; 3: some are not yet; 1: some have failed."""
-    own = {"format": "terminal", "out": ""}
-    given = [a for a in arguments if "=" in a and a.split("=", 1)[0] in own]
-    overrides = [a for a in arguments if a not in given and a not in ("-m", "--multirun")]
-    settings = own | dict(a.split("=", 1) for a in given)
+    settings, overrides = split(arguments, {"format": "terminal", "out": ""})
     if wrong := [a for a in overrides if a.startswith("-") or "=" not in a]:
         raise UserError(f"{wrong[0]}: settings are key=value; see ablations status --help")
     if settings["format"] not in FORMATS:
