@@ -37,10 +37,14 @@ def listen(signals=(signal.SIGINT, signal.SIGTERM), after=None) -> None:
 
 
 def asked(runs_dir: Path) -> bool:
-    """Whether this process, or the sweep that it works for, was asked to stop or has died."""
+    """Whether this process was asked to stop, or the sweep that it works for, or that has died."""
+    return _signal is not None or orphaned() or (_stop or marker(runs_dir, os.getppid())).exists()
+
+
+def orphaned() -> bool:
+    """Whether the process that started this one to work for it has died."""
     parent = multiprocessing.parent_process()
-    orphaned = parent is not None and os.getppid() != parent.pid
-    return _signal is not None or orphaned or (_stop or marker(runs_dir, os.getppid())).exists()
+    return parent is not None and os.getppid() != parent.pid
 
 
 def obey(stop: Path) -> None:

@@ -219,4 +219,7 @@ def task(with_first: dict[Path, list[Config]], shown: bool, composed: DictConfig
     with_first: by the folder of each group's first job, the configurations of the group.
     shown: whether the launching process shows how far runs are.
     """
-    return entry.run(entry.sharing(with_first, parse(composed)), quiet=shown)
+    errors = entry.run(entry.sharing(with_first, parse(composed)), quiet=shown)
+    if interrupt.orphaned():  # joblib's worker would wait for ever for somebody who takes this, and hold its memory
+        os._exit(1)
+    return errors

@@ -1,5 +1,6 @@
 """Whole runs: the same command the same numbers, also after a kill; what is done is not done again."""
 
+import contextlib
 import json
 import os
 import random
@@ -183,6 +184,15 @@ def wait_for(condition, seconds=90):
         time.sleep(0.02)
 
 
+def processes_in(folder):
+    """Linux: the processes that work in this folder."""
+    found = []
+    for process in os.listdir("/proc"):
+        with contextlib.suppress(OSError):  # no process, or ended since
+            found += [process] * (os.readlink(f"/proc/{process}/cwd") == str(folder))
+    return found
+
+
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     """SIGKILL at random moments, four times at most, then to the end."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -266,6 +276,8 @@ def test_a_sweep_whose_process_is_killed_stops_its_workers_and_keeps_their_steps
     wait_for(lambda: not list(tmp_path.glob("runs/single/*/seed=*/progress.json")))
     kept = {path.parents[1].name for path in tmp_path.glob("runs/single/*/seed=*/checkpoints/[0-9]*")}
     assert kept == {"seed=0", "seed=1"}, "the third was not started"
+    if sys.platform == "linux":
+        wait_for(lambda: not processes_in(tmp_path))
 
 
 def test_eval_gives_the_error_of_the_record(finished):
