@@ -90,9 +90,10 @@ def bench(arguments: list[str]) -> int:
 
 
 def train(arguments: list[str]) -> int:
-    from ablations import compose, detached, entry, launch, sweep
+    from ablations import huge_pages
 
-    entry.use_huge_pages()
+    huge_pages.use()
+    from ablations import compose, detached, launch, sweep
 
     arguments = [a for a in arguments if a not in ("-m", "--multirun")]
     with compose.hydra() as context:

@@ -27,13 +27,13 @@ class Loader(ConfigLoaderImpl):
         except Exception:  # the parser's own; Hydra says what is wrong with all of them at once
             return whole(config_name, overrides, run_mode, *options, **more)
         values = [override for override in parsed if self._is_value(override)]
-        if not values:
-            return whole(config_name, overrides, run_mode, *options, **more)
         groups = [o.input_line for o in parsed if o not in values]
         key = (config_name, run_mode, tuple(groups))
         if key not in _composed:
             _composed[key] = whole(config_name, groups, run_mode, *options, **more)
         composed = copy.deepcopy(_composed[key])
+        if not values:
+            return composed
         try:
             self._apply_overrides_to_config(values, composed)
         except OmegaConfBaseException as error:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 import traceback
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from ablations.config import Config
 from ablations.errors import UserError
 from ablations.records import FAILURE, read_record
 
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # read when a process starts
 # How long a job of a queue waits for a run's lock: a file server takes it back from a host that is lost after 90 s, the
 # lease of NFS 4 (linux/Documentation, nfsv4leasetime); twice that.
 PATIENCE_SECONDS = 180.0
@@ -153,14 +151,3 @@ def prepare(config: Config) -> None:
 def cache() -> Path:
     """Where is kept what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablations"
-
-
-def use_huge_pages() -> None:
-    """Start this process again with huge pages for large arrays, where glibc has them.
-
-    A compiled step maps all its memory anew: 70,000 pages of 4 KiB for ResNet-20 at 32x32, a tenth of its time.
-    """
-    is_command = len(sys.argv) > 1 and sys.orig_argv[1 - len(sys.argv) :] == sys.argv[1:]  # not a call from Python
-    if is_command and sys.platform == "linux" and not HUGE_PAGES.keys() & os.environ.keys():
-        os.environ |= HUGE_PAGES
-        os.execv(sys.executable, sys.orig_argv)

@@ -75,9 +75,9 @@ def chosen_launcher(
     together = waiting[0].config.distributed.name != "none"
     if (len(waiting) == 1 or together) and not hydra_overrides:
         hydra_overrides = ["hydra/launcher=basic"]
+    if together:  # each process would write .hydra, and the first one's record says it all
+        hydra_overrides.append("hydra.output_subdir=null")
     master = compose(context, hydra_overrides)
-    if together:
-        master.hydra.output_subdir = None  # each process would write it, and the first one's record says it all
     configs = [job.config for job in waiting]
     if not is_joblib(master):
         # Elsewhere runs; what is fast there cannot be seen from here.

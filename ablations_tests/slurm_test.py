@@ -137,5 +137,12 @@ def test_a_run_over_several_hosts_is_queued_again_as_one(slurm, tmp_path):
     log = "".join(path.read_text() for path in sorted(tmp_path.glob("runs/.submitit/100/*.err")))
     assert slurm_commands.job("100")["state"] == "COMPLETED", log
     folder = next(tmp_path.glob("runs/single/*/seed=0"))
-    assert read_record(folder)["status"] == "done" and log.count("goes on from step") == 1
-    assert len(read_metrics(folder)) == 1
+    record = read_record(folder)
+    assert (record["status"], record["processes"], record["devices"]) == ("done", 2, 2)
+    assert log.count("goes on from step") == 1 and len(read_metrics(folder)) == 1
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "lock",
+        "metrics.jsonl",
+        "record.json",
+        "weights.safetensors",
+    ]
