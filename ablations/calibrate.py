@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 
-from ablations import accelerators, entry, huge_pages
+from ablations import accelerators, entry, malloc
 from ablations.bar import bar
 from ablations.config import Config, from_resolved
 from ablations.cost import Figures, Timing
@@ -114,7 +114,7 @@ def made(kind: type, configs: list[Config], pixels: int | None = None, meeting: 
         for config in configs
     ]
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as words:
-        environment = huge_pages.ENVIRONMENT | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
+        environment = malloc.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
         if meeting and (there := accelerators.gpus()):  # side by side on the same ones, not each on free ones
             environment[accelerators.VISIBLE] = ",".join(there[: configs[0].devices])
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": words, "text": True}

@@ -90,9 +90,9 @@ def bench(arguments: list[str]) -> int:
 
 
 def train(arguments: list[str]) -> int:
-    from ablations import huge_pages
+    from ablations import malloc
 
-    huge_pages.use()
+    malloc.use_huge_pages()
     from ablations import compose, detached, launch, sweep
 
     arguments = [a for a in arguments if a not in ("-m", "--multirun")]

@@ -5,7 +5,7 @@ import os
 import traceback
 from pathlib import Path
 
-from ablations import accelerators, interrupt, lock
+from ablations import accelerators, interrupt, lock, malloc
 from ablations.config import Config
 from ablations.errors import UserError
 from ablations.records import FAILURE, read_record
@@ -136,10 +136,14 @@ def _told(result: dict | Exception, folder: Path) -> UserError | None:
 
 
 def prepare(config: Config) -> None:
-    """Fix the number of XLA's threads on a CPU, and let all processes share compiled programs and an accelerator."""
+    """Fix the number of XLA's threads on a CPU and what becomes of its memory, and let all processes share compiled
+    programs and an accelerator.
+    """
     if config.devices and config.distributed.name in ("none", "manual"):  # else a task has its share already
         accelerators.take(config.devices)
     os.environ["NPROC"] = str(config.threads)
+    if config.threads == 1 and not accelerators.usable():  # a step in several threads was measured to be slower so
+        malloc.keep()
     if config.packing == "processes" and (config.runs_at_a_time or 1) > 1:
         # Each takes its part of an accelerator's memory when it starts; alone, XLA's default is three quarters.
         os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / config.runs_at_a_time:.3f}")

@@ -307,21 +307,3 @@ def test_precision(precision, closeness):
     np.testing.assert_allclose(other_loss, loss, rtol=closeness)
     floats = [x for x in jax.tree.leaves(state) if np.issubdtype(x.dtype, np.floating)]
     assert {str(x.dtype) for x in floats} == {"float32"}
-
-
-def test_a_command_trains_with_huge_pages_and_a_call_from_python_stays_in_its_process(tmp_path):
-    """The variable is read by glibc when a process starts."""
-    show = "import os; print(os.environ.get('GLIBC_TUNABLES'), os.getpid())"
-    code = "import os, sys; from ablations import huge_pages; huge_pages.use(); " + show
-    clean = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
-
-    def run(*arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-c", *arguments], env=clean, stdout=subprocess.PIPE, text=True, cwd=tmp_path
-        )
-        tunables, pid = process.communicate(timeout=60)[0].split()
-        assert int(pid) == process.pid, "signals must reach the same process"
-        return tunables
-
-    assert run(code, "train") == "glibc.malloc.hugetlb=1"
-    assert run("import sys; sys.argv[1:] = ['train']; " + code) == "None"

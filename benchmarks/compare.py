@@ -18,7 +18,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from ablations import grid, huge_pages
+from ablations import grid, malloc
 from ablations.records import commit, processor, versions
 from benchmarks.cases import CPU, CUDA, SHALLOW, VARIANTS, Case
 
@@ -44,9 +44,8 @@ class Side:
         self.words = tempfile.TemporaryFile("w+")
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.words, "text": True}
         command = [sys.executable, "-m", "benchmarks.worker", json.dumps(asked)]
-        own = {"OMP_NUM_THREADS": str(threads)} | (
-            {} if variant else huge_pages.ENVIRONMENT
-        )  # as `ablations train` has them
+        # Ours as `ablations train` has it.
+        own = {"OMP_NUM_THREADS": str(threads)} | ({} if variant else malloc.HUGE_PAGES)
         self.process = subprocess.Popen(command, env=os.environ | own, **streams)
         self.steps = 0
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from ablations import accelerators, grid, huge_pages
+from ablations import accelerators, grid, malloc
 from ablations.records import commit, processor, versions
 from ablations.units import short
 from benchmarks import worker
@@ -59,7 +59,7 @@ def seconds(side: str, settings) -> float:
     command += ["--data", settings.data, "--batch", str(settings.batch), "--steps", str(settings.steps)]
     command += ["--threads", str(settings.threads // count), "--only"]
     with tempfile.TemporaryDirectory() as cache:
-        environment = huge_pages.ENVIRONMENT | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
+        environment = malloc.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
         began = time.perf_counter()
         running = [
             subprocess.Popen([*command, *map(str, range(i, settings.rows, count))], env=environment)
