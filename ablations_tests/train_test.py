@@ -168,7 +168,7 @@ def test_the_test_set_is_tested_whole():
 
 
 LONGER = (
-    "train", "model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=200",
+    "train", "model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=240",
     "recipe.evaluate_every=32", "checkpoint_seconds=0.3",
 )  # fmt: skip
 
@@ -193,40 +193,32 @@ def processes_in(folder):
     return found
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
-    """SIGKILL at random moments, three times at most, then to the end."""
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir(), killed.mkdir()
+def test_a_run_that_is_stopped_and_killed_goes_on_to_the_same_bits(tmp_path):
+    """Ctrl-C, SIGKILL at random moments and SIGTERM, then to the end."""
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    whole.mkdir(), stopped.mkdir()
     assert ablations(*LONGER, cwd=whole).returncode == 0
-    chance, kills = random.Random(0), 0
-    for _ in range(3):
-        process = start(killed, *LONGER)
-        wait_for(lambda p=process: list(killed.glob("runs/single/*/seed=0/progress.json")) or p.poll() is not None)
-        time.sleep(chance.uniform(0, 1.5))
-        process.kill()
-        process.communicate()
-        kills += process.returncode == -signal.SIGKILL
-        if process.returncode == 0:
-            break
-    assert kills
-    done = ablations(*LONGER, cwd=killed)
-    assert done.returncode == 0, done.stderr
-    for name in ("metrics.jsonl", "weights.safetensors"):
-        assert (run_folder(whole) / name).read_bytes() == (run_folder(killed) / name).read_bytes(), name
-    assert not (run_folder(killed) / "checkpoints").exists()
-
-
-def test_a_signal_keeps_the_step_and_says_how_to_go_on(tmp_path):
-    for number in (signal.SIGINT, signal.SIGTERM):
-        process = start(tmp_path, *LONGER[:-1])
-        wait_for(lambda: list(tmp_path.glob("runs/single/*/seed=0/progress.json")))
+    chance = random.Random(0)
+    for stops, number in enumerate((signal.SIGINT, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)):
+        for left in stopped.glob("runs/single/*/seed=0/progress.json"):  # by one that was killed
+            left.unlink()
+        process = start(stopped, *LONGER)
+        wait_for(lambda p=process: list(stopped.glob("runs/single/*/seed=0/progress.json")) or p.poll() is not None)
+        if number == signal.SIGKILL:
+            time.sleep(chance.uniform(0, 0.4))
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-        assert process.returncode == 128 + number
-        assert "which is kept in" in errors and "type the same command to go on" in errors and "Traceback" not in errors
-        assert ("goes on from step" in errors) == (number == signal.SIGTERM)
-    done = ablations(*LONGER[:-1], cwd=tmp_path)
-    assert done.returncode == 0 and "goes on from step" in done.stderr
+        assert ("goes on from step" in errors) == (stops > 0) and "Traceback" not in errors
+        if number == signal.SIGKILL:
+            assert process.returncode == -number
+        else:
+            assert process.returncode == 128 + number
+            assert "which is kept in" in errors and "type the same command to go on" in errors
+    done = ablations(*LONGER, cwd=stopped)
+    assert done.returncode == 0 and "goes on from step" in done.stderr, done.stderr
+    for name in ("metrics.jsonl", "weights.safetensors"):
+        assert (run_folder(whole) / name).read_bytes() == (run_folder(stopped) / name).read_bytes(), name
+    assert not (run_folder(stopped) / "checkpoints").exists()
 
 
 def test_a_full_disk_ends_with_a_message_and_loses_nothing(finished, monkeypatch):
