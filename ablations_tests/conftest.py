@@ -1,5 +1,6 @@
 """What all tests share. Warnings are errors, rank promotion raises, one thread, no accelerator."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -35,6 +36,16 @@ def configure(*overrides: str) -> Config:
     """The checked configuration that these overrides make."""
     with compose.hydra() as context:
         return parse(compose.compose(context, list(overrides)))
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The command lines of the processes that work in this folder or below it. Linux."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended since
+            if Path(os.readlink(path / "cwd")).is_relative_to(folder):
+                found.append((path / "cmdline").read_bytes().decode().replace("\0", " "))
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -73,22 +73,22 @@ def step_in(said: str, before: str) -> int:
 
 
 def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path):
-    """One, stopped; two, stopped by a signal to the second; two, of which one is killed; one to the end."""
-    [alone] = start(tmp_path, 1, SLOWLY)
-    wait_for_step(tmp_path, 1)
-    alone.send_signal(signal.SIGTERM)
-    [(_, said)] = ended([alone])
-    stopped = step_in(said, "stopped at step ")
-
+    """Two, stopped by a signal to the second; one, stopped; two, of which one is killed; two to the end."""
     both = start(tmp_path, 2, SLOWLY)
-    wait_for_step(tmp_path, stopped + 1)
+    wait_for_step(tmp_path, 1)
     both[1].send_signal(signal.SIGTERM)
     (first, first_said), (second, second_said) = ended(both)
     assert (first, second) == (2, 128 + signal.SIGTERM)
-    assert step_in(first_said, "goes on from step ") == stopped
     stopped = step_in(first_said, "stopped at step ")
     assert stopped == step_in(second_said, "stopped at step ") == kept(tmp_path)
     assert "type the same command to go on" in first_said and "Traceback" not in first_said + second_said
+
+    alone = start(tmp_path, 1, SLOWLY)
+    wait_for_step(tmp_path, stopped + 1)
+    alone[0].send_signal(signal.SIGTERM)
+    [(_, said)] = ended(alone)
+    assert step_in(said, "goes on from step ") == stopped
+    stopped = step_in(said, "stopped at step ")
 
     both = start(tmp_path, 2, SLOWLY)
     wait_for_step(tmp_path, stopped + 1)
@@ -102,10 +102,14 @@ def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path)
     [folder] = tmp_path.glob("runs/single/*/seed=0")
     assert read_record(folder) is None
 
-    [(code, said)] = ended(start(tmp_path, 1))
-    assert code == 0 and step_in(said, "goes on from step ") == stopped
+    (first, first_said), (second, second_said) = ended(start(tmp_path, 2))
+    assert (first, second, second_said) == (0, 0, ""), (first_said, second_said)
+    assert step_in(first_said, "goes on from step ") == stopped
     record, metrics = read_record(folder), read_metrics(folder)
-    assert (record["status"], record["steps"], record["processes"], record["devices"]) == ("done", STEPS, 1, 1)
+    assert (record["status"], record["steps"], record["processes"], record["devices"]) == ("done", STEPS, 2, 2)
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".hydra") == [
+        "lock", "metrics.jsonl", "record.json", "weights.safetensors"
+    ]  # fmt: skip
 
     whole = train(configure(*LINE[1:]), tmp_path, quiet=True)
     assert [line["step"] for line in metrics] == [80, 160], "each evaluation once"

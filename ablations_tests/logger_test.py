@@ -17,7 +17,7 @@ import yaml
 from ablations import cells, logger, mirror, study, table, wandb_run
 from ablations.errors import UserError
 from ablations.records import read_metrics, read_record, read_records
-from ablations_tests.conftest import COMMAND, ROOT, ablations, configure
+from ablations_tests.conftest import COMMAND, ROOT, ablations, configure, processes_in
 from ablations_tests.sweep_test import folders, jobs
 from ablations_tests.wandb_server import serve
 
@@ -36,14 +36,7 @@ def without_login(monkeypatch, tmp_path_factory):
 
 def processes(folder) -> list[str]:
     """What still works for a run: its mirror, or what that has started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if Path(os.readlink(path / "cwd")).is_relative_to(folder):
-                found.append((path / "cmdline").read_bytes().decode().replace("\0", " "))
-        except OSError:
-            continue
-    return [one for one in found if "ablations.mirror" in one or "wandb-core" in one]
+    return [one for one in processes_in(folder) if "ablations.mirror" in one or "wandb-core" in one]
 
 
 def wait_for(condition, seconds=120):

@@ -1,6 +1,5 @@
 """Whole runs: the same command the same numbers, also after a kill; what is done is not done again."""
 
-import contextlib
 import json
 import os
 import random
@@ -16,7 +15,7 @@ from ablations import data
 from ablations.records import read_metrics, read_record
 from ablations.steps import Steps
 from ablations.train import train
-from ablations_tests.conftest import COMMAND, ablations, configure
+from ablations_tests.conftest import COMMAND, ablations, configure, processes_in
 
 TINY = ("model=resnet20", "model.depth=8", "recipe.total_steps=6", "recipe.evaluate_every=4")
 
@@ -182,15 +181,6 @@ def wait_for(condition, seconds=90):
     while not condition():
         assert time.time() < deadline, "it did not come about"
         time.sleep(0.02)
-
-
-def processes_in(folder):
-    """Linux: the processes that work in this folder."""
-    found = []
-    for process in os.listdir("/proc"):
-        with contextlib.suppress(OSError):  # no process, or ended since
-            found += [process] * (os.readlink(f"/proc/{process}/cwd") == str(folder))
-    return found
 
 
 def test_a_run_that_is_stopped_and_killed_goes_on_to_the_same_bits(tmp_path):
