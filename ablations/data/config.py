@@ -1,0 +1,127 @@
+"""Which data sets there are, and how one is chosen; the schema of `conf/data/`. Imports no NumPy."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a data set is, known without reading it.
+
+    image: (H, W, C) of what the network sees; train, test: the numbers of images.
+    module: has load(config) -> Dataset and, where the data set must be brought there first,
+        prepare(config, download=...) -> folder; where the numbers are another folder's each time,
+        kind(config) -> Kind; where images may be broken, check(config) -> their names. Imported when it is used.
+    streamed: images stay in files, and are decoded when they are trained on.
+    """
+
+    image: tuple[int, int, int]
+    classes: int
+    train: int
+    test: int
+    module: str
+    streamed: bool = False
+
+
+DATASETS = {
+    "digits": Kind((8, 8, 1), 10, 1_437, 360, "ablations.data.digits"),
+    "cifar10": Kind((32, 32, 3), 10, 50_000, 10_000, "ablations.data.cifar.dataset"),
+    "cifar100": Kind((32, 32, 3), 100, 50_000, 10_000, "ablations.data.cifar.dataset"),
+    # Russakovsky et al. 2015; the crop of Sec. 5
+    "imagenet": Kind((224, 224, 3), 1000, 1_281_167, 50_000, "ablations.data.imagenet", streamed=True),
+    "image_folder": Kind((224, 224, 3), 0, 0, 0, "ablations.data.image_folder", streamed=True),
+}
+
+SCALES = ("none", "shorter_side", "area_aspect")
+
+COLOURS = ("none", "lighting", "jitter")
+
+BROKEN = ("refuse", "skip")
+
+SPLITS = ("train_test", "train_val")
+
+# Of images in files only.
+OF_FILES = ("crop", "scale", "colour", "test_crops", "root")
+
+# Where a data set is found and how it is read, not what it is: equal runs may differ in it.
+PLACES = ("archive_dir", "data_dir", "verify", "workers")
+
+
+@dataclass
+class DataConfig:
+    """A data set and its augmentation.
+
+    pad: pixels of zeros on each side, of which a random crop of the image's size is taken.
+    flip: whether half of the training images are mirrored.
+    Of images in files:
+
+    crop: pixels of the square that is trained on.
+    scale: how it is scaled: "none"; "shorter_side", random in [256, 480] for crops of 224 pixels, in proportion for
+        others (Sec. 5); "area_aspect", random area and aspect ratio (the authors' Torch code; Szegedy et al. 2015).
+    colour: "none"; "lighting", of Krizhevsky et al. 2012 (Sec. 5); "jitter" of brightness, contrast and saturation,
+        and lighting (the authors' Torch code).
+    test_crops: pixels of the squares that are tested. The first is tested at each evaluation, and is that of tables; the
+        others after the last step. One as large as `crop` is the middle of the image scaled to 8/7 of it (256 for
+        224), another one that of the image scaled to its own size (Sec. 5: 320).
+    broken: an image that cannot be decoded ends the run ("refuse"), or another takes its place and a test leaves it
+        out ("skip"); it is named either way.
+    workers: processes that read and decode; None for one a core, 0 for none.
+    root: of image_folder: the folder with train/ and val/.
+
+    Of all:
+
+    split: train_test for results; train_val for choosing: a tenth of the training set takes the test set's
+        place, and the test set is not touched.
+    train_images: train on this many images only, with the same share of each class. The same ones always, and
+        a smaller subset is part of a larger one.
+    archive_dir: the folder of the official archive, where there is no network.
+    verify: whether that archive must be, to the byte, the published one.
+    data_dir: where TensorFlow Datasets keeps its data sets; None is its own choice.
+    """
+
+    name: str
+    pad: int = 0
+    flip: bool = False
+    crop: int | None = None
+    scale: str = "none"
+    colour: str = "none"
+    test_crops: list[int] = field(default_factory=list)
+    broken: str = "refuse"
+    root: str | None = None
+    split: str = "train_test"
+    train_images: int | None = None
+    archive_dir: str | None = None
+    data_dir: str | None = None
+    verify: bool = True
+    workers: int | None = None
+
+    def __post_init__(self):
+        if self.name not in DATASETS:
+            raise ValueError(f"data.name={self.name}: legal are {', '.join(DATASETS)}")
+        if self.pad < 0:
+            raise ValueError(f"data.pad={self.pad}: must be at least 0")
+        for name, values in (("scale", SCALES), ("colour", COLOURS), ("broken", BROKEN)):
+            if (value := getattr(self, name)) not in values:
+                raise ValueError(f"data.{name}={value}: legal are {', '.join(values)}")
+        if DATASETS[self.name].streamed:
+            self._check_streamed()
+        elif wrong := [name for name in OF_FILES if getattr(self, name) not in (None, "none", [])]:
+            raise ValueError(
+                f"data.{wrong[0]}={getattr(self, wrong[0])}: only for images in files, as of data=imagenet; {self.name} "
+                "has pad and flip"
+            )
+        if self.split not in SPLITS:
+            raise ValueError(f"data.split={self.split}: legal are {', '.join(SPLITS)}")
+        if self.train_images is not None and self.train_images < 1:
+            raise ValueError(f"data.train_images={self.train_images}: must be at least 1")
+
+    def _check_streamed(self) -> None:
+        if self.name == "image_folder" and not self.root:
+            raise ValueError("data.root: say which folder has train/ and val/, as data.root=~/pictures")
+        if self.pad:
+            raise ValueError(f"data.pad={self.pad}: {self.name} has crop and scale in its place")
+        if self.crop is None or self.crop < 1:
+            raise ValueError(f"data.crop={self.crop}: must be at least 1")
+        if not self.test_crops or any(crop < 1 for crop in self.test_crops):
+            raise ValueError(f"data.test_crops={self.test_crops}: give one or more, of at least 1 pixel, as [320,224]")
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(f"data.workers={self.workers}: must be at least 0")

@@ -1,0 +1,61 @@
+"""How sure a figure is: intervals at 95 %, and what a number of seeds can tell apart.
+
+SciPy is imported where it is used: a table without runs needs none.
+"""
+
+LEVEL = 0.95
+
+RESAMPLES = 10_000
+
+POWER = 0.8
+
+
+def binomial(error_percent: float, images: int) -> tuple[float, float]:
+    """Exact interval of one run's error, in percent, over test images (Clopper and Pearson 1934).
+
+    Says how far other test images would move it; other seeds are not in it.
+    """
+    from scipy.special import betaincinv
+
+    wrong, tail = round(error_percent * images / 100), (1 - LEVEL) / 2
+    low = betaincinv(wrong, images - wrong + 1, tail) if wrong else 0.0
+    high = betaincinv(wrong + 1, images - wrong, 1 - tail) if wrong < images else 1.0
+    return 100 * float(low), 100 * float(high)
+
+
+def bootstrap(errors: list[float]) -> tuple[float, float]:
+    """Interval of the mean over at least two seeds: percentiles of means of seeds drawn with replacement.
+
+    Always the same draws. Too narrow for few seeds: of normal errors it holds the true mean in
+    50 % of cases for two seeds, 74 % for three, 84 % for five, 89 % for ten.
+    """
+    import numpy as np
+
+    drawn = np.random.default_rng(0).integers(len(errors), size=(RESAMPLES, len(errors)))
+    means = np.asarray(errors)[drawn].mean(axis=1)
+    low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return float(low), float(high)
+
+
+def paired(differences: list[float]) -> tuple[float, float]:
+    """Student's interval of the mean of at least two differences, one a seed."""
+    import statistics
+
+    from scipy.special import stdtrit
+
+    n = len(differences)
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * statistics.stdev(differences) / n**0.5
+    mean = statistics.mean(differences)
+    return mean - half, mean + half
+
+
+def resolvable(std: float, n: int) -> float:
+    """The smallest difference of means that n against n seeds, at least two, see with a power of 0.8.
+
+    By a two-sided t-test at 5 % that finds the right sign, where both spread by `std`.
+    """
+    from scipy.special import nctdtrinc, stdtrit
+
+    freedom = 2 * n - 2
+    shift = nctdtrinc(freedom, 1 - POWER, stdtrit(freedom, (1 + LEVEL) / 2))
+    return float(shift) * std * (2 / n) ** 0.5

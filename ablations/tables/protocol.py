@@ -1,0 +1,119 @@
+"""What stands around a table: what was trained on what, where that leaves the paper, and by which code on which machine."""
+
+import csv
+import io
+from collections import Counter
+from importlib import resources
+
+import yaml
+
+from ablations.config.study import Study
+
+
+def paper_lines(table: str) -> dict[str, dict[str, str]]:
+    """Row -> its line of `results/paper.csv`; value: test error in percent, "fail" or "curve only"."""
+    text = (resources.files("ablations.results") / "paper.csv").read_text()
+    return {line["row"]: line for line in csv.DictReader(io.StringIO(text)) if line["table"] == table}
+
+
+def heading(records: list[dict]) -> str:
+    """What was trained on what, and for how long."""
+    if not records:
+        return "no runs"
+    models = sorted({record["config"]["model"]["name"] for record in records})
+    data = {
+        f"{record['config']['data']['name']} ({record['train_images']:,} training images"
+        + (
+            "; the errors are of the validation set, for choosing)"
+            if record["config"]["data"]["split"] == "train_val"
+            else ")"
+        )
+        for record in records
+    }
+    recipe, seeds = records[0]["config"]["recipe"], sorted({record["seed"] for record in records})
+    batches = sorted({record["config"]["recipe"]["batch_size"] for record in records})
+    return (
+        f"{', '.join(models)} on {', '.join(sorted(data))}, recipe {recipe['name']}, {recipe['total_steps']:,} steps of "
+        f"batch {' or '.join(map(str, batches))}, {'seed' if len(seeds) == 1 else 'seeds'} {_ranges(seeds)}"
+    )
+
+
+def _ranges(seeds: list[int]) -> str:
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def departures(study: Study, records: list[dict]) -> str:
+    """Where the recipe of every row leaves the paper's; what makes a row is not said again."""
+    rows = {row.name: row.settings for row in study.rows}
+    paper, found = paper_protocol(paper_data(study.paper_table)), {}
+    for record in records:
+        recipe, own = record["config"]["recipe"], rows.get(study.row_of(record["row"]), {})
+        for key, value in paper.items():
+            if _plain(recipe[key]) != _plain(value) and f"recipe.{key}" not in own:
+                found[key] = f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
+    if not records:
+        return ""
+    listed = ", ".join(found[key] for key in paper if key in found)
+    recipe = (
+        f"Recipe {records[0]['config']['recipe']['name']} departs from the paper's protocol in {listed}."
+        if found
+        else ""
+    )
+    data = sorted({record["config"]["data"]["name"] for record in records} - paper_data(study.paper_table))
+    return f"{_not_the_papers(data)} {recipe}".strip()
+
+
+def paper_data(paper_table: str) -> set[str]:
+    """The data sets of a table of the paper."""
+    return {line["dataset"] for line in paper_lines(paper_table).values()}
+
+
+def _not_the_papers(data: list[str]) -> str:
+    return (
+        f"Trained on {' and '.join(data)}, which is not the paper's data: compare the order, not the figures."
+        if data
+        else ""
+    )
+
+
+def paper_protocol(data: set[str]) -> dict:
+    """What the paper says of training on these data sets: conf/recipe/, but for what it does not say or we left."""
+    name, on_a_gpu = ("imagenet", 32) if data == {"imagenet"} else ("paper", 64)
+    stated = yaml.safe_load((resources.files("ablations.conf") / "recipe" / f"{name}.yaml").read_text())
+    ours = {"defaults", "name", "evaluate_every", "nesterov", "weight_decay_on", "bn_momentum", "bn_statistics"}
+    ours |= {"normalization"} if name == "imagenet" else set()
+    return {key: value for key, value in stated.items() if key not in ours} | {"bn_group": on_a_gpu}
+
+
+def _plain(value) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return "/".join(map(_plain, value))
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return str(value)
+
+
+def provenance(records: list[dict]) -> str:
+    """Machine, versions and commit; where there are several, each with its number of runs."""
+
+    def short(commit: str) -> str:
+        return commit[:12] + ("+" if commit.endswith("+") else "")
+
+    parts = {
+        "device": Counter(record["device"] for record in records),
+        "commit": Counter(short(record["commit"]) for record in records),
+        "jax": Counter(record["versions"]["jax"] for record in records),
+    }
+    return "; ".join(
+        f"{name} "
+        + ", ".join(
+            f"{value} ({n} {'run' if n == 1 else 'runs'})" if len(of) > 1 else value for value, n in sorted(of.items())
+        )
+        for name, of in parts.items()
+        if of
+    )

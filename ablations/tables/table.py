@@ -1,0 +1,249 @@
+"""A study's table from the records of its runs: the paper's figures beside ours. Imports neither JAX nor Hydra."""
+
+import statistics
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import yaml
+
+from ablations.config.study import Row, Study
+from ablations.errors import UserError
+from ablations.runs.record import FAIL_PERCENT
+from ablations.tables import interval as tables_interval
+from ablations.tables import protocol
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row with its runs: errors in percent, of the last evaluation, by seed; a diverged run has None.
+
+    paper: the row's line of `results/paper.csv`. test_images: of its test set, 0 where an
+    old record does not say. top5: as errors, of images as ImageNet's.
+    """
+
+    row: Row
+    paper: dict[str, str] | None
+    errors: dict[int, float | None]
+    test_images: int = 0
+    top5: dict[int, float | None] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        return len(self.errors)
+
+    @cached_property
+    def finite(self) -> list[float]:
+        return [error for error in self.errors.values() if error is not None]
+
+    @property
+    def diverged(self) -> int:
+        return self.n - len(self.finite)
+
+    @cached_property
+    def median(self) -> float | None:
+        """inf where most runs diverged: such a run has no error that could be averaged."""
+        ordered = sorted(self.finite) + [float("inf")] * self.diverged
+        return statistics.median(ordered) if ordered else None
+
+    @cached_property
+    def median_top5(self) -> float | None:
+        """None where some run diverged, or none says."""
+        known = bool(self.top5) and None not in self.top5.values() and self.top5.keys() == self.errors.keys()
+        return statistics.median(self.top5.values()) if known else None
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """At 95 %: over seeds of the mean, or for one run over test images. None where a run diverged."""
+        if not self.n or self.diverged or (self.n == 1 and not self.test_images):
+            return None
+        return (
+            tables_interval.binomial(self.finite[0], self.test_images)
+            if self.n == 1
+            else tables_interval.bootstrap(self.finite)
+        )
+
+    @property
+    def fails(self) -> bool:
+        return self.median is not None and self.median > FAIL_PERCENT
+
+    @property
+    def paper_fails(self) -> bool:
+        return self.paper is not None and self.paper["value"] == "fail"
+
+    @property
+    def paper_error(self) -> float | None:
+        """In percent; None where nothing was published, or a fail, or a curve only."""
+        try:
+            return float(self.paper["value"]) if self.paper else None
+        except ValueError:
+            return None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both the paper and we have a result."""
+        return bool(self.n) and (self.paper_fails or self.paper_error is not None)
+
+    def against(self, baseline: "Line") -> "Comparison | None":
+        """The differences to another row, over the seeds that both have; None where there are none."""
+        shared = [
+            seed for seed, error in self.errors.items() if error is not None and baseline.errors.get(seed) is not None
+        ]
+        if not shared:
+            return None
+        return Comparison(tuple(self.errors[seed] - baseline.errors[seed] for seed in sorted(shared)))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences of two rows in points, one a seed."""
+
+    differences: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.differences)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """At 95 %; None for one seed, which says nothing about other seeds."""
+        return tables_interval.paired(list(self.differences)) if len(self.differences) > 1 else None
+
+    @property
+    def resolved(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+
+@dataclass(frozen=True)
+class Table:
+    """settings: what was trained on what; departures: where the recipe leaves the paper's protocol."""
+
+    study: Study
+    settings: str
+    lines: tuple[Line, ...]
+    departures: str
+    provenance: str
+
+    def line(self, name: str) -> Line | None:
+        return next((line for line in self.lines if line.row.name == name), None)
+
+    def comparison(self, line: Line) -> Comparison | None:
+        """Of a row with its baseline."""
+        baseline = self.line(line.row.baseline)
+        return line.against(baseline) if baseline else None
+
+
+def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
+    """The records whose configuration has these settings: data=digits, recipe.total_steps=440.
+
+    Raises UserError where a setting is in no configuration.
+    """
+    for key, value in settings.items():
+        found = [_lookup(record, key) for record in records]
+        if records and all(one is None for one in found):
+            raise UserError(f"{key}={value}: no run has such a setting; see ablations table --help")
+        wanted = yaml.safe_load(value)
+        records = [record for record, one in zip(records, found, strict=True) if one == wanted or str(one) == value]
+    return records
+
+
+def _lookup(record: dict, key: str):
+    value = record["config"]
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value.get("name") if isinstance(value, dict) else value
+
+
+def make(study: Study, records: list[dict]) -> Table:
+    """The rows of the study in the paper's order, then rows of the user's own.
+
+    Raises UserError where the runs of one row differ in more than their seed, or two rows in more than
+    what makes them rows.
+    """
+    runs = by_row(study, records)
+    paper, known = protocol.paper_lines(study.paper_table), {row.name for row in study.rows}
+    own = [
+        Row(name, (), on_shortcut=_shortcut(of), baseline=_baseline(study))
+        for name, of in runs.items()
+        if name not in known
+    ]
+    lines = []
+    for row in [*study.rows, *own]:
+        done = sorted(runs.get(row.tests or row.name, []), key=lambda record: record["seed"])
+        images = done[0].get("test_images", 0) if done else 0
+        errors, top5 = (_by_seed(done, row, name) for name in ("test_error_percent", "test_top5_error_percent"))
+        lines.append(Line(row, paper.get(row.name), errors, images, top5))
+    return Table(
+        study,
+        protocol.heading(records),
+        tuple(lines),
+        protocol.departures(study, records),
+        protocol.provenance(records),
+    )
+
+
+def _by_seed(records: list[dict], row: Row, name: str) -> dict[int, float | None]:
+    """A figure of the runs that have it, of the row's own test."""
+    found = {}
+    for record in records:
+        crops = [str(crop) for crop in record["config"]["data"].get("test_crops") or []]
+        of_crop = f"{name}_{row.test_crop}" if row.test_crop and row.test_crop != (crops or [""])[0] else name
+        if of_crop in record or (record["status"] == "diverged" and name in record):
+            found[record["seed"]] = None if record["status"] == "diverged" else record[of_crop]
+    return found
+
+
+def by_row(study: Study, records: list[dict]) -> dict[str, list[dict]]:
+    """The records of each row; checked: a table never mixes what differs in more than rows and seeds.
+
+    Raises UserError with the first setting that differs.
+    """
+    runs, seen = {}, {}
+    for record in records:
+        runs.setdefault(study.row_of(record["row"]), []).append(record)
+    rows = {row.name: row for row in study.rows}
+    for name, of in runs.items():
+        for record in of[1:]:
+            _agree(_settings(of[0]), _settings(record), f"the runs of row {name}")
+        row = rows.get(name)
+        makes = [*row.settings] if row else ["shortcut", "activation", "model"]
+        shared = {key: value for key, value in _settings(of[0]).items() if not _under(key, makes)}
+        if row and row.data:  # rows of several data sets: each of them has one kind of data
+            shared = {f"{row.data} {key}" if _under(key, ["data"]) else key: value for key, value in shared.items()}
+        _agree(seen, shared, "the runs")
+        seen |= shared
+    return runs
+
+
+def _settings(record: dict) -> dict:
+    """What must be equal for two seeds of one row, by dotted key."""
+    return {
+        f"{group}.{key}" if isinstance(values, dict) else group: value
+        for group, values in record["config"].items()
+        if group not in ("seed", "threads")
+        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
+
+
+def _under(key: str, makes: list[str]) -> bool:
+    return any(key == one or key.startswith(f"{one}.") for one in makes)
+
+
+def _agree(one: dict, other: dict, what: str) -> None:
+    for key in one:
+        if key in other and one[key] != other[key]:
+            raise UserError(
+                f"{what} differ in {key.split()[-1].removesuffix('.name')} ({one[key]} and {other[key]}): a table never "
+                "mixes those; choose with key=value"
+            )
+
+
+def _shortcut(records: list[dict]) -> str:
+    shortcut = records[0]["config"]["shortcut"]
+    return ", ".join([shortcut["name"], *(f"{k} {v:g}" for k, v in shortcut.items() if isinstance(v, float))])
+
+
+def _baseline(study: Study) -> str:
+    """The row that most rows of the study are compared with."""
+    named = [row.baseline for row in study.rows if row.baseline]
+    return max(named, key=named.count) if named else ""
