@@ -13,7 +13,7 @@ from ablations.data import config
 from ablations.data.config import DataConfig
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.resnet.config import ModelConfig
-from ablations.networks.shortcut import SHORTCUTS, Shortcut
+from ablations.networks.shortcut import Shortcut, named
 
 PRECISIONS = ("f32", "bf16")
 
@@ -107,10 +107,14 @@ class Config:
         return resolved
 
 
-def from_resolved(resolved: dict) -> Config:
-    """The inverse of `Config.resolved`. A setting that a record does not have yet has its default."""
+def from_resolved(resolved: dict, source: dict | None = None) -> Config:
+    """The inverse of `Config.resolved`. A setting that a record does not have yet has its default.
+
+    source: where a record says that the class of its shortcut is, `shortcut_class`.
+    Raises registry.Undefined, which says what to type, where that class is not defined.
+    """
     parts = {
-        "shortcut": SHORTCUTS[resolved["shortcut"]["name"]](**resolved["shortcut"]),
+        "shortcut": named(resolved["shortcut"]["name"], source)(**resolved["shortcut"]),
         "activation": ActivationOrder(**resolved["activation"]),
         "model": ModelConfig(**resolved["model"]),
         "data": DataConfig(**resolved["data"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
+from ablations.networks.registry import Undefined
 from ablations.system.files import write_whole
 
 SCHEMA_VERSION = 1
@@ -30,7 +31,10 @@ def read_record(folder: Path) -> dict | None:
     if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
         return None
     try:  # settings that are younger than the record have their defaults in it
-        return record | {"config": from_resolved(record["config"]).resolved()}
+        config = from_resolved(record["config"], record.get("shortcut_class"))
+        return record | {"config": config.resolved()}
+    except Undefined as error:
+        raise UserError(f"{folder / 'record.json'}: {error}") from error
     except (KeyError, TypeError, ValueError):
         return None
 
