@@ -38,7 +38,6 @@ def load(name: str, folder: str | None = None) -> None:
         folder = folder or os.getcwd()
         _search(folder)
         _import(name, folder)
-    registry.check(Shortcut)
     if (name, folder) not in imported:
         imported.append((name, folder))
 
@@ -60,9 +59,11 @@ def _run(path: Path, folder: str) -> None:
         return
     module = ModuleType(name)
     module.__file__, module.__digest__ = str(path), digest
-    before, sys.modules[name] = sys.modules.get(name), module  # dataclasses look their module up
+    before, known = sys.modules.get(name), registry.derived(Shortcut)
+    sys.modules[name] = module  # dataclasses look their module up
     try:
         exec(compile(source, str(path), "exec"), vars(module))
+        registry.check(registry.derived(Shortcut) - known)
     except BaseException as error:
         del sys.modules[name]
         if before:
@@ -71,8 +72,10 @@ def _run(path: Path, folder: str) -> None:
 
 
 def _import(name: str, folder: str) -> None:
+    known = registry.derived(Shortcut)
     try:
         importlib.import_module(name)
+        registry.check(registry.derived(Shortcut) - known)
     except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise UserError(f"--import {name}: there is no such module; a file is named with its .py") from error

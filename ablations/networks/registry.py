@@ -93,18 +93,17 @@ def blame(cls: type) -> str:
     return f"{_origins[cls]}: class {cls.__qualname__}"
 
 
-def check(base: type) -> None:
-    """Raises UserError where one of the classes derived from `base` is no shortcut."""
-    for fault in faults().values():
-        raise UserError(fault)
-    _check_names(base)
+def derived(base: type) -> set[type]:
+    """All classes that are derived from one, those of a user that are no choices among them."""
+    return {one for cls in base.__subclasses__() for one in (cls, *derived(cls))}
 
 
-def _check_names(base: type) -> None:
-    """A class from which others are derived needs no name; any other would be no choice."""
-    for cls in base.__subclasses__():
-        _check_names(cls)
-        if not (is_ours(cls) or cls.__subclasses__() or cls in SHORTCUTS.values() or own_name(cls)):
+def check(classes: set[type]) -> None:
+    """Raises UserError where one of a file's classes is no shortcut."""
+    for cls in sorted(classes, key=lambda cls: _origins[cls].line):
+        if own_name(cls) and (fault := _fault(cls)):
+            raise UserError(f"{blame(cls)} {fault}")
+        if not own_name(cls) and not cls.__subclasses__():  # from which none is derived, and which nobody can choose
             raise UserError(f'{blame(cls)} has no name: give it one, as name: str = "{cls.__name__.lower()}"')
 
 
