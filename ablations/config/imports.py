@@ -90,7 +90,9 @@ def _explained(error: BaseException, name: str, folder: str) -> BaseException:
         return UserError(f"{shown(error.filename)}:{error.lineno}: {type(error).__name__}: {error.msg}")
     reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".removesuffix(": ")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_within(frame.filename, folder)]
-    return UserError(f"{shown(frames[-1].filename)}:{frames[-1].lineno}: {reason}" if frames else f"--import {name}: {reason}")
+    return UserError(
+        f"{shown(frames[-1].filename)}:{frames[-1].lineno}: {reason}" if frames else f"--import {name}: {reason}"
+    )
 
 
 def _is_within(file: str, folder: str) -> bool:

@@ -68,4 +68,8 @@ def choices(group: str) -> set[str]:
 
 
 def _stems(folder) -> set[str]:
-    return {one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml")} if folder.is_dir() else set()
+    return (
+        {one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml")}
+        if folder.is_dir()
+        else set()
+    )

@@ -65,7 +65,9 @@ def named(name: str, source: dict | None = None) -> type:
         return SHORTCUTS[name]
     file = (source or {}).get("file")
     if source and not file:
-        raise Undefined(f"shortcut {name} is not defined here: it was defined in a notebook; define class {source['name']}")
+        raise Undefined(
+            f"shortcut {name} is not defined here: it was defined in a notebook; define class {source['name']}"
+        )
     raise Undefined(f"shortcut {name} is not defined here: add --import {shown(file) if file else 'FILE.py'}")
 
 

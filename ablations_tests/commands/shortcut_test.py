@@ -20,6 +20,7 @@ TINY = ("model=resnet20", "model.depth=8", "recipe.batch_size=16", "recipe.total
 ADDED = {"train": TINY, "plan": (*TINY, "calibrate=false"), "table": ("format=csv",)}
 SEEDS = "seeds=2"  # two workers import the file, where the page has three
 
+
 def blocks(heading: str, language: str) -> list[str]:
     section = re.split(r"^## ", (ROOT / "docs" / "shortcuts.md").read_text(), flags=re.MULTILINE)
     [section] = [one for one in section if one.startswith(heading)]
@@ -130,11 +131,17 @@ def test_completion_and_help_know_it(tmp_path):
         (["table", "--import", "nowhere.py"], "--import nowhere.py: No such file or directory"),
         (["table", "--import", "no.where"], "--import no.where: there is no such module; a file is named with its .py"),
         (["train", "shortcut=halved"], "For one of your own add --import FILE.py"),
-        (["data", "prepare", "data=digits", "--config-dir", "nowhere"], "--config-dir nowhere: there is no such folder"),
+        (
+            ["data", "prepare", "data=digits", "--config-dir", "nowhere"],
+            "--config-dir nowhere: there is no such folder",
+        ),
         (["train", "hydra.searchpath=[file:///nowhere]"], "file:///nowhere: there is no such folder"),
         (["plan", "hydra.searchpath=[pkg://no.where]"], "pkg://no.where: there is no such package"),
         (["bench", "hydra.searchpath=nowhere"], "hydra.searchpath=nowhere: give a list, as hydra.searchpath=[file:///"),
-        (["status", "--config-dir", "taken"], "--config-dir taken: recipe/paper.yaml is the name of one of the project's own"),
+        (
+            ["status", "--config-dir", "taken"],
+            "--config-dir taken: recipe/paper.yaml is the name of one of the project's own",
+        ),
     ],
 )
 def test_one_clear_message(arguments, message, tmp_path, monkeypatch, capsys):

@@ -61,7 +61,9 @@ def test_a_class_of_a_file_is_a_choice_with_its_settings():
     load(CLASS)
     shortcut = configure("shortcut=halved", "shortcut.by=4").shortcut
     assert type(shortcut) is SHORTCUTS["halved"] and shortcut.by == 4
-    with pytest.raises(UserError, match="shortcut.to: there is no such setting; legal are name, at_dimension_change, by"):
+    with pytest.raises(
+        UserError, match="shortcut.to: there is no such setting; legal are name, at_dimension_change, by"
+    ):
         configure("shortcut=halved", "shortcut.to=1")
     with pytest.raises(UserError, match="shortcut.by=much: Value 'much'"):
         configure("shortcut=halved", "shortcut.by=much")
@@ -85,10 +87,14 @@ def test_a_cell_that_is_run_again_replaces_its_class():
 
 
 def test_an_order_is_one_entry_of_data():
-    load("from ablations.networks.activation import *\nORDERS['mine'] = ActivationOrder('mine', [], ['relu'], [], ['bn'])")
+    load(
+        "from ablations.networks.activation import *\nORDERS['mine'] = ActivationOrder('mine', [], ['relu'], [], ['bn'])"
+    )
     assert configure("activation=mine").activation == activation.ORDERS["mine"]
     del activation.ORDERS["mine"]
-    with pytest.raises(UserError, match="activation=mine: unknown; legal are bn_after_addition, full_preactivation, or"):
+    with pytest.raises(
+        UserError, match="activation=mine: unknown; legal are bn_after_addition, full_preactivation, or"
+    ):
         configure("activation=mine")
 
 
@@ -113,7 +119,10 @@ MISTAKES = {
     "mine.py:6: class Halved has no equation: the sum of x and F(x)": ("equation", "sum"),
     "mine.py:6: class Halved has no layers: the layers of its equation": ("layers", "parts"),
     "mine.py:6: class Halved has an equation that is not static: write @staticmethod": ("    @staticmethod\n", ""),
-    "mine.py:6: shortcut identity is one of the project's own: give class Halved another name": ('"halved"', '"identity"'),
+    "mine.py:6: shortcut identity is one of the project's own: give class Halved another name": (
+        '"halved"',
+        '"identity"',
+    ),
     "mine.py:7: SyntaxError: invalid syntax": ("name: str =", "name: str = ="),
     "mine.py:2: ModuleNotFoundError: No module named 'nowhere'": ("from dataclasses", "import nowhere #"),
     "mine.py:14: ZeroDivisionError: division by zero": ("+ fx\n", "+ fx\n1 / 0\n"),
@@ -167,7 +176,11 @@ def test_two_files_do_not_take_a_name_from_each_other():
 @pytest.mark.parametrize(
     "was,wrong,message",
     [
-        ("h(x) / 2 + fx", "h(x)[..., :2]", r"mine.py:6: the equation of Halved makes float32\[3, 4, 4, 2\] of x float32\[3, 8"),
+        (
+            "h(x) / 2 + fx",
+            "h(x)[..., :2]",
+            r"mine.py:6: the equation of Halved makes float32\[3, 4, 4, 2\] of x float32\[3, 8",
+        ),
         ("h(x) / 2 + fx", "h(x) / 2 + fx[..., :2]", "mine.py:13: shortcut halved: (TypeError|ValueError): "),
         ("h(x) / 2 + fx", "None", r"mine.py:6: the equation of Halved makes NoneType\[\] of x"),
         ('{"h": build.match()}', '{"k": build.match()}', "mine.py:6: shortcut halved: TypeError: .*'k'"),
