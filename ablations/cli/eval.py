@@ -31,11 +31,11 @@ def command(arguments: list[str]) -> None:
     trained_on = from_resolved(record["config"]).data
     data = _data(trained_on, data_overrides) if data_overrides else trained_on
     steps, state, _ = restore.run(folder, data)
-    from ablations.training.loop import GUESSES
+    from ablations.training.evaluation import GUESSES, test
 
     config, dataset = steps.config, steps.dataset
     for pixels in config.data.test_crops or [None]:
-        tested = steps.test(state, pixels, lambda name: print(f"{name} is broken: passed over"))
+        tested = test(steps, state, pixels, lambda name: print(f"{name} is broken: passed over"))
         where = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
         top5 = (
             f", top-5 {tested.error_percent(GUESSES):.2f} %" if dataset.streamed and dataset.classes > GUESSES else ""

@@ -109,6 +109,15 @@ class Checkpoints:
         if wait:
             _as_os_error(manager.wait_until_finished)
 
+    def save_if_due(self, steps, state, tally, clock, *, at_once: bool) -> None:
+        """Save every `checkpoint_seconds`, or at once and on disk when this returns; in the first process of a run."""
+        from ablations.training import processes
+
+        if processes.is_first() and (at_once or clock.since_checkpoint() > steps.config.checkpoint_seconds):
+            clock.note()
+            kept = steps.devices.first_copy(state)
+            self.save(tally.step, kept, tally.plain(), steps.config.resolved(), wait=at_once)
+
     def restore(self, like, config: dict, say: Callable[[str], None]):
         """The newest checkpoint that can be used: (state, loop), or None where there is none.
 

@@ -16,7 +16,7 @@ from ablations.data.config import DataConfig
 from ablations.data.crops import Middle, Random, decode
 from ablations.errors import UserError
 from ablations.runs.record import read_metrics, read_record
-from ablations.training import augmentation, feed, processes, weights
+from ablations.training import augmentation, feed, processes, statistics, weights
 from ablations.training.loop import train
 from ablations.training.steps import Steps
 from ablations_tests import pictures
@@ -327,7 +327,7 @@ def test_normalisation_and_exact_statistics_are_those_of_the_training_set(root):
     covariance = np.cov(images.reshape(-1, 3).T, bias=True)
     components = np.asarray(steps.data["colours"])
     np.testing.assert_allclose(components.T @ components, covariance @ covariance, rtol=1e-3)
-    state = steps.exact_statistics(steps.init())
+    state = statistics.exact(steps, steps.init())
     x = (images - images.mean((0, 1, 2))) / images.std((0, 1, 2))
     x = reference.conv(x, np.asarray(state.params["stem"]["kernel"]))
     np.testing.assert_allclose(state.others["stem_activation"]["bn"]["mean"], x.mean((0, 1, 2)), atol=1e-4)

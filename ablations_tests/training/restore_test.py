@@ -69,7 +69,10 @@ def test_a_run_on_its_way_is_taken_from_its_newest_checkpoint(tmp_path, folder, 
     steps, state, step = restore.run(tmp_path)
     assert step == 2 and int(state.step) == 2 and steps.config.recipe.total_steps == 3
     start = restore.untrained(configure(*TINY)).state
-    same = [np.array_equal(*leaves) for leaves in zip(jax.tree.leaves(state.params), jax.tree.leaves(start.params))]
+    same = [
+        np.array_equal(*leaves)
+        for leaves in zip(jax.tree.leaves(state.params), jax.tree.leaves(start.params), strict=True)
+    ]
     assert not all(same)
     shutil.rmtree(tmp_path / "checkpoints")
     with pytest.raises(UserError, match="there is no finished run in this folder"):

@@ -69,10 +69,11 @@ def test_the_kernel_gradient_of_large_maps(size, kernel, images):
 def test_with_several_threads_no_convolution_takes_the_form_that_uses_one():
     x, w = draw(16, 3, channels=32, filters=32)
     programs = {
-        threads: jax.jit(lambda x, w: convolve(x, w)).lower(x, w).compile(convolution.compiler_options(threads))
+        threads: jax.jit(lambda x, w: convolve(x, w)).lower(x, w).compile(convolution.compiler_options(threads, "cpu"))
         for threads in (1, 2)
     }
-    assert not convolution.compiler_options(1) and convolution.compiler_options(2)
+    assert not convolution.compiler_options(1, "cpu") and convolution.compiler_options(2, "cpu")
+    assert not convolution.compiler_options(2, "gpu")
     assert "ynn" not in programs[2].as_text()
     np.testing.assert_allclose(programs[1](x, w), programs[2](x, w), atol=1e-3)
 
