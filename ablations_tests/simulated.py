@@ -32,7 +32,7 @@ def trained(config, dataset, devices: Devices) -> dict[str, np.ndarray]:
         state, losses, wrong = steps.train(state, batch)
         found["losses"] += losses.tolist()
         found["wrong"] += wrong.tolist()
-    text = steps.programs.text("train", 1)
+    text = steps.programs.text(("train", 1))
     found |= {name: text.count(f" {name}(") + text.count(f" {name}-start(") for name in COLLECTIVES}
     trees = {"params": state.params, "others": state.others}
     if config.recipe.bn_group == 64:

@@ -52,7 +52,7 @@ class Programs:
     def compile(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
         return lowered.compile(convolution.compiler_options(self.threads, self.devices.platform))
 
-    def text(self, *name) -> str:
+    def text(self, name: tuple | str) -> str:
         """The optimised HLO of a program that was called by this name."""
         return self._compiled[name].as_text()
 
