@@ -92,3 +92,16 @@ def test_in_the_loop_form_every_convolution_is_one_that_stays_fast():
     assert total == plain == undilated > 0
     total, plain, _ = found("native")
     assert plain < total
+
+
+def test_a_platform_is_said_for_a_block_only():
+    x, w = draw(8, 3, channels=8, filters=8)
+
+    def program():
+        return str(jax.make_jaxpr(lambda x, w: convolve(x, w))(x, w))  # a new function: JAX keeps what it has traced
+
+    ours = program()
+    with convolution.placed("tpu", 1):
+        theirs = program()
+    assert "custom_vjp_call" in ours and "custom_vjp_call" not in theirs
+    assert program() == ours
