@@ -34,14 +34,18 @@ PLUGINS = {"slurm": "submitit", "ray": "ray"}
 
 @contextmanager
 def hydra() -> Iterator[GlobalHydra]:
-    """Hydra with our groups and schemas."""
+    """Hydra with our groups and schemas; a Hydra that the caller has of his own is there again afterwards."""
     register_schemas()
-    with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
-        # hydra-ray-launcher's own choice of this name gives way to ours.
-        ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
-        instance = GlobalHydra.instance()
-        instance.hydra.config_loader = Loader(instance.config_loader().get_search_path())
-        yield instance
+    theirs, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
+            # hydra-ray-launcher's own choice of this name gives way to ours.
+            ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
+            instance = GlobalHydra.instance()
+            instance.hydra.config_loader = Loader(instance.config_loader().get_search_path())
+            yield instance
+    finally:
+        GlobalHydra.instance().hydra = theirs
 
 
 def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:

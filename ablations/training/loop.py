@@ -113,7 +113,7 @@ def training(
             if stop:
                 raise interrupt.Interrupted(
                     f"stopped at step {loop['step']} of {recipe.total_steps}, which is kept in {checkpoints.path}; "
-                    "type the same command to go on"
+                    f"{interrupt.GO_ON}"
                 )
         if not writes:
             return {}

@@ -20,14 +20,13 @@ from ablations.training import environment
 def test_a_second_ctrl_c_leaves_no_process_of_ours(monkeypatch):
     handlers, ended = {}, []
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
-    monkeypatch.setattr(interrupt, "_signal", None)
     children = [SimpleNamespace(kill=lambda: ended.append("child"))]
     monkeypatch.setattr(multiprocessing, "active_children", lambda: children)
     monkeypatch.setattr(os, "_exit", ended.append)
-    interrupt.listen()
-    handlers[signal.SIGINT](signal.SIGINT, None)
-    assert ended == []
-    handlers[signal.SIGINT](signal.SIGINT, None)
+    with interrupt.listening():
+        handlers[signal.SIGINT](signal.SIGINT, None)
+        assert ended == []
+        handlers[signal.SIGINT](signal.SIGINT, None)
     assert ended == ["child", 130]
 
 
@@ -42,7 +41,6 @@ def test_a_process_that_is_stopped_before_it_has_met_the_others_has_not_started(
     process.start = process.kill = process.join = lambda: None
     context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=lambda **_: process)
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
-    monkeypatch.setattr(interrupt, "listen", lambda: None)
     asked = []
     monkeypatch.setattr(interrupt, "asked", lambda _: bool(asked))
     error = hosts.run(config, quiet=True, patience_seconds=0)
@@ -77,11 +75,11 @@ def test_workers_that_die_of_the_signal_that_stops_a_sweep_are_no_want_of_memory
         raise TerminatedWorkerError
 
     launcher = SimpleNamespace(launch=die)
-    monkeypatch.setattr(interrupt, "_signal", None)
     with pytest.raises(UserError, match="perhaps for want of memory"):
         launch.start(launcher, [])
-    monkeypatch.setattr(interrupt, "_signal", signal.SIGINT)
-    assert launch.start(launcher, []) == []
+    with interrupt.listening():
+        signal.raise_signal(signal.SIGINT)
+        assert launch.start(launcher, []) == []
 
 
 @pytest.mark.parametrize("number,told,code", [(None, signal.SIGUSR2, 2), (signal.SIGTERM, signal.SIGTERM, 143)])
@@ -90,7 +88,7 @@ def test_a_task_that_another_one_s_signal_has_stopped_is_queued_again_and_fails(
     monkeypatch.setattr(submitit, "JobEnvironment", lambda: SimpleNamespace(USR_SIG="USR2", job_id="100"))
     monkeypatch.setattr(signal, "getsignal", lambda _: lambda number, frame: asked.append(number))
     monkeypatch.setattr(interrupt, "listen", lambda _: None)
-    monkeypatch.setattr(interrupt, "_signal", number)
+    monkeypatch.setattr(interrupt, "number", lambda: number)
     monkeypatch.setattr(task, "_counts_as_running", lambda _: True)
     monkeypatch.setattr(task, "parse", lambda composed: composed)
     monkeypatch.setattr(entry, "sharing", lambda _, first: [first])
@@ -106,6 +104,7 @@ def test_a_task_of_a_cluster_keeps_its_share_of_devices(name, taken, monkeypatch
     found = []
     monkeypatch.setattr(machine, "take", found.append)
     monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(environment, "threads", lambda: None)
     environment.prepare(
         SimpleNamespace(
             devices=2, distributed=SimpleNamespace(name=name), threads=1, packing="single", runs_at_a_time=1
