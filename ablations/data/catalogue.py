@@ -1,4 +1,4 @@
-"""Data sets: what every one of them is, and how one is chosen by its name; the schema of `conf/data/`."""
+"""Any data set by its name: prepared, checked, loaded, and how large it is."""
 
 from dataclasses import replace
 from importlib import import_module

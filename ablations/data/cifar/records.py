@@ -1,4 +1,4 @@
-"""Data sets prepared by TensorFlow Datasets as array_record: where they are, and reading them without TensorFlow.
+"""CIFAR as TensorFlow Datasets' array_record files: written, and decoded again, without TensorFlow.
 
 Decoding 60,000 PNG images takes longer than anyone wants to wait at each start. What has been decoded once is
 therefore kept beside the array_record files as `ablations.npz` (184 MB for CIFAR), with the SHA-256 of the
