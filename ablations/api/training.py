@@ -54,7 +54,9 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     """
     settings = settings_of(config)
     job = Job(config, tuple(settings), folder_of(config))
-    call = f"ablations.train({' '.join(settings)})"
+    # The row of a run that belongs to no study is its settings.
+    shown = [word for word in settings if config.study != "single" or not word.startswith("row=")]
+    call = f"ablations.train({' '.join(shown)})"
     with called_as(call), interrupt.listening(again=signal.default_int_handler) as stop:
         error = None if run.record_of(job) else _finish(job, quiet=quiet)
     if stop.signal == signal.SIGTERM:
