@@ -140,6 +140,8 @@ class Runs(Sequence):
 
     def _study_of(self, name: str | None) -> Study:
         names = {run.record["study"] for run in self._runs}
+        if not names:
+            raise UserError("there are no runs; train makes them, and records finds them")
         if not (name or self._study) and len(names) != 1:
             raise UserError(f"the runs are of {len(names)} studies ({', '.join(sorted(names))}): name one with study=...")
         name = name or self._study or names.pop()
