@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +30,55 @@ def test_a_second_ctrl_c_leaves_no_process_of_ours(monkeypatch):
         assert ended == []
         handlers[signal.SIGINT](signal.SIGINT, None)
     assert ended == ["child", 130]
+
+
+def test_what_is_heard_in_a_block_is_gone_after_it(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        with interrupt.listening((signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)) as stop:
+            assert not interrupt.asked(tmp_path) and stop.exit_code is None
+            signal.raise_signal(number)
+            assert interrupt.asked(tmp_path) and interrupt.number() == number
+        assert (stop.signal, stop.exit_code) == (number, 128 + number)
+        assert not interrupt.asked(tmp_path) and interrupt.exit_code() is None
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)] == before
+    with pytest.raises(RuntimeError, match="mine"), interrupt.listening():
+        raise RuntimeError("mine")
+    assert signal.getsignal(signal.SIGINT) is before[0], "an error gives them back too"
+
+
+def test_a_signal_is_one_to_all_blocks_and_the_outermost_says_what_a_second_one_does(tmp_path):
+    heard, again = [], []
+    with interrupt.listening(after=lambda: heard.append("outer"), again=lambda *_: again.append("outer")) as outer:
+        with interrupt.listening() as inner:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        assert (outer.signal, inner.signal) == (signal.SIGINT,) * 2 and interrupt.asked(tmp_path)
+        with interrupt.listening() as later:
+            assert later.signal == signal.SIGINT and interrupt.asked(tmp_path), "what is asked to stop begins nothing new"
+        signal.raise_signal(signal.SIGTERM)
+    assert heard == ["outer", "outer"] and again == ["outer"] and outer.exit_code == 128 + signal.SIGTERM
+
+
+def test_in_another_thread_nothing_is_changed_and_the_main_thread_s_signals_are_heard(tmp_path):
+    before, found, go = signal.getsignal(signal.SIGINT), [], threading.Event()
+
+    def listen():
+        with interrupt.listening() as stop:
+            found.append(signal.getsignal(signal.SIGINT))
+            go.wait(60)
+            found.append((stop.signal, interrupt.asked(tmp_path)))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    while not found:
+        time.sleep(0.01)
+    assert found == [before] and not interrupt.asked(tmp_path)
+    with interrupt.listening():
+        signal.raise_signal(signal.SIGINT)
+    go.set()
+    thread.join()
+    assert found[1] == (signal.SIGINT, True)
 
 
 @pytest.fixture
