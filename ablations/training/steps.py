@@ -47,11 +47,20 @@ class Steps:
     compiled programs, so such rows share them.
 
     devices: over which they are spread; without it, one. `recipe.bn_group=device` is a number in `config`.
+    normalization: the mean and the divisor of images where they are known, as of a weights file. The training set is
+        then not copied to the devices: a step takes images in place of their numbers.
     """
 
     DONATE = {"donate_argnums": 0}  # a step reuses the memory of the state that it is given
 
-    def __init__(self, config: Config, dataset: Dataset, devices: Devices | None = None):
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        devices: Devices | None = None,
+        *,
+        normalization: dict[str, np.ndarray] | None = None,
+    ):
         self.devices = devices or Devices.here(1)
         self.devices.check(config.recipe.batch_size)
         self.config, self.dataset = config.on(self.devices.count), dataset
@@ -59,8 +68,12 @@ class Steps:
         self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)
         self.optimizer = optimizer(config.recipe)
         self.learning_rate = jax.jit(learning_rates(config.recipe))
-        self.normalization, on_device = _placed(dataset, config.recipe.normalization, config.data.workers, self.devices)
-        self.data = on_device | {"key": self.devices.copy(randomness.key(config.seed, "augmentation"))}
+        if normalization is None:
+            normalization, data = _placed(dataset, config.recipe.normalization, config.data.workers, self.devices)
+        else:
+            data = self.devices.copy(normalization)
+        self.normalization = normalization
+        self.data = data | {"key": self.devices.copy(randomness.key(config.seed, "augmentation"))}
         self.compile_seconds = 0.0
         self._compiled = {}
 

@@ -24,6 +24,7 @@ The metadata's entry `ablations` is JSON: "config", all settings, and "bn_epsilo
 [::2, ::2] and adds channels of zeros; dropout that is not inverted multiplies by 1 - rate at test time.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -51,20 +52,35 @@ def save(path: Path, steps, state) -> None:
 
 
 def load(path: Path, state):
-    """The state with the weights and BN statistics of a file, and the file's normalization by name.
+    """The state with the weights and BN statistics of a file.
 
     Raises UserError where the file is damaged or of another network.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    try:
+    with _readable(path):
         tensors = load_file(path)
         params, others = (_filled(part, tensors) for part in (state.params, state.others))
+    return state._replace(params=params, others=others)
+
+
+def normalization(path: Path) -> dict[str, np.ndarray]:
+    """The mean and the divisor of a weights file, by these names. Raises UserError where the file is damaged."""
+    from safetensors import safe_open
+
+    with _readable(path), safe_open(path, "np") as file:
+        return {name: file.get_tensor(f"normalization.{name}") for name in ("mean", "divisor")}
+
+
+@contextlib.contextmanager
+def _readable(path: Path):
+    """Raises UserError for whatever a damaged file, or one of another network, makes of reading it."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path} is damaged or of another network: {error}") from error
-    normalization = {name: tensors[f"normalization.{name}"] for name in ("mean", "divisor")}
-    return state._replace(params=params, others=others), normalization
 
 
 def named(params, others) -> dict[str, np.ndarray]:
