@@ -28,7 +28,9 @@ def configure(*overrides: str, **settings: object) -> Config:
     """
     words = [*overrides, *(f"{name}={text(value)}" for name, value in settings.items())]
     if wrong := [word for word in words if "=" not in word]:
-        raise UserError(f"{wrong[0]}: settings are key=value, as configure('model=resnet20') or configure(model='resnet20')")
+        raise UserError(
+            f"{wrong[0]}: settings are key=value, as configure('model=resnet20') or configure(model='resnet20')"
+        )
     with compose.hydra() as context:
         found = jobs.plan(context, words)
     if len(found) != 1:
@@ -61,7 +63,9 @@ def settings_of(config: Config) -> list[str]:
         for (key, value), other in zip(mine.items(), _flat(asdict(usual)).values(), strict=True)
         if value != other
     ]
-    return [f"{g}={getattr(config, g).name}" for g in GROUPS if getattr(config, g).name != getattr(default, g).name] + values
+    return [
+        f"{g}={getattr(config, g).name}" for g in GROUPS if getattr(config, g).name != getattr(default, g).name
+    ] + values
 
 
 def _flat(values: dict, at: str = "") -> dict[str, object]:

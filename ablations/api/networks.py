@@ -6,16 +6,14 @@ from pathlib import Path
 import jax
 import numpy as np
 from flax import nnx
-from safetensors import SafetensorError, safe_open
 
 from ablations import randomness
 from ablations.api.runs import Run
 from ablations.config.run import Config
 from ablations.data import catalogue
-from ablations.data.dataset import Dataset
 from ablations.errors import UserError
 from ablations.networks.resnet.network import ResNet
-from ablations.training import environment, weights
+from ablations.training import environment, restore
 from ablations.training.steps import State, Steps
 
 
@@ -68,6 +66,8 @@ class Trained:
 
     def __init__(self, steps: Steps, state: State):
         self._steps, self.state = steps, state
+        for name in ("images", "labels"):  # of a data set, where it was read: here each batch brings its own
+            steps.data.pop(name, None)
 
     @property
     def config(self) -> Config:
@@ -120,30 +120,16 @@ class Trained:
 
 
 def load(run: Run | str | Path) -> Trained:
-    """The network of a finished run, from its weights; the data set is not needed.
+    """The network of a run, from its weights; the data set is not needed.
 
-    Raises UserError where there is no finished run, or its weights are gone, damaged or of another network.
+    Of a run that was stopped it is that of the newest checkpoint, and then the data set is needed, which alone says how
+    its images are normalised.
+
+    Raises UserError where there is nothing to load, or what is there is damaged or of another network.
 
     >>> ab.load("runs/single/nowhere/seed=0")
     Traceback (most recent call last):
     ablations.errors.UserError: run=runs/single/nowhere/seed=0: there is no finished run in this folder
     """
-    run = run if isinstance(run, Run) else Run.at(run)
-    config, path = run.config, run.folder / "weights.safetensors"
-    environment.prepare(config)
-    steps = Steps(config, _stand_in(config, path))
-    state, normalization = weights.load(path, steps.init())
-    del steps.data["images"], steps.data["labels"]  # each batch brings its own
-    steps.data |= normalization
-    return Trained(steps, state._replace(step=jax.numpy.asarray(run.record["steps"], jax.numpy.int32)))
-
-
-def _stand_in(config: Config, path: Path) -> Dataset:
-    """What a network must know of a data set, with black images; read from its weights."""
-    try:
-        with safe_open(path, "numpy") as file:
-            classes, channels = file.get_slice("head.weight").get_shape()[0], file.get_slice("stem.weight").get_shape()[1]
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged or of another network: {error}") from error
-    images, labels = np.zeros((config.recipe.batch_size, 1, 1, channels), np.uint8), np.zeros(1, np.int32)
-    return Dataset(config.data.name, classes, images, labels, images, labels)
+    steps, state, step = restore.run(run.folder if isinstance(run, Run) else Path(run), images=False)
+    return Trained(steps, state._replace(step=jax.numpy.asarray(step, jax.numpy.int32)))

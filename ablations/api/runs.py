@@ -143,7 +143,9 @@ class Runs(Sequence):
         if not names:
             raise UserError("there are no runs; train makes them, and records finds them")
         if not (name or self._study) and len(names) != 1:
-            raise UserError(f"the runs are of {len(names)} studies ({', '.join(sorted(names))}): name one with study=...")
+            raise UserError(
+                f"the runs are of {len(names)} studies ({', '.join(sorted(names))}): name one with study=..."
+            )
         name = name or self._study or names.pop()
         if name in studies.names() or name.endswith(".yaml"):
             return studies.load(name)
@@ -176,7 +178,9 @@ def records(runs_dir: str | Path = "runs", study: str | None = None, **settings:
     there = sorted(path.parents[2].name for path in folder.glob("*/*/seed=*/record.json"))
     name = Path(study).stem if study and study.endswith(".yaml") else study
     if name and name not in there:
-        raise UserError(f"study={name}: {folder} has no finished runs of it; there are {', '.join(set(there)) or 'none'}")
+        raise UserError(
+            f"study={name}: {folder} has no finished runs of it; there are {', '.join(set(there)) or 'none'}"
+        )
     found = [record for one in ([name] if name else dict.fromkeys(there)) for record in read_records(folder, one)]
     found = table.select(found, {key: text(value) for key, value in settings.items()})
     return Runs([Run(r["folder"], {key: r[key] for key in r if key != "folder"}) for r in found], study)

@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM ask a run to stop after its step; a second Ctrl-C stops at once.
 
-    with listening() as stop:
-        ...                          # here a signal is noted, and `asked` says so
-    return stop.exit_code or 0       # from here on the signals do again what they did before
+with listening() as stop:
+    ...                          # here a signal is noted, and `asked` says so
+return stop.exit_code or 0       # from here on the signals do again what they did before
 """
 
 import contextlib

@@ -36,7 +36,9 @@ def test_type_checkers_see_what_is_there():
     tree = ast.parse(Path(ab.__file__).read_text())
     [block] = [node for node in tree.body if isinstance(node, ast.If)]
     seen = {alias.asname: (node.module, alias.name) for node in block.body for alias in node.names}
-    there = {name: tuple((where if ":" in where else f"{where}:{name}").split(":")) for name, where in ab._MODULES.items()}
+    there = {
+        name: tuple((where if ":" in where else f"{where}:{name}").split(":")) for name, where in ab._MODULES.items()
+    }
     assert seen == there and sorted(seen) == ab.__all__
     assert set(ab.__all__) <= set(dir(ab))
 

@@ -16,8 +16,10 @@ IN_ORDER = (
 
 def test_every_example_gives_what_it_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    names, parser, runner = {"ab": ab, "np": np}, doctest.DocTestParser(), doctest.DocTestRunner(
-        optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+    names, parser, runner = (
+        {"ab": ab, "np": np},
+        doctest.DocTestParser(),
+        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL),
     )
     for documented in IN_ORDER:
         test = parser.get_doctest(documented.__doc__, names, documented.__qualname__, None, 0)

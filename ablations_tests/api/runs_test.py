@@ -18,7 +18,9 @@ def study(tmp_path_factory):
     """Runs of two rows of Table 1; of one of them a second seed, whose loss diverged."""
     folder = tmp_path_factory.mktemp("study")
     line = ("study=table1", "model=resnet20", "model.depth=8", "recipe.total_steps=4", "recipe.evaluate_every=2")
-    done = ablations("train", *line, "row=identity,exclusive_gating_-6", "seeds=1", "hydra.launcher.n_jobs=1", cwd=folder)
+    done = ablations(
+        "train", *line, "row=identity,exclusive_gating_-6", "seeds=1", "hydra.launcher.n_jobs=1", cwd=folder
+    )
     assert done.returncode == 0, done.stderr
     [first] = folder.glob("runs/table1/identity*/seed=0")
     second = first.with_name("seed=1")
@@ -140,7 +142,7 @@ def test_a_network_is_loaded_without_its_data_set(finished, monkeypatch):
     def gone(*_, **__):
         raise AssertionError("the data set was looked for")
 
-    for name in ("load", "prepare", "kind"):
+    for name in ("load", "prepare"):
         monkeypatch.setattr(catalogue, name, gone)
     trained = ab.load(run)
     logits = trained(dataset.test_images)
@@ -182,5 +184,8 @@ def test_a_network_starts_from_the_weights_of_its_run():
         ours = jax.tree.leaves(nnx.as_pure(ours))
         assert len(ours) == len(jax.tree.leaves(theirs)) > 0
         for one, other in zip(ours, jax.tree.leaves(theirs), strict=True):
-            one, other = (jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x for x in (one, other))
+            one, other = (
+                jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+                for x in (one, other)
+            )
             np.testing.assert_array_equal(one, other)

@@ -65,7 +65,9 @@ def test_the_settings_of_a_configuration_make_it_again(words):
 
 
 def test_a_value_names_the_same_run_as_its_word():
-    config = ab.configure(*SETTINGS, shortcut="exclusive_gating", **{"shortcut.bias": -6.0, "recipe.drop_fractions": (0.25,)})
+    config = ab.configure(
+        *SETTINGS, shortcut="exclusive_gating", **{"shortcut.bias": -6.0, "recipe.drop_fractions": (0.25,)}
+    )
     assert config == ab.configure(
         *SETTINGS, "shortcut=exclusive_gating", "shortcut.bias=-6", "recipe.drop_fractions=[0.25]"
     )

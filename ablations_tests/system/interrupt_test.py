@@ -55,7 +55,9 @@ def test_a_signal_is_one_to_all_blocks_and_the_outermost_says_what_a_second_one_
             signal.raise_signal(signal.SIGINT)
         assert (outer.signal, inner.signal) == (signal.SIGINT,) * 2 and interrupt.asked(tmp_path)
         with interrupt.listening() as later:
-            assert later.signal == signal.SIGINT and interrupt.asked(tmp_path), "what is asked to stop begins nothing new"
+            assert later.signal == signal.SIGINT and interrupt.asked(tmp_path), (
+                "what is asked to stop begins nothing new"
+            )
         signal.raise_signal(signal.SIGTERM)
     assert heard == ["outer", "outer"] and again == ["outer"] and outer.exit_code == 128 + signal.SIGTERM
 
