@@ -11,7 +11,8 @@ from ablations.config import study as studies
 from ablations.config.run import Config, from_resolved
 from ablations.config.study import Figure, Panel, Study
 from ablations.errors import UserError
-from ablations.runs.record import finished, read_metrics, read_records
+from ablations.runs.folder import RunFolder, read_records, run_folders
+from ablations.runs.record import read_metrics
 from ablations.tables import table
 
 HEADER = ("study", "row", "seed", "test error", "steps", "seconds")
@@ -33,13 +34,13 @@ class Run:
     @classmethod
     def at(cls, folder: str | Path) -> "Run":
         """The run in a folder. Raises UserError where there is no finished one."""
-        record, _ = finished(Path(folder))
+        record, _ = RunFolder(Path(folder)).finished()
         return cls(Path(folder), record)
 
     @property
     def config(self) -> Config:
         """What decided its result; where and how it ran has the defaults."""
-        return from_resolved(self.record["config"])
+        return from_resolved(self.record["config"], self.record.get("shortcut_class"))
 
     @property
     def metrics(self) -> list[dict]:
@@ -63,14 +64,15 @@ class Runs(Sequence):
     """Finished runs, in the order of their folders; `records` finds them.
 
     study: that they belong to, None where that is the runs' own.
+    unreadable: records that were passed over, as of a later version, each with the reason.
 
     >>> runs = ab.records("runs")
     >>> len(runs), runs[0].record["seed"]
     (1, 0)
     """
 
-    def __init__(self, runs: Sequence[Run], study: str | None = None):
-        self._runs, self._study = tuple(runs), study
+    def __init__(self, runs: Sequence[Run], study: str | None = None, unreadable: Sequence[str] = ()):
+        self._runs, self._study, self.unreadable = tuple(runs), study, tuple(unreadable)
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -79,7 +81,7 @@ class Runs(Sequence):
     def __getitem__(self, index: slice) -> "Runs": ...
 
     def __getitem__(self, index):
-        return Runs(self._runs[index], self._study) if isinstance(index, slice) else self._runs[index]
+        return Runs(self._runs[index], self._study, self.unreadable) if isinstance(index, slice) else self._runs[index]
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -152,14 +154,14 @@ class Runs(Sequence):
         return Study(name, "Runs that belong to no study", "", "", 1, (), ())
 
     def __repr__(self) -> str:
-        return "\n".join([f"<{len(self)} runs>", *map(repr, self._runs)])
+        return "\n".join([f"<{len(self)} runs>", *map(repr, self._runs), *self.unreadable])
 
     def _repr_html_(self) -> str:
         rows = [
             (r["study"], r["row"], str(r["seed"]), _outcome(r), f"{r['steps']:,}", f"{r['wall_seconds']:.1f}")
             for r in self._records()
         ]
-        return display.html_grid(f"{len(self)} runs", HEADER, rows, ())
+        return display.html_grid(f"{len(self)} runs", HEADER, rows, self.unreadable)
 
 
 def records(runs_dir: str | Path = "runs", study: str | None = None, **settings: object) -> Runs:
@@ -175,15 +177,17 @@ def records(runs_dir: str | Path = "runs", study: str | None = None, **settings:
     folder = Path(runs_dir)
     if not folder.is_dir():
         raise UserError(f"runs_dir={folder}: there is no such folder; train makes runs")
-    there = sorted(path.parents[2].name for path in folder.glob("*/*/seed=*/record.json"))
+    there = list(dict.fromkeys(one.study for one in run_folders(folder) if one.record_file.exists()))
     name = Path(study).stem if study and study.endswith(".yaml") else study
     if name and name not in there:
-        raise UserError(
-            f"study={name}: {folder} has no finished runs of it; there are {', '.join(set(there)) or 'none'}"
-        )
-    found = [record for one in ([name] if name else dict.fromkeys(there)) for record in read_records(folder, one)]
+        raise UserError(f"study={name}: {folder} has no finished runs of it; there are {', '.join(there) or 'none'}")
+    found, unreadable = [], []
+    for one in [name] if name else there:
+        readable, others = read_records(folder, one)
+        found, unreadable = found + readable, unreadable + others
     found = table.select(found, {key: text(value) for key, value in settings.items()})
-    return Runs([Run(r["folder"], {key: r[key] for key in r if key != "folder"}) for r in found], study)
+    runs = [Run(Path(record["folder"]), {key: record[key] for key in record if key != "folder"}) for record in found]
+    return Runs(runs, study, [str(error) for error in unreadable])
 
 
 def _drawn(figure: Figure, study: Study, of: list[dict]) -> display.Figure:

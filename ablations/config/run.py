@@ -13,7 +13,7 @@ from ablations.data import config
 from ablations.data.config import DataConfig
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.resnet.config import ModelConfig
-from ablations.networks.shortcut import SHORTCUTS, Shortcut
+from ablations.networks.shortcut import Shortcut, named
 
 PRECISIONS = ("f32", "bf16")
 
@@ -107,17 +107,17 @@ class Config:
         return resolved
 
 
-def from_resolved(resolved: dict) -> Config:
+def from_resolved(resolved: dict, source: dict | None = None) -> Config:
     """The inverse of `Config.resolved`. A setting that a record does not have yet has its default.
 
-    Raises ValueError, which names the setting, where one is unknown, missing or not legal here.
+    source: where a record says that the class of its shortcut is, `shortcut_class`.
+    Raises ValueError, which names the setting, where one is unknown, missing or not legal here; registry.Undefined, which
+    says what to type, where the class of the shortcut is not defined.
     """
     parts = {"activation": ActivationOrder, "model": ModelConfig, "data": DataConfig, "recipe": RecipeConfig}
     settings = dict(_group(resolved, "config"))
     name = _group(settings.get("shortcut"), "shortcut").get("name")
-    if name not in SHORTCUTS:
-        raise ValueError(f"shortcut={name} is not defined here")
-    for part, kind in ({"shortcut": SHORTCUTS[name]} | parts).items():
+    for part, kind in ({"shortcut": named(name, source)} | parts).items():
         settings[part] = _made(kind, _group(settings.get(part), part), f"{part}.")
     return _made(Config, settings)
 

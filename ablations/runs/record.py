@@ -74,7 +74,7 @@ def _checked(content) -> dict:
         raise ValueError(f"it has schema version {version}, and this version of ablations reads {SCHEMA_VERSION}")
     if missing := [name for name in FIELDS if name not in content]:
         raise ValueError(f"it has no {missing[0]}")
-    return content | {"config": from_resolved(content["config"]).resolved()}
+    return content | {"config": from_resolved(content["config"], content.get("shortcut_class")).resolved()}
 
 
 def read_metrics(folder: Path) -> list[dict]:
