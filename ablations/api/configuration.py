@@ -6,6 +6,7 @@ from dataclasses import asdict
 from ablations.config import compose, jobs
 from ablations.config.run import Config
 from ablations.errors import UserError
+from ablations.training import environment
 
 GROUPS = ("shortcut", "activation", "model", "data", "recipe", "logger", "distributed")
 
@@ -15,6 +16,9 @@ def configure(*overrides: str, **settings: object) -> Config:
 
     A name with a dot, as shortcut.bias, is text or a key of a dictionary; `ablations train --help` lists them all.
     With study=... and row=..., the row of a table. A Config is a dataclass: `dataclasses.replace(config, seed=1)`.
+
+    It also says with how many threads XLA computes on a CPU in this process, config.threads, one unless it is set: part of
+    what decides the last bits. XLA reads that when it makes its first array, so configure first; see `train`.
 
     Raises UserError, one message that says what is legal, on a setting that is unknown, a value that is not legal, and
     on settings that make several runs.
@@ -39,6 +43,7 @@ def configure(*overrides: str, **settings: object) -> Config:
             f"these settings make {len(found)} runs ({', '.join(named)}{', ...' if len(found) > 3 else ''}): a "
             "configuration is one of them; of a study name row=... and seed=..."
         )
+    environment.fix_threads(found[0].config)
     return found[0].config
 
 

@@ -27,13 +27,18 @@ def prepare(config: Config) -> None:
         return
     if config.devices and config.distributed.name in ("none", "manual"):  # else a task has its share already
         machine.take(config.devices)
-    os.environ["NPROC"] = str(config.threads)
+    fix_threads(config)
     # A step in several threads was measured to be slower so. Where JAX is imported the process is somebody else's too.
     if config.threads == 1 and not machine.usable() and "jax" not in sys.modules:
         malloc.keep()
     if config.packing == "processes" and (config.runs_at_a_time or 1) > 1:
         # Each takes its part of an accelerator's memory when it starts; alone, XLA's default is three quarters.
         os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / config.runs_at_a_time:.3f}")
+
+
+def fix_threads(config: Config) -> None:
+    """Say with how many threads XLA is to compute on a CPU; in vain once it has started."""
+    os.environ["NPROC"] = str(config.threads)
 
 
 def check(config: Config) -> None:
