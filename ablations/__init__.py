@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from ablations.api.training import train as train
     from ablations.config.run import Config as Config
     from ablations.errors import UserError as UserError
-    from ablations.networks.activation import ORDERS as activations
-    from ablations.networks.shortcut import SHORTCUTS as shortcuts
+    from ablations.networks.activation import ORDERS as activations  # noqa: F401, offered under another name
+    from ablations.networks.shortcut import SHORTCUTS as shortcuts  # noqa: F401
     from ablations.networks.shortcut import Shortcut as Shortcut
 
 # The name of each in its module, where it has another one there.

@@ -10,7 +10,6 @@ from ablations.config import logger as loggers
 from ablations.config.jobs import Job
 from ablations.config.run import Config, folder_of
 from ablations.data import catalogue
-from ablations.errors import UserError
 from ablations.launch import launcher, packing, run, worker
 from ablations.runs.provenance import called_as
 from ablations.system import interrupt, lock
