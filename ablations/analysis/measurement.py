@@ -7,6 +7,7 @@ from these files alone and need no JAX.
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from ablations.analysis.subject import Subject
@@ -60,8 +61,10 @@ def measurements(records: list[dict]) -> dict[str, list[dict]]:
     return found
 
 
-def measured(kind: str, subject: Subject, asked: dict, place: Path | None, force: bool = False) -> dict:
-    """The measurement in a folder, made where it is missing, of other weights, or asked otherwise."""
+def measured(
+    kind: str, subject: Subject, asked: dict, place: Path | None, force: bool = False, say: Callable = print
+) -> dict:
+    """The measurement in a folder, made where it is missing, of other weights, or asked otherwise; say: what is written."""
     path = place / f"{stem(kind, subject)}.json" if place else None
     old = read(path) if path and not force else None
     is_still = subject.record or not subject.folder  # a run on its way has moved on
@@ -87,7 +90,7 @@ def measured(kind: str, subject: Subject, asked: dict, place: Path | None, force
         **provenance(),
     }
     if path:
-        write(path, json.dumps(measurement) + "\n")
+        write(path, json.dumps(measurement) + "\n", say)
     return measurement
 
 
@@ -138,10 +141,10 @@ def read(path: Path) -> dict | None:
         return None
 
 
-def write(path: Path, content: str | bytes) -> None:
+def write(path: Path, content: str | bytes, say: Callable = print) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}; choose another place with out=FOLDER") from error
-    print(f"wrote {path}")
+    say(f"wrote {path}")

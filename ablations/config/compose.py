@@ -37,17 +37,24 @@ PLUGINS = {"slurm": "submitit", "ray": "ray"}
 
 @contextmanager
 def hydra() -> Iterator[GlobalHydra]:
-    """Hydra with our groups and schemas, and what a user has added to them by now."""
+    """Hydra with our groups and schemas, and what a user has added to them by now.
+
+    A Hydra that the caller has of his own is there again afterwards.
+    """
     register_schemas()
-    with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
-        # hydra-ray-launcher's own choice of this name gives way to ours.
-        ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
-        instance = GlobalHydra.instance()
-        path = instance.config_loader().get_search_path()
-        for place in searchpath.places:
-            path.prepend("command-line", place, anchor="schema")
-        instance.hydra.config_loader = Loader(path, defined=(tuple(SHORTCUTS.values()), repr(ORDERS)))
-        yield instance
+    theirs, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
+            # hydra-ray-launcher's own choice of this name gives way to ours.
+            ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
+            instance = GlobalHydra.instance()
+            path = instance.config_loader().get_search_path()
+            for place in searchpath.places:
+                path.prepend("command-line", place, anchor="schema")
+            instance.hydra.config_loader = Loader(path, defined=(tuple(SHORTCUTS.values()), repr(ORDERS)))
+            yield instance
+    finally:
+        GlobalHydra.instance().hydra = theirs
 
 
 def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
