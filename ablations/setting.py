@@ -44,6 +44,4 @@ def _plain(value):
 
 def speed(settings) -> dict:
     """The settings of an instance of a schema that decide how fast its steps are, and not what comes out of them."""
-    return {
-        place.name: getattr(settings, place.name) for place in fields(settings) if place.metadata.get(KEY) == SPEED
-    }
+    return {place.name: getattr(settings, place.name) for place in fields(settings) if place.metadata.get(KEY) == SPEED}

@@ -2,11 +2,10 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from ablations.config.run import Config, from_resolved
 from ablations.errors import UserError
-from ablations.runs.record import finished, read_record
+from ablations.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Subject:
 
     name: str
     config: Config
-    folder: Path | None = None
+    folder: RunFolder | None = None
     record: dict | None = None
     weights: str | None = None
     row: str | None = None
@@ -36,31 +35,30 @@ class Subject:
         steps = Steps(self.config, catalogue.load(self.config.data))
         state = steps.init()
         if self.record:
-            state, normalization = weights.load(self.folder / "weights.safetensors", state)
+            state, normalization = weights.load(self.folder.weights_file, state)
             steps.data |= normalization
             return steps, state, self.record["steps"]
         if self.folder is None:
             return steps, state, 0
         from ablations.training.checkpoint import Checkpoints
 
-        restored = Checkpoints(self.folder).restore(state, self.config.resolved(), print)
+        restored = Checkpoints(self.folder.path).restore(state, self.config.resolved(), print)
         if restored is None:
             raise UserError(f"run={self.folder}: none of its checkpoints can be used")
         return steps, restored[0], restored[1]["step"]
 
 
-def of_run(folder: Path, *, trained: bool = False) -> Subject:
+def of_run(folder: RunFolder, *, trained: bool = False) -> Subject:
     """The run in a folder; trained: refuse one that is not finished.
 
-    Raises UserError where there is nothing to look at.
+    Raises UserError where there is nothing to look at, UnreadableRecord where its record cannot be read.
     """
-    record = read_record(folder)
-    if record is None and not trained and (folder / "checkpoints").is_dir():
+    if not trained and folder.record() is None and folder.checkpoints.is_dir():
         from ablations.training.checkpoint import Checkpoints
 
-        if config := Checkpoints(folder).config():
+        if config := Checkpoints(folder.path).config():
             return Subject(str(folder), from_resolved(config), folder)
-    record, path = finished(folder)
+    record, path = folder.finished()
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Subject(str(folder), from_resolved(record["config"]), folder, record, digest)
 

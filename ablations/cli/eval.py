@@ -7,7 +7,7 @@ from pathlib import Path
 from ablations.config.run import from_resolved
 from ablations.data.config import DataConfig
 from ablations.errors import UserError
-from ablations.runs.record import finished
+from ablations.runs.folder import RunFolder
 
 HELP = """\
 ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
@@ -25,8 +25,8 @@ def command(arguments: list[str]) -> None:
     data_overrides = [a for a in arguments if a.startswith(("data=", "data."))]
     if len(folder) != 1 or len(folder) + len(data_overrides) < len(arguments):
         raise UserError("eval needs run=RUNS_DIR/STUDY/ROW/seed=K, and takes data=... and data.KEY=... beside it")
-    folder = Path(folder[0])
-    record, path = finished(folder)
+    folder = RunFolder(Path(folder[0]))
+    record, path = folder.finished()
     config = from_resolved(record["config"])
     if data_overrides:
         config = replace(config, data=_data(config.data, data_overrides))

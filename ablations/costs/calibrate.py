@@ -118,9 +118,7 @@ def made(kind: type, configs: list[Config], pixels: int | None = None, meeting: 
     """
     asked = {"kind": kind.__name__, "started": time.time(), "pixels": pixels}
     asked["meeting"] = meeting and str(meeting)
-    asked["configs"] = [
-        {"resolved": config.resolved(), "speed": speed(config)} for config in configs
-    ]
+    asked["configs"] = [{"resolved": config.resolved(), "speed": speed(config)} for config in configs]
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as words:
         environment = malloc.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
         if meeting and (there := accelerators.gpus()):  # side by side on the same ones, not each on free ones

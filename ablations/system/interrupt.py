@@ -13,7 +13,15 @@ class Interrupted(UserError):
     """A run was asked to stop and has kept what it had."""
 
 
-NOT_STARTED = "not started: the sweep was asked to stop"
+class NotStarted(Interrupted):
+    """It was asked to stop before it began."""
+
+    def __init__(self):
+        super().__init__("not started: the sweep was asked to stop")
+
+    def __reduce__(self):
+        return type(self), ()
+
 
 _signal: int | None = None
 

@@ -14,6 +14,7 @@ import pytest
 from ablations.config.distributed import Slurm
 from ablations.errors import UserError
 from ablations.launch import launcher, packing, worker
+from ablations.runs.folder import RunFolder
 from ablations.runs.record import read_metrics, read_record
 from ablations.system import machine
 from ablations.training.loop import train
@@ -137,7 +138,7 @@ def test_what_is_missing_is_named(settings, message):
 def test_none_of_it_is_part_of_a_name_or_a_record():
     meet = ("distributed=manual", "distributed.coordinator=a:1", "distributed.processes=2", "distributed.process=1")
     [job] = jobs_of("devices=2", *meet)
-    assert job.folder == Path("runs/single/default/seed=0")
+    assert RunFolder.of(job.config).path == Path("runs/single/default/seed=0")
     assert job.config.resolved() == configure().resolved()
 
 
