@@ -61,6 +61,8 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
     records, unreadable = read_records(runs_dir, study.name)
     records = table.select(records, settings)
+    for error in unreadable:
+        print(f"left out: {error}")
     drawable = [figure for figure in chosen if any(runs_of(figure, records).values())]
     for figure in drawable or chosen:
         path = out if suffix == form else out / f"{study.name}-{figure.name}.{form}"
@@ -74,6 +76,4 @@ def command(arguments: list[str]) -> int:
     for figure in chosen:
         if figure not in drawable:
             print(f"figure {figure.name}: {NONE_RUN}")
-    for error in unreadable:
-        print(f"left out: {error}")
     return 0

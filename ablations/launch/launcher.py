@@ -4,6 +4,7 @@ import math
 import os
 import sys
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -100,9 +101,7 @@ def start(launcher: Launcher, groups: list[list[Job]]) -> list[tuple[Job, Except
             returns = launcher.launch([list(group[0].overrides) for group in groups], initial_job_idx=0)
         except ConnectionError as error:  # Ray's
             raise UserError(f"hydra/launcher: {error}") from error
-        except Exception as error:
-            if "Terminated" not in type(error).__name__ and "BrokenProcess" not in type(error).__name__:
-                raise
+        except BrokenProcessPool as error:  # joblib's, too
             if interrupt.exit_code() is not None:  # workers that had yet to listen died of the same signal
                 return []
             raise UserError(

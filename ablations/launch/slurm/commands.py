@@ -16,7 +16,8 @@ MAX_ARRAY_SIZE = 1001  # SLURM's own default; a task's index must be smaller
 
 ANSWER_SECONDS = 60  # a busy controller is given this long
 
-FORGOTTEN = "Invalid job id"  # squeue of jobs that ended some minutes ago, where it is asked of no other
+# squeue of jobs that ended some minutes ago, where it is asked of no other; its exit code is 1 whatever is wrong.
+FORGOTTEN = "Invalid job id"
 
 RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")  # the other states that squeue shows wait
 
