@@ -169,7 +169,7 @@ def test_two_rows_at_one_point_are_refused(tmp_path, monkeypatch):
         "shortcut.bias",
         ("shortcut",),
     )
-    with pytest.raises(UserError, match="row exclusive_gating_-1 stands where another row does"):
+    with pytest.raises(UserError, match="row exclusive_gating_-1 has the same point as another row"):
         drawn(monkeypatch, against, tmp_path)
 
 
@@ -204,8 +204,8 @@ def test_lines_are_told_apart_without_colour():
 @pytest.mark.parametrize("broken,message", [
     ({"kind": "pie"}, "is of kind pie; legal are curves, against"),
     ({"kind": "against"}, "kind against needs x and series"),
-    ({"panels": [{"title": "", "rows": ["nobody"]}]}, "has a row nobody, which the study has not"),
-    ({"colour": "red"}, "is no study"),
+    ({"panels": [{"title": "", "rows": ["nobody"]}]}, "has a row nobody, which is not a row of the study"),
+    ({"colour": "red"}, "is not a study file"),
 ])  # fmt: skip
 def test_a_broken_figure_is_refused(broken, message, tmp_path):
     import yaml
