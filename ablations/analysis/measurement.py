@@ -11,6 +11,7 @@ from pathlib import Path
 from ablations.analysis.subject import Subject
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
+from ablations.networks.registry import Undefined, made_by
 from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import command as command_line
 from ablations.runs.provenance import provenance
@@ -87,6 +88,7 @@ def measured(kind: str, subject: Subject, asked: dict, place: Path | None, force
         "asked": asked,
         **found,
         "config": subject.config.resolved(),
+        **made_by(type(subject.config.shortcut)),
         "command": command_line(),
         **provenance(),
     }
@@ -134,7 +136,10 @@ def read(path: Path) -> dict | None:
         if found.get("schema_version") != SCHEMA_VERSION:
             return None
         # Settings that are younger than the file have their defaults in it.
-        return found | {"config": from_resolved(found["config"]).resolved()}
+        config = from_resolved(found["config"], found.get("shortcut_class"))
+        return found | {"config": config.resolved()}
+    except Undefined as error:
+        raise UserError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

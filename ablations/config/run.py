@@ -11,7 +11,7 @@ from ablations.config.recipe import RecipeConfig, refusal
 from ablations.data.config import DataConfig
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.resnet.config import ModelConfig
-from ablations.networks.shortcut import SHORTCUTS, Shortcut
+from ablations.networks.shortcut import Shortcut, named
 from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")
@@ -101,17 +101,17 @@ class Config:
         return deciding(self)
 
 
-def from_resolved(resolved: dict) -> Config:
+def from_resolved(resolved: dict, source: dict | None = None) -> Config:
     """The inverse of `Config.resolved`. A setting that a record does not have yet has its default.
 
-    Raises ValueError, which names the setting, where one is unknown, missing or not legal here.
+    source: where a record says that the class of its shortcut is, `shortcut_class`.
+    Raises ValueError, which names the setting, where one is unknown, missing or not legal here; registry.Undefined, which
+    is one too and says what to type, where the class of the shortcut is not defined.
     """
     parts = {"activation": ActivationOrder, "model": ModelConfig, "data": DataConfig, "recipe": RecipeConfig}
     settings = dict(_group(resolved, "config"))
-    name = _group(settings.get("shortcut"), "shortcut").get("name")
-    if name not in SHORTCUTS:
-        raise ValueError(f"shortcut={name} is not defined here")
-    for part, kind in ({"shortcut": SHORTCUTS[name]} | parts).items():
+    shortcut = named(_group(settings.get("shortcut"), "shortcut").get("name"), source)
+    for part, kind in ({"shortcut": shortcut} | parts).items():
         settings[part] = _made(kind, _group(settings.get(part), part), f"{part}.")
     return _made(Config, settings)
 

@@ -20,9 +20,11 @@ from importlib import metadata
 from pathlib import Path
 
 import ablations
+from ablations.config import imports
 from ablations.config.run import Config, from_resolved
 from ablations.costs.cost import Figures, Timing
 from ablations.errors import UserError
+from ablations.networks.registry import made_by
 from ablations.setting import speed
 from ablations.system import files as system_files
 from ablations.system import machine as accelerators
@@ -117,7 +119,7 @@ def made(kind: type, configs: list[Config], pixels: int | None = None, meeting: 
     run at a time wait for each other before they measure. Raises Died where the process did.
     """
     asked = {"kind": kind.__name__, "started": time.time(), "pixels": pixels}
-    asked["meeting"] = meeting and str(meeting)
+    asked |= {"meeting": meeting and str(meeting), "imports": imports.imported}
     asked["configs"] = [{"resolved": config.resolved(), "speed": speed(config)} for config in configs]
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as words:
         environment = malloc.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
@@ -149,6 +151,8 @@ def answer() -> None:
     asked = json.load(sys.stdin)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
+    for one in asked["imports"]:
+        imports.load(*one)
     configs = [replace(from_resolved(one["resolved"]), **one["speed"]) for one in asked["configs"]]
     entry.prepare(configs[0])
     import jax
@@ -181,7 +185,8 @@ def _meet(config: Config, asked: dict) -> None:
 
 
 def _seedless(config: Config) -> dict:
-    return config.resolved() | {"seed": None}
+    """What decides a network: a user's class as it is now, too."""
+    return config.resolved() | {"seed": None} | made_by(type(config.shortcut))
 
 
 def _key(*parts) -> str:
@@ -216,4 +221,7 @@ def _kept(key: str, kind: type) -> Figures | Timing | None:
 
 
 if __name__ == "__main__":
-    answer()
+    try:
+        answer()
+    except UserError as error:
+        sys.exit(str(error))

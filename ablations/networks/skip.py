@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from flax import nnx
 
+from ablations.networks import registry
 from ablations.networks.layers import DropoutLayer, Gate, Number, Projection, ZeroPadding
 from ablations.networks.resnet.config import ModelConfig
 from ablations.networks.shortcut import Shortcut
@@ -42,8 +43,9 @@ class Sum(nnx.Module):
     """A shortcut with its layers: (x, F(x)) -> their sum, by the equation of the shortcut."""
 
     def __init__(self, shortcut: Shortcut, build: Build):
-        self.equation = type(shortcut).equation
-        layers = shortcut.layers(build)
+        self.kind, self.equation = type(shortcut), type(shortcut).equation
+        with registry.blamed_on(self.kind):
+            layers = shortcut.layers(build)
         self.names = tuple(layers)
         for name, layer in layers.items():
             setattr(self, name, layer)
@@ -54,4 +56,7 @@ class Sum(nnx.Module):
         return {k: v.astype(dtype) if isinstance(v, Number) else v for k, v in layers.items()}
 
     def __call__(self, x, fx):
-        return self.equation(x, fx, **self.layers(x.dtype))
+        with registry.blamed_on(self.kind):
+            total = self.equation(x, fx, **self.layers(x.dtype))
+            registry.check_sum(self.kind, x, fx, total)
+        return total

@@ -25,6 +25,8 @@ from ablations.tables.answer import answer
 from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.tables.table import Table, by_row, make, select, unreadable_rows
 
+USERS = ("--import", "--config-dir", "-cd")  # options with which a command finds what is a user's own
+
 SORTED_BY_NUMBER = (*NUMERIC, "against its baseline")
 
 
@@ -212,7 +214,11 @@ def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
         return {"rows": rows, "commands": [shlex.join([*start, f"runs_dir={runs_dir}"])]}
     words = shlex.split(records[0].get("command", ""))[2:]
     own = ("study=", "row=", "seed=", "seeds=", "runs_dir=", "force=", "-")
-    kept = [word for word in words if not word.startswith(own)]
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before in USERS or word.startswith(USERS) or not word.startswith(own)
+    ]
     data = next((word.partition("=")[2] for word in kept if word.startswith("data=")), None)
     beside = [row.name for row in table.study.rows_for(data) if row.name in rows]
     others = [row for row in rows if row not in beside]  # of another data set

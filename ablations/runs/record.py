@@ -72,7 +72,8 @@ def _checked(content) -> dict:
         raise ValueError(f"it has schema version {version}, and this version of ablations reads {SCHEMA_VERSION}")
     if missing := [name for name in FIELDS if name not in content]:
         raise ValueError(f"it has no {missing[0]}")
-    return content | {"config": from_resolved(content["config"]).resolved()}
+    config = from_resolved(content["config"], content.get("shortcut_class"))
+    return content | {"config": config.resolved()}
 
 
 def read_metrics(folder: Path) -> list[dict]:

@@ -13,6 +13,7 @@ from ablations.data import catalogue
 from ablations.data import dataset as data
 from ablations.loggers.mirror import Mirror
 from ablations.networks import count
+from ablations.networks.registry import made_by
 from ablations.runs.progress import Progress
 from ablations.runs.provenance import command, provenance
 from ablations.runs.record import write_record
@@ -140,6 +141,7 @@ def training(
             "devices": devices.count,
             "processes": devices.processes,
             "config": config.resolved(),
+            **made_by(type(config.shortcut)),
             "command": command(),
         } | provenance()
         write_record(folder, record)
