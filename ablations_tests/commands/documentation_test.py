@@ -33,7 +33,9 @@ ADDED = {
     r"train (?!--)|train -m": SMALL,
     r"train -m": "seed=0",
     r"train .*model=resnet(164|50)": "model=resnet20",
-    r"train study=": "row=identity seeds=1",
+    r"train .*data=cifar10": "data.archive_dir=~/downloads",
+    r"train study=": "seeds=1",
+    r"train study=table1": "row=identity",
     r"train study=table1 data=digits": "row=identity,exclusive_gating_-6",
     r"train study=table2": "row=resnet110_original",
     r"train .*logger=": "force=true",
@@ -116,7 +118,9 @@ class Shell:
     def run(self, words: list[str]) -> None:
         line = " ".join(words)
         added = [word for pattern, more in ADDED.items() if re.match(pattern, line) for word in more.split()]
-        small = {f"run={path.parents[1]}/identity/seed=0": path for path in Path("runs/table1").glob("identity*/seed=0")}
+        small = {
+            f"run={path.parents[1]}/identity/seed=0": path for path in Path("runs/table1").glob("identity*/seed=0")
+        }
         words = [f"run={small[word]}" if word in small else word for word in words]
         legal = (0, 3) if words[0] == "status" else (0,)  # 3: some runs are not done yet
         assert self.ablations([*words, *added]) in legal, f"ablations {line} {' '.join(added)}"
@@ -129,16 +133,6 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A home folder with small archives in the official formats, and pictures."""
-    folder = tmp_path_factory.mktemp("home")
-    official.write("cifar10", "archive", folder / "downloads")
-    pictures.archives(folder / "downloads")
-    pictures.folder(folder / "pictures")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def begun(tmp_path_factory):
     """A folder in which a study was run."""
     folder = tmp_path_factory.mktemp("begun")
@@ -148,11 +142,15 @@ def begun(tmp_path_factory):
 
 
 @pytest.fixture
-def shell(home, tmp_path, monkeypatch):
+def shell(tmp_path, monkeypatch):
+    """In a home folder with small archives in the official formats and with pictures, without a network."""
+    official.write("cifar10", "archive", tmp_path / "downloads")
     official.publish(monkeypatch, "cifar10")
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
-    for name in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE"):
+    pictures.archives(tmp_path / "downloads")
+    pictures.folder(tmp_path / "pictures")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # where nobody listens: nothing is downloaded
+    for name in ("TFDS_DATA_DIR", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     return Shell(monkeypatch, tmp_path)
 
@@ -216,7 +214,9 @@ def test_the_readme_is_short_and_names_every_command_and_choice():
     assert sorted(named) == sorted([*cli.COMMANDS, "completion"])
     for first, choices in rows(text, "group"):
         if (group := first.strip("`")) not in ("model", "study"):  # some of those are left out between dots
-            assert set(re.findall(r"`(\w+)`", choices)) == {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
+            assert set(re.findall(r"`(\w+)`", choices)) == {
+                path.stem for path in (ROOT / "conf" / group).glob("*.yaml")
+            }
 
 
 def rows(text: str, heading: str) -> list[tuple[str, str]]:
@@ -227,4 +227,6 @@ def rows(text: str, heading: str) -> list[tuple[str, str]]:
 
 def test_the_index_lists_every_page():
     index = (ROOT / "docs" / "README.md").read_text()
-    assert {f"docs/{link}" for link in re.findall(r"^\| \[.*?\]\((\w+\.md)\)", index, re.MULTILINE)} == {*DOCS} - {"docs/README.md"}
+    assert {f"docs/{link}" for link in re.findall(r"^\| \[.*?\]\((\w+\.md)\)", index, re.MULTILINE)} == {*DOCS} - {
+        "docs/README.md"
+    }
