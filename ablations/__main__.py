@@ -1,3 +1,5 @@
+"""`python -m ablations`."""
+
 from ablations.cli import main
 
 main()

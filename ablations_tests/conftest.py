@@ -19,8 +19,9 @@ os.environ.pop("COLUMNS", None)
 import jax  # noqa: E402, after the environment that it reads
 import pytest  # noqa: E402
 
-from ablations import compose  # noqa: E402
-from ablations.config import Config, parse  # noqa: E402
+from ablations.config import compose  # noqa: E402
+from ablations.config.compose import parse  # noqa: E402
+from ablations.config.run import Config  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

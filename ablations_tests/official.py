@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ablations.cifar_published import CIFARS
+from ablations.data.cifar.published import CIFARS
 
 IMAGES_A_FILE = {"cifar10": {"train": 20, "test": 30}, "cifar100": {"train": 300, "test": 100}}
 FORMS = ("archive", "binary", "python")

@@ -6,10 +6,11 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from ablations import compose, data
-from ablations.config import parse
-from ablations.mesh import Devices
-from ablations.steps import Steps
+from ablations.config import compose
+from ablations.config.compose import parse
+from ablations.data import catalogue
+from ablations.training.devices import Devices
+from ablations.training.steps import Steps
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -48,7 +49,7 @@ def main(out: str) -> None:
     with compose.hydra() as context:
         for asked, images in GROUPS.items():
             config = parse(compose.compose(context, [*TINY, f"recipe.bn_group={asked}"]))
-            dataset = data.load(config.data)
+            dataset = catalogue.load(config.data)
             alone = replace(config, recipe=replace(config.recipe, bn_group=images))
             for name, of, devices in (("eight", config, Devices.here()), ("one", alone, Devices.here(1))):
                 found |= {f"{asked} {name} {key}": value for key, value in trained(of, dataset, devices).items()}

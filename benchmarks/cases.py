@@ -5,12 +5,12 @@ from pathlib import Path
 
 import yaml
 
-from ablations.activation import ORDERS
-from ablations.config import Config
-from ablations.data import DataConfig
-from ablations.model import ModelConfig
-from ablations.recipe import RecipeConfig
-from ablations.shortcut import Identity
+from ablations.config.recipe import RecipeConfig
+from ablations.config.run import Config
+from ablations.data.config import DataConfig
+from ablations.networks.activation import ORDERS
+from ablations.networks.resnet.config import ModelConfig
+from ablations.networks.shortcut import Identity
 
 CONF = Path(__file__).parents[1] / "conf"
 

@@ -18,8 +18,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from ablations import grid, malloc
-from ablations.records import commit, processor, versions
+from ablations.runs.provenance import commit, versions
+from ablations.system import malloc
+from ablations.system.machine import processor
+from ablations.terminal import grid
 from benchmarks.cases import CPU, CUDA, SHALLOW, VARIANTS, Case
 
 DEFAULTS = {

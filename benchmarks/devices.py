@@ -13,9 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ablations import accelerators, entry, grid
-from ablations.records import commit, processor, versions
-from ablations.units import short
+from ablations.runs.provenance import commit, versions
+from ablations.system import machine as accelerators
+from ablations.system.machine import processor
+from ablations.terminal import grid
+from ablations.terminal.units import short
+from ablations.training import environment
 from benchmarks.cases import Case
 
 GROUPS = {"null": None, "device": "device"}
@@ -34,7 +37,7 @@ def main() -> None:
         simulated = f"--xla_force_host_platform_device_count={max(settings.devices)}"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {simulated}"
     config = Case(settings.model, "original", settings.data, settings.batch, "f32").config(1, 20)
-    entry.prepare(config)
+    environment.prepare(config)
     del os.environ["NPROC"]  # all cores, for all devices
     rows = measured(config, settings.devices, settings.bn, settings.rounds)
     machine = f"{processor()}, jax {versions()['jax']}, commit {commit()[:12]}"
@@ -46,9 +49,9 @@ def measured(config, counts, groups, rounds: int) -> list[dict]:
     """A row for each number of devices and choice of BN."""
     import jax
 
-    from ablations import measure
-    from ablations.mesh import Devices
-    from ablations.steps import Steps
+    from ablations.costs import measure
+    from ablations.training.devices import Devices
+    from ablations.training.steps import Steps
 
     images, batch = measure.synthetic(config), np.arange(config.recipe.batch_size, dtype=np.int32)[None]
     runs, states, seconds = {}, {}, {}

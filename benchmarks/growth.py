@@ -17,11 +17,15 @@ from pathlib import Path
 
 import yaml
 
-from ablations import calibrate, entry, grid
-from ablations.config import Config
-from ablations.cost import Timing
-from ablations.records import commit, processor, versions
-from ablations.units import short, size
+from ablations.config import run
+from ablations.config.run import Config
+from ablations.costs import calibrate
+from ablations.costs.cost import Timing
+from ablations.runs.provenance import commit, versions
+from ablations.system.machine import processor
+from ablations.terminal import grid
+from ablations.terminal.units import short, size
+from ablations.training import environment
 from benchmarks.cases import Case
 
 DEPTHS = (20, 56, 110, 302, 602, 1202)
@@ -96,15 +100,15 @@ def runs(config: Config, count: int) -> tuple[list[dict], list[str]]:
     # What is looked for does not depend on how well a program is compiled, nor on where it comes from.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
-    entry.prepare(config)
-    from ablations.train import train
+    environment.prepare(config)
+    from ablations.training.loop import train
 
     rows = []
     with tempfile.TemporaryDirectory() as place:
         for i in range(1, count + 1):
             recipe = replace(config.recipe, total_steps=2, evaluate_every=2, learning_rate=1e-4 * i)
             of = replace(at_depth(config, 8), recipe=recipe, runs_dir=place, row=str(i))
-            folder = entry.folder_of(of)
+            folder = run.folder_of(of)
             folder.mkdir(parents=True)
             train(of, folder, quiet=True)
             if i in {1, 2, 5, 10, count} or i % 50 == 0:

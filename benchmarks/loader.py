@@ -18,11 +18,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from ablations import augmentation, crops, data, grid, loader, moments
-from ablations.colour import JITTER, LIGHTING_STD
-from ablations.crops import Random
-from ablations.data import DataConfig
-from ablations.records import commit, processor, versions
+from ablations.data import catalogue, crops, loader, moments
+from ablations.data.config import DataConfig
+from ablations.data.crops import Random
+from ablations.runs.provenance import commit, versions
+from ablations.system.machine import processor
+from ablations.terminal import grid
+from ablations.training import augmentation
+from ablations.training.colour import JITTER, LIGHTING_STD
 
 WIDTH, HEIGHT = 500, 375  # the size that most images of ImageNet have
 KINDS = {"paper": ("shorter_side", "lighting"), "torch": ("area_aspect", "jitter")}
@@ -70,7 +73,7 @@ def make(root: Path, images: int) -> None:
 def compare(kind: str, root: Path, settings) -> dict[str, str]:
     """One row: both sides in turn."""
     scale, colours = KINDS[kind]
-    dataset = data.load(
+    dataset = catalogue.load(
         DataConfig("image_folder", root=str(root), crop=224, scale=scale, colour=colours, test_crops=[224])
     )
     known = moments.of(dataset.train_images, settings.workers)
@@ -124,7 +127,7 @@ def our_crops(dataset, scale: str, settings) -> Iterator[np.ndarray]:
 def ours(dataset, scale: str, colours: str, known, settings) -> Iterator:
     import jax
 
-    from ablations import colour
+    from ablations.training import colour
 
     mean, divisor = known.normalization("per_channel")
     components = colour.components(known.covariance)

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ablations.activation import ActivationOrder
-from ablations.model import ModelConfig
+from ablations.networks.activation import ActivationOrder
+from ablations.networks.resnet.config import ModelConfig
 
 
 class Activation(nn.Module):

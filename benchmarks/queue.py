@@ -12,9 +12,15 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from ablations import compose, entry, grid, launch, sweep
-from ablations.records import commit, processor, read_record, write_record
-from ablations.units import short
+from ablations.config import compose
+from ablations.config import jobs as sweep
+from ablations.config import run as config_run
+from ablations.launch import entry, launcher, run, worker
+from ablations.runs.provenance import commit
+from ablations.runs.record import read_record, write_record
+from ablations.system.machine import processor
+from ablations.terminal import grid
+from ablations.terminal.units import short
 
 SEEDS = 10
 
@@ -25,14 +31,14 @@ def main() -> None:
     parser.add_argument("--launcher", default="joblib", help="joblib or ray")
     parser.add_argument("--values", action="store_true", help="a sweep of so many values of one setting, not a study")
     asked = parser.parse_args()
-    launch.task = record_only
+    launcher.task = record_only
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
         began = time.perf_counter()
         with compose.hydra() as context:
             line = [*(values if asked.values else study)(asked.runs), f"hydra/launcher={asked.launcher}"]
             jobs = sweep.plan(context, line)
             planned = time.perf_counter()
-            code = launch.run(context, jobs, line)
+            code = run.run(context, jobs, line)
         ended = time.perf_counter()
         made = sorted(Path("made").read_text().split("\n")[:-1])
         whole = [job for job in jobs if read_record(job.folder)["config"] == job.config.resolved()]
@@ -60,16 +66,16 @@ def values(runs: int) -> list[str]:
 
 def record_only(with_first, shown, composed):
     """`launch.task`, with runs that take no time."""
-    from ablations.config import parse
+    from ablations.config.compose import parse
 
-    entry._train = _write_records
+    worker._train = _write_records
     return entry.run(entry.sharing(with_first, parse(composed)), quiet=shown)
 
 
 def _write_records(configs, _quiet):
     records = []
     for config in configs:
-        folder = entry.folder_of(config)
+        folder = config_run.folder_of(config)
         with open("made", "a") as log:  # a short line is written whole
             log.write(f"{folder}\n")
         records.append({"status": "done", "test_error_percent": 0.0, "steps": 1, "wall_seconds": 0.0})

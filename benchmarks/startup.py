@@ -12,9 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from ablations import grid
-from ablations.records import commit, processor, versions
-from ablations.units import short
+from ablations.runs.provenance import commit, versions
+from ablations.system.machine import processor
+from ablations.terminal import grid
+from ablations.terminal.units import short
 
 COMMANDS = {
     "ablations --help": ["--help"],

@@ -14,9 +14,11 @@ import sys
 import tempfile
 import time
 
-from ablations import accelerators, grid, malloc
-from ablations.records import commit, processor, versions
-from ablations.units import short
+from ablations.runs.provenance import commit, versions
+from ablations.system import machine, malloc
+from ablations.system.machine import processor
+from ablations.terminal import grid
+from ablations.terminal.units import short
 from benchmarks import worker
 from benchmarks.cases import Case
 
@@ -31,7 +33,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--steps", type=int, default=300, help="of each row")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=accelerators.cores(), help="cores that each side has")
+    parser.add_argument("--threads", type=int, default=machine.cores(), help="cores that each side has")
     parser.add_argument("--side", choices=("ours", "torch"), help=argparse.SUPPRESS)
     parser.add_argument("--only", type=int, nargs="*", help=argparse.SUPPRESS)
     settings = parser.parse_args()

@@ -41,16 +41,19 @@ def ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[int], Non
     """A function that runs so many steps and waits for them; what their number must be a multiple of; and one that
     gives memory back to the device, on which the other sides wait for their turn.
     """
-    from ablations import entry
+    from ablations.training import environment
 
     os.environ["JAX_PLATFORMS"] = "cuda" if device == "cuda" else "cpu"
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the other side is on the same device
     config = case.config(threads, STEPS_A_CALL)
-    entry.prepare(config)
+    environment.prepare(config)
     import jax
 
-    from ablations import feed, measure, randomness
-    from ablations.steps import Steps, steps_a_call
+    from ablations import randomness
+    from ablations.costs import measure
+    from ablations.training import feed
+    from ablations.training.programs import steps_a_call
+    from ablations.training.steps import Steps
 
     images = measure.synthetic(config)
     steps, call = Steps(config, images), steps_a_call(config, 0)
@@ -72,7 +75,9 @@ def torchs(case: Case, threads: int, device: str, how: str, layout: str):
     import torch
     import torch.nn.functional as F
 
-    from ablations import augmentation, data, measure
+    from ablations.costs import measure
+    from ablations.data import catalogue
+    from ablations.training import augmentation
     from benchmarks.networks import ResNet
 
     torch.set_num_threads(threads)
@@ -87,7 +92,7 @@ def torchs(case: Case, threads: int, device: str, how: str, layout: str):
         torch.from_numpy(array).to(place)
         for array in (images.train_images, images.train_labels.astype("int64"), mean, divisor)
     )
-    kind, pad, flip = data.kind(config.data), config.data.pad, config.data.flip
+    kind, pad, flip = catalogue.kind(config.data), config.data.pad, config.data.flip
     network = ResNet(config.model, config.activation, classes=kind.classes, image_channels=kind.image[2]).to(place)
     memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     network = network.to(memory_format=memory)

@@ -1,0 +1,81 @@
+"""The training loss around a solution, along random filter-normalised directions.
+
+After Li, Xu, Taylor, Studer and Goldstein 2018, "Visualizing the Loss Landscape of Neural Nets": a direction is
+drawn from a normal distribution, and each filter of it is given the norm of the filter of the solution; biases and
+BN's scale and shift have no part in it. BN uses the statistics of the solution, as in a test.
+"""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from ablations.data import dataset
+from ablations.terminal import bar
+from ablations.training import augmentation
+from ablations.training.programs import DTYPES
+from ablations.training.steps import State, Steps
+
+
+def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: int, points: int) -> dict:
+    """The loss on so many training images at `points` distances -1 ... 1 from the solution.
+
+    lines: a list over the directions, of losses at `distances`. plane: losses at the pairs of `plane_distances`, half as
+    many, along the first two directions. None where a loss is not finite. Also the error at the solution.
+    """
+    chosen = dataset.stratified(steps.dataset.train_labels)[:images]
+    batch = jax.device_put((np.asarray(steps.dataset.train_images[chosen]), steps.dataset.train_labels[chosen]))
+    compiled = jax.jit(partial(_loss, steps))
+    drawn = [direction(state.params, seed) for seed in range(max(directions, 2))]
+
+    def loss(one, other, a, b):
+        value, wrong = compiled(state.params, state.others, one, other, a, b, steps.data, *batch)
+        update(next(counter))
+        return float(value) if math.isfinite(value) else None, int(wrong)
+
+    distances = np.linspace(-1, 1, points)
+    coarse = distances[:: 2 if points > 2 else 1]
+    total = directions * points + len(coarse) ** 2 + 1
+    counter = iter(range(1, total + 1))
+    with bar.bar(name, total, "losses") as update:
+        value, wrong = loss(*drawn[:2], 0.0, 0.0)
+        lines = [[loss(one, one, distance, 0.0)[0] for distance in distances] for one in drawn[:directions]]
+        plane = [[loss(*drawn[:2], a, b)[0] for a in coarse] for b in coarse]
+    return {
+        "loss": value,
+        "error_percent": 100 * wrong / len(chosen),
+        "distances": distances.tolist(),
+        "lines": lines,
+        "plane_distances": coarse.tolist(),
+        "plane": plane,
+    }
+
+
+def direction(params: nnx.State, seed: int) -> nnx.State:
+    """A random direction, filter-normalised: of the shape of the parameters."""
+    random = np.random.default_rng([seed, 3])
+    return nnx.from_flat_state([(path, _of_leaf(path, leaf, random)) for path, leaf in nnx.to_flat_state(params)])
+
+
+def _of_leaf(path, leaf, random):
+    if path[-1] != "kernel":
+        return jnp.zeros_like(leaf)
+    drawn = random.standard_normal(leaf.shape, np.float32)
+    filters = tuple(range(path[2:3] == ("rest",), leaf.ndim - 1))  # all axes of one unit but that of the filters
+
+    def norms(of):
+        return np.sqrt(np.square(of).sum(filters, keepdims=True))
+
+    return jnp.asarray(drawn * norms(np.asarray(leaf)) / norms(drawn))
+
+
+def _loss(steps: Steps, params, others, one, other, a, b, arrays, images, labels):
+    params = jax.tree.map(lambda leaf, x, y: leaf + a * x + b * y, params, one, other)
+    images = augmentation.normalise(images, arrays["mean"], arrays["divisor"]).astype(DTYPES[steps.config.precision])
+    logits = steps.merge(params, others, train=False)(images)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return losses.mean(), (logits.argmax(-1) != labels).sum()

@@ -1,0 +1,231 @@
+"""Lesions: a trained network tested without some of its units, or with units in another order.
+
+After Veit, Wilber and Belongie 2016, "Residual Networks Behave Like Ensembles of Relatively Shallow Networks".
+Nothing is trained. What is deleted and what stands where are data of one compiled program.
+
+A unit is deleted in one of two ways:
+
+- "unit": the unit is not there, as if the network had been built without it: x passes as it is. In a plain
+  network that leaves the layers around it in place, as Veit et al. take a layer out of a VGG.
+- "residual": F(x) is not there; the shortcut stays with what is on it (0 in a plain network, 0.5, 1 - g(x),
+  a convolution), and so does f.
+
+For identity shortcuts with f = ReLU or without f the two are the same, but for rounding. A unit that changes
+the shape of x can only lose its F: both ways then mean "residual"; in a network with 0 on the shortcut it cannot be
+deleted at all. Deletions and swaps at random leave such units alone; swaps are between units of one stage.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from ablations.analysis.paths import gradients, shares
+from ablations.data import dataset
+from ablations.errors import UserError
+from ablations.terminal import bar
+from ablations.training import augmentation
+from ablations.training.programs import DTYPES
+from ablations.training.steps import State, Steps
+
+KEEP, UNIT, RESIDUAL = 0, 1, 2
+
+HOW = {"unit": UNIT, "residual": RESIDUAL}
+
+MOST_AT_ONCE = 20  # units deleted, pairs swapped
+
+DECODED = (
+    2_000  # test images of a data set that is not in memory: a lesion tests all of these, and there are many lesions
+)
+
+IMAGES_PER_CALL = 512
+
+PATH_TESTS = 3  # what the paths of one length cost, counted in tests
+
+
+def study(steps: Steps, state: State, name: str, *, k: int | None, draws: int, paths: int) -> dict:
+    """All lesions of a network, errors in percent; a bar or lines with the name say how far it is.
+
+    k: at most so many units or pairs at once; None: 20, or all. Lists over 1 ... k hold a list over the draws.
+    """
+    lesions = Lesions(steps, state)
+    if k is not None:
+        lesions.check_at_once(k)
+    k = k or min(MOST_AT_ONCE, len(lesions.free))
+    total = (2 + PATH_TESTS) * lesions.units + 2 * k * draws
+    with bar.bar(name, total, "tests") as update:
+        count = 0
+
+        def done(tests: int = 1) -> None:
+            nonlocal count
+            count += tests
+            update(min(count, total))
+
+        errors, taus = [], []
+        found = {
+            "whole": lesions.error_percent(),
+            "changing": [unit + 1 for unit in sorted(lesions.changing)],
+            "without_unit": lesions.singles(UNIT, done),
+            "without_residual": lesions.singles(RESIDUAL, done),
+            "deletions": lesions.deletions(k, draws, 0, done),
+        }
+        if any(len(places) > 1 for places in lesions.alike):
+            errors, taus = lesions.swaps(k, draws, 0, done)
+        found |= {"swaps": errors, "taus": taus}
+        found["path_gradients"] = gradients(steps, state, paths, 0, lambda: done(PATH_TESTS))
+        update(total)
+    return found | {"path_shares": shares(found["path_gradients"])}
+
+
+class Lesions:
+    """Tests of a network with lesions, compiled once. Units are counted from 0 here, from 1 for people."""
+
+    def __init__(self, steps: Steps, state: State):
+        self.steps, self.state = steps, state
+        self.counts = steps.config.model.units
+        self.units = sum(self.counts)
+        starts = np.cumsum([0, *self.counts])
+        self.changing = {
+            int(start) for start, stage in zip(starts, steps.network.stages, strict=False) if _changes(stage.first)
+        }
+        self.free = [unit for unit in range(self.units) if unit not in self.changing]
+        # The first unit of a stage is built by itself: in the first stage it may lack its first activation.
+        self.alike = [list(range(start + 1, start + count)) for start, count in zip(starts, self.counts, strict=False)]
+        images, labels = steps.dataset.test_images, steps.dataset.test_labels
+        if steps.dataset.streamed:
+            some = dataset.stratified(labels)[:DECODED]
+            images, labels = np.asarray(images[some]), labels[some]
+        size = min(IMAGES_PER_CALL, len(images))
+        padding = -len(images) % size
+        self.real = len(images)
+        self.images = jnp.asarray(np.concatenate([images, images[:padding]])).reshape(-1, size, *images.shape[1:])
+        self.labels = jnp.asarray(np.concatenate([labels, np.full(padding, -1, labels.dtype)])).reshape(-1, size)
+        self._wrong = jax.jit(partial(_wrong, steps))
+
+    def error_percent(self, deleted=(), how: int = UNIT, order=None) -> float:
+        """The test error without these units, with unit order[i] in the i-th place."""
+        codes, orders = self.plan(deleted, how, order)
+        wrong = [
+            self._wrong(self.state.params, self.state.others, self.steps.data, images, labels, codes, orders)
+            for images, labels in zip(self.images, self.labels, strict=True)
+        ]
+        return 100 * sum(map(int, wrong)) / self.real
+
+    def plan(self, deleted=(), how: int = UNIT, order=None) -> tuple[list, list]:
+        """The codes and orders of a lesion; see `logits`."""
+        codes = np.zeros(self.units, np.int32)
+        for unit in deleted:
+            codes[unit] = RESIDUAL if unit in self.changing else how
+        order = np.arange(self.units) if order is None else np.asarray(order)
+        ends = np.cumsum(self.counts)
+        stages = [slice(end - count, end) for end, count in zip(ends, self.counts, strict=True)]
+        return [codes[one] for one in stages], [order[one][1:] - one.start - 1 for one in stages]
+
+    def check(self, units: list[int]) -> None:
+        """Raise UserError where one of them, counted from 1, cannot be deleted."""
+        for unit in units:
+            if not 1 <= unit <= self.units:
+                raise UserError(f"unit={unit}: the network has the units 1 ... {self.units}")
+            if unit - 1 in self.changing and self.steps.config.shortcut.scale == 0:
+                raise UserError(
+                    f"unit={unit}: it changes the shape of x and has 0 on its shortcut, so that nothing would pass: it "
+                    "cannot be deleted"
+                )
+
+    def check_at_once(self, k: int) -> None:
+        """Raise UserError where there are not so many units to delete."""
+        if not 1 <= k <= len(self.free):
+            raise UserError(
+                f"k={k}: {len(self.free)} of the network's {self.units} units can be deleted at random (the others change "
+                f"the shape of x); choose 1 ... {len(self.free)}"
+            )
+
+    def singles(self, how: int, done: Callable[[], None]) -> list[float | None]:
+        """The error without each single unit; None for one that cannot be deleted."""
+        errors = []
+        for unit in range(self.units):
+            nothing_left = unit in self.changing and self.steps.config.shortcut.scale == 0
+            errors.append(None if nothing_left else self.error_percent([unit], how))
+            done()
+        return errors
+
+    def deletions(self, k: int, draws: int, seed: int, done: Callable[[], None]) -> list[list[float]]:
+        """Errors without 1 ... k random units; so many draws each."""
+        errors = []
+        for size in range(1, k + 1):
+            random = np.random.default_rng([seed, 0, size])
+            errors.append([])
+            for _ in range(draws):
+                errors[-1].append(self.error_percent(random.choice(self.free, size, replace=False)))
+                done()
+        return errors
+
+    def swaps(self, k: int, draws: int, seed: int, done: Callable[[], None]) -> tuple[list, list]:
+        """Errors after 1 ... k swaps of two random units of one stage, and Kendall's tau of the order with the old one."""
+        errors, taus = [], []
+        for size in range(1, k + 1):
+            random = np.random.default_rng([seed, 1, size])
+            errors.append([])
+            taus.append([])
+            for _ in range(draws):
+                order = np.arange(self.units)
+                for _ in range(size):
+                    swap(order, self.alike, random)
+                errors[-1].append(self.error_percent(order=order))
+                taus[-1].append(kendall_tau(order))
+                done()
+        return errors, taus
+
+
+def swap(order: np.ndarray, alike: list[list[int]], random: np.random.Generator) -> None:
+    """Exchange, in place, the units of two places of one stage; every such pair is as likely."""
+    pairs = np.array([len(places) * (len(places) - 1) / 2 for places in alike])
+    places = alike[random.choice(len(alike), p=pairs / pairs.sum())]
+    one, other = random.choice(places, 2, replace=False)
+    order[[one, other]] = order[[other, one]]
+
+
+def kendall_tau(order: np.ndarray) -> float:
+    """Kendall's tau between an order of 0 ... n - 1 and the natural one: 1 for the same, -1 for the reverse."""
+    later = np.triu(np.ones((len(order),) * 2, bool), 1)
+    return float(np.mean(np.sign(order[None, :] - order[:, None])[later]))
+
+
+def _changes(unit) -> bool:
+    """Whether a unit changes the shape of x."""
+    kernel, stride = unit.convolutions[0].kernel, max(conv.stride for conv in unit.convolutions)
+    return stride != 1 or kernel.shape[2] != unit.convolutions[-1].kernel.shape[3]
+
+
+def logits(steps: Steps, params, others, arrays, images, codes, orders):
+    """uint8 images (N, H, W, C) -> (N, classes).
+
+    codes: KEEP, UNIT or RESIDUAL of each unit, a stage each; orders: which of its stacked units stands where, a stage each.
+    """
+    network = steps.merge(_reordered(params, orders), _reordered(others, orders), train=False)
+    images = augmentation.normalise(images, arrays["mean"], arrays["divisor"]).astype(DTYPES[steps.config.precision])
+    return network.classify(network.walk(network.embed(images), _visit, codes)[0])
+
+
+def _wrong(steps: Steps, params, others, arrays, images, labels, codes, orders):
+    """How many images are classified wrongly; a label of -1 does not count."""
+    predicted = logits(steps, params, others, arrays, images, codes, orders).argmax(-1)
+    return ((predicted != labels) & (labels >= 0)).sum()
+
+
+def _visit(unit, x, code):
+    read, fx = unit.branches(x)
+    y = unit.after_addition(unit.shortcut(read, jnp.where(code == RESIDUAL, 0, fx)))
+    return (jnp.where(code == UNIT, x, y) if x.shape == y.shape else y), None
+
+
+def _reordered(part, orders):
+    """Parameters or others with the stacked units of each stage in this order."""
+    flat = [
+        (path, value[orders[path[1]]] if path[0] == "stages" and path[2] == "rest" else value)
+        for path, value in nnx.to_flat_state(part)
+    ]
+    return nnx.from_flat_state(flat)

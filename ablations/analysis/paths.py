@@ -1,0 +1,84 @@
+"""The paths through a network: from the loss back to the first unit, in every unit through F or past it.
+
+Of L units there are 2^L paths, C(L, n) of which are n units long. A path's gradient is found by letting, in each
+unit, only one of the two branches pass it back; the signal is that of the whole network, as in a test.
+After Veit, Wilber and Belongie 2016, Sec. 4.3 and Fig. 6.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ablations.data import dataset
+from ablations.training import augmentation
+from ablations.training.probe import let_through
+from ablations.training.programs import DTYPES
+from ablations.training.steps import State, Steps
+
+
+def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable[[], None]) -> list[float]:
+    """The mean norm, over sampled paths, of the gradient of one image's loss by x_1; a number for each length 0 ... L.
+
+    So many images of the training set, in each its own path.
+    """
+    chosen = dataset.stratified(steps.dataset.train_labels)[:images]
+    images, labels = np.asarray(steps.dataset.train_images[chosen]), steps.dataset.train_labels[chosen]
+    compiled = jax.jit(partial(_norms, steps))
+    counts = steps.config.model.units
+    norms = []
+    for length in range(sum(counts) + 1):
+        random = np.random.default_rng([seed, 2, length])
+        through = np.zeros((len(images), sum(counts)), np.float32)
+        through[:, :length] = 1
+        through = random.permuted(through, axis=1).T
+        through = np.split(through, np.cumsum(counts)[:-1])
+        found = compiled(state.params, state.others, steps.data, images, labels, through)
+        norms.append(float(np.asarray(found, np.float64).mean()))
+        done()
+    return norms
+
+
+def _norms(*arguments):
+    gradient = gradient_along(*arguments)
+    gradient = gradient.astype(jnp.float32).reshape(len(gradient), -1)
+    largest = jnp.abs(gradient).max(1, keepdims=True)  # squares may be too small for float32
+    scaled = gradient / jnp.where(largest > 0, largest, 1)
+    return largest[:, 0] * jnp.sqrt(jnp.square(scaled).sum(1))
+
+
+def gradient_along(steps: Steps, params, others, arrays, images, labels, through):
+    """The gradient of each image's loss by its x_1, (N, H, W, C), along one path each.
+
+    through: (units, N), a stage each: 1 where the path of an image goes through F, 0 where it goes past it.
+    """
+    images = augmentation.normalise(images, arrays["mean"], arrays["divisor"]).astype(DTYPES[steps.config.precision])
+
+    def loss(x):
+        network = steps.merge(params, others, train=False)
+        logits = network.classify(network.walk(x, _visit, through)[0])
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).sum()
+
+    return jax.grad(loss)(steps.merge(params, others, train=False).embed(images))
+
+
+def _visit(unit, x, through):
+    through = through.astype(x.dtype).reshape(-1, 1, 1, 1)
+    read, _ = unit.branches(let_through(x, 1 - through))
+    _, fx = unit.branches(let_through(x, through))
+    return unit.after_addition(unit.shortcut(read, fx)), None
+
+
+def shares(norms: list[float]) -> list[float]:
+    """What the paths of each length give of the sum over all paths: C(L, n) times their mean norm, 0 ... 1."""
+    units = len(norms) - 1
+    logs = [math.log(math.comb(units, n)) + math.log(norm) if norm > 0 else -math.inf for n, norm in enumerate(norms)]
+    most = max(logs)
+    if most == -math.inf:
+        return [0.0] * len(norms)
+    weights = [math.exp(one - most) for one in logs]
+    return [weight / sum(weights) for weight in weights]

@@ -1,0 +1,72 @@
+"""The command line: `ablations SUBCOMMAND`, then Hydra's syntax."""
+
+import os
+import sys
+
+from ablations.cli import commands, completion
+from ablations.cli.commands import COMMANDS
+from ablations.errors import UserError
+
+
+def main() -> None:
+    """The console script: exit code 0, 2 on a user's mistake, 130 on Ctrl-C."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(commands.HELP, end="")
+        return
+    if arguments[0] == "--version":
+        from ablations import __version__
+
+        print(f"ablations {__version__}")
+        return
+    # No shell writes a home folder out after "=" behind a dot, and to Hydra "~" is a deletion.
+    arguments = [argument.replace("=~/", f"={os.path.expanduser('~')}/", 1) for argument in arguments]
+    try:
+        code = dispatch(arguments[0], arguments[1:])
+    except UserError as error:
+        print(f"ablations: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("ablations: interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()  # `ablations table | head`: nobody reads on
+        code = 0
+    sys.exit(code)
+
+
+def dispatch(command: str, arguments: list[str]) -> int:
+    """Run a subcommand and return its exit code."""
+    if command == "-sc":
+        return completion.complete(arguments) or 0
+    if command not in COMMANDS:
+        raise UserError(f"{command}: unknown subcommand; legal are {', '.join(COMMANDS)}")
+    if {"-h", "--help"} & set(arguments):
+        from ablations.cli.analysis import SHARED
+        from ablations.config import study
+        from ablations.config.logger import LOGGERS
+        from ablations.data.config import DATASETS
+
+        words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
+        figures = (figure.name for name in study.names() for figure in study.load(name).figures)
+        words["figures"] = ", ".join(dict.fromkeys(figures))
+        words["loggers"] = ", ".join(LOGGERS)
+        words["shared"] = SHARED.format(command=command)
+        print(commands.load(command).HELP.format(**words), end="")
+        return 0
+    return commands.load(command).command(arguments) or 0
+
+
+def _groups() -> str:
+    import textwrap
+    from importlib import resources
+
+    lines = []
+    for group in ("shortcut", "activation", "model", "data", "recipe"):
+        files = (resources.files("ablations.conf") / group).iterdir()
+        choices = sorted(path.name.removesuffix(".yaml") for path in files)
+        if group == "model":
+            choices.sort(key=lambda name: (int("".join(c for c in name if c.isdigit())[:4] or 0), name))
+        text = textwrap.fill(", ".join(choices), 100, initial_indent=f"    {group:12}", subsequent_indent=" " * 16)
+        lines.append(text)
+    return "\n".join(lines)

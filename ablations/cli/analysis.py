@@ -1,0 +1,127 @@
+"""What `ablations probe`, `lesion` and `landscape` share: of which networks, and where their results go."""
+
+from pathlib import Path
+
+from ablations.analysis.measurement import ASKED, check_one_kind, measured, read, stem, write
+from ablations.analysis.subject import Subject, before_training, of_run
+from ablations.cli.arguments import key_values
+from ablations.config import study as studies
+from ablations.config.run import from_resolved
+from ablations.errors import UserError
+from ablations.reports import analysis_tables
+from ablations.runs.record import read_records
+from ablations.tables import table
+from ablations.terminal import grid
+
+SHARED = """\
+    force=true         measure again what is measured
+    out=FOLDER         write there, not beside the run
+    format=svg         draw a figure, too: svg, pdf or png
+    runs_dir=runs      of a study: where the runs are
+    seed=0             of a study: which seed
+
+What is measured is written as {command}.json beside the run. Any other setting of a study, as data=digits or
+model=resnet110, selects the runs that have it."""
+
+FORMATS = ("svg", "pdf", "png")
+
+
+def command(kind: str, arguments: list[str]) -> int:
+    """Measure what is not measured yet; print a table; with format=... draw a figure."""
+    settings = key_values(arguments, kind)
+    force = settings.pop("force", "false").lower() == "true"
+    form, out = settings.pop("format", None), settings.pop("out", None)
+    if form not in (None, *FORMATS):
+        raise UserError(f"format={form}: legal are {', '.join(FORMATS)}")
+    at = settings.pop("at", "end") if kind == "probe" else "end"
+    if at not in ("start", "end"):
+        raise UserError(f"at={at}: legal are start, end")
+    asked = {key: _number(key, settings.pop(key, default)) for key, default in ASKED[kind].items()}
+    out = Path(out) if out else None
+    if "study" in settings:
+        return _of_study(kind, settings, asked, at, out, form, force)
+    units = settings.pop("unit", None) if kind == "lesion" else None
+    if "run" in settings:
+        folder = Path(settings.pop("run"))
+        if settings:
+            raise UserError(f"{next(iter(settings))}: no setting of {kind} run=...; see ablations {kind} --help")
+        subject, place = of_run(folder, trained=kind != "probe"), out or folder
+        if units:
+            return _without(subject, units)
+        if at == "start":
+            subject = Subject(subject.name, subject.config)
+    elif kind == "probe":
+        subject = before_training([f"{key}={value}" for key, value in settings.items()])
+        place = out or (Path(".") if form else None)
+    else:
+        raise UserError(f"{kind} needs run=RUNS_DIR/STUDY/ROW/seed=K, or study=NAME; see ablations {kind} --help")
+    measurement = measured(kind, subject, asked, place, force)
+    _show(analysis_tables.of_run(kind, measurement))
+    if form:
+        from ablations.reports import analysis_figures
+
+        write(place / f"{stem(kind, subject)}.{form}", analysis_figures.of_run(kind, measurement, form))
+    return 0
+
+
+def _show(made: analysis_tables.Grid) -> None:
+    grid.show(made.title, made.cells, made.header[1:], made.notes)
+
+
+def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None, form: str | None, force: bool) -> int:
+    study = studies.load(settings.pop("study"))
+    runs_dir, seed = Path(settings.pop("runs_dir", "runs")), settings.pop("seed", "0")
+    if not runs_dir.is_dir():
+        raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={study.name} makes runs")
+    place = (out or runs_dir) / study.name
+    records = [record for record in read_records(runs_dir, study.name) if str(record["seed"]) == seed]
+    for record in table.select(records, settings):
+        of_row = place / record["row"] / f"seed={seed}"
+        if at == "start":
+            subject = Subject(str(record["folder"]), from_resolved(record["config"]), row=record["row"])
+            measured(kind, subject, asked, of_row, force)
+        elif (record["folder"] / "weights.safetensors").is_file():
+            measured(kind, of_run(record["folder"]), asked, of_row, force)
+    name = kind if at == "end" else f"{kind}-start"
+    found = [read(path) for path in sorted(place.glob(f"*/seed={seed}/{name}.json"))]
+    found = table.select([measurement for measurement in found if measurement], settings)
+    if not found:
+        raise UserError(
+            f"study={study.name}: no run in {runs_dir} has weights, and nothing was measured before; "
+            f"ablations train study={study.name} makes runs"
+        )
+    check_one_kind(found)
+    order = [row.name for row in study.rows]
+    found.sort(key=lambda one: order.index(one["row"]) if one["row"] in order else len(order))
+    made = analysis_tables.of_study(kind, study, found)
+    _show(made)
+    folder = out or place
+    if out:
+        write(folder / f"{name}-{study.name}.md", grid.markdown(made.title, made.cells, made.notes))
+    if form:
+        from ablations.reports import analysis_figures
+
+        write(folder / f"{name}-{study.name}.{form}", analysis_figures.of_study(kind, study, found, form))
+    return 0
+
+
+def _without(subject: Subject, units: str) -> int:
+    """`ablations lesion run=... unit=3,4`: the error without exactly these units."""
+    from ablations.analysis.lesion import HOW, Lesions
+
+    steps, state, _ = subject.load()
+    lesions, units = Lesions(steps, state), [_number("unit", unit) for unit in units.split(",")]
+    lesions.check(units)
+    print(f"{subject.name}: test error {lesions.error_percent():.2f} %")
+    for name, how in HOW.items():
+        error = lesions.error_percent([unit - 1 for unit in units], how)
+        print(f"without {name} {', '.join(map(str, units))}: {error:.2f} %")
+    return 0
+
+
+def _number(key: str, value) -> int | None:
+    if value is None or isinstance(value, int):
+        return value
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"{key}={value}: must be a number of at least 1")
+    return int(value)

@@ -1,0 +1,55 @@
+"""`ablations dashboard`: a study's workspace at Weights & Biases."""
+
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from ablations.config import study as studies
+from ablations.config.logger import take
+from ablations.errors import UserError
+from ablations.reports.workspace import LOGGER, save, specification, workspace
+from ablations.terminal.output import give_out
+
+HELP = """\
+ablations dashboard study=NAME [key=value ...]
+
+Saves a workspace for a study at Weights & Biases, of the runs that logger=wandb sent there: test error and losses
+against steps, a line a row, the mean over seeds within its spread. Without a login it writes the specification of the
+workspace, as JSON.
+
+    ablations dashboard study=table1
+
+    study=table1                  {studies};
+                                  or a file of yours
+    logger.project=ablations      as for ablations train
+    logger.entity=NAME            the user or team; by default that of the login
+    logger.mode=offline           write the specification, with a login too
+    out=dashboard-table1.json     where
+
+Needs wandb-workspaces: pip install 'ablations[dashboard]'.
+"""
+
+
+def command(arguments: list[str]) -> None:
+    """`ablations dashboard`: save the workspace where there is a login, else write its specification."""
+    if wrong := [a for a in arguments if "=" not in a or a.partition("=")[0] not in ("study", "out", *LOGGER)]:
+        raise UserError(
+            f"{wrong[0]}: settings are study=..., out=..., {', '.join(LOGGER)}; see ablations dashboard --help"
+        )
+    settings = dict(argument.split("=", 1) for argument in arguments)
+    if "study" not in settings:
+        raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
+    study = studies.load(settings["study"])
+    logger = take({"logger": "wandb"} | {key: value for key, value in settings.items() if key in LOGGER})
+    if find_spec("wandb_workspaces") is None:
+        raise UserError("wandb-workspaces is not installed: pip install 'ablations[dashboard]'")
+    os.environ["WANDB_SILENT"] = "true"  # what is to be said is said here
+    url, reason = save(study, logger)
+    if url:
+        print(f"saved {url}")
+    if url and "out" not in settings:
+        return
+    text = json.dumps(specification(workspace(study, logger)), indent=2) + "\n"
+    note = "" if url else f"; not saved at Weights & Biases: {reason}"
+    give_out(text, Path(settings.get("out", f"dashboard-{study.name}.json")), note)

@@ -1,0 +1,72 @@
+"""`ablations eval`: the test error of a finished run, from its weights."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from ablations.config.run import from_resolved
+from ablations.data.config import DataConfig
+from ablations.errors import UserError
+from ablations.runs.record import finished
+
+HELP = """\
+ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
+
+Tests the weights of a finished run, on the test set of its data set or on another one of the same kind.
+
+    ablations eval run=runs/table1/identity/seed=0
+    ablations eval run=runs/table1/identity/seed=0 data.split=train_val
+"""
+
+
+def command(arguments: list[str]) -> None:
+    """Test the weights of run=FOLDER on its test set, or on what data=... says."""
+    folder = [a.removeprefix("run=") for a in arguments if a.startswith("run=")]
+    data_overrides = [a for a in arguments if a.startswith(("data=", "data."))]
+    if len(folder) != 1 or len(folder) + len(data_overrides) < len(arguments):
+        raise UserError("eval needs run=RUNS_DIR/STUDY/ROW/seed=K, and takes data=... and data.KEY=... beside it")
+    folder = Path(folder[0])
+    record, path = finished(folder)
+    config = from_resolved(record["config"])
+    if data_overrides:
+        config = replace(config, data=_data(config.data, data_overrides))
+    from ablations.training.environment import prepare
+
+    prepare(config)
+    from ablations.data import catalogue
+    from ablations.training import weights
+    from ablations.training.loop import GUESSES
+    from ablations.training.steps import Steps
+
+    dataset = catalogue.load(config.data)
+    steps = Steps(config, dataset)
+    state, normalization = weights.load(path, steps.init())
+    if normalization["mean"].shape[-1] != dataset.test_images.shape[-1]:
+        raise UserError(
+            f"data={config.data.name}: images of another kind than those of {record['config']['data']['name']}"
+        )
+    steps.data |= normalization
+    for pixels in config.data.test_crops or [None]:
+        tested = steps.test(state, pixels, lambda name: print(f"{name} is broken: passed over"))
+        where = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
+        top5 = (
+            f", top-5 {tested.error_percent(GUESSES):.2f} %" if dataset.streamed and dataset.classes > GUESSES else ""
+        )
+        print(
+            f"{folder} on {where}: test error {tested.error_percent():.2f} % ({tested.wrong()} of {tested.images:,} images){top5}, "
+            f"loss {tested.loss:.4f}"
+        )
+    if not data_overrides:
+        print(f"its record: test error {record['test_error_percent']:.2f} %")
+
+
+def _data(trained: DataConfig, overrides: list[str]) -> DataConfig:
+    """The data set that is asked for: without data=..., the one trained on, with other settings."""
+    from ablations.config.compose import compose, hydra, parse
+
+    if not any(override.startswith("data=") for override in overrides):
+        own = {f"data.{key}": json.dumps(value, ensure_ascii=False) for key, value in asdict(trained).items()}
+        name = own.pop("data.name")
+        overrides = [f"data={name}", *(f"{key}={value}" for key, value in own.items()), *overrides]
+    with hydra() as context:
+        return parse(compose(context, overrides)).data

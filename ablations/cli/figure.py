@@ -1,0 +1,76 @@
+"""`ablations figure`: a study's figures from the runs on disk."""
+
+from pathlib import Path
+
+from ablations.config import study as studies
+from ablations.errors import UserError
+from ablations.reports import style
+from ablations.reports.figure import NONE_RUN, draw, runs_of
+from ablations.runs.record import read_records
+from ablations.system.files import write_whole
+from ablations.tables import table
+
+HELP = """\
+ablations figure study=NAME [key=value ...]
+
+Draws the figures of a study from the runs on disk, in the paper's style: a dashed line is the training loss on a log
+axis, a solid line the test error, a band what the seeds span. Rows that are not run are named.
+
+    ablations figure study=table1 data=digits
+    ablations figure study=table1 figure=figure3 out=figure3.pdf
+
+    study=table1       {studies};
+                       or a file of yours
+    figure=figure3     only this one:
+                       {figures}
+    runs_dir=runs      where the runs are
+    format=svg         svg, pdf or png
+    out=FOLDER         write STUDY-FIGURE.svg there, not here; or a file, as out=figure3.pdf
+
+Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
+"""
+
+
+def command(arguments: list[str]) -> int:
+    """`ablations figure`: write figures of a study."""
+    for argument in arguments:
+        if "=" not in argument:
+            raise UserError(f"{argument}: settings are key=value; see ablations figure --help")
+    settings = dict(argument.split("=", 1) for argument in arguments)
+    name, only, form = settings.pop("study", None), settings.pop("figure", None), settings.pop("format", None)
+    runs_dir, out = Path(settings.pop("runs_dir", "runs")), Path(settings.pop("out", "."))
+    if name is None:
+        raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
+    study = studies.load(name)
+    chosen = [figure for figure in study.figures if only in (None, figure.name)]
+    if not chosen:
+        legal = ", ".join(figure.name for figure in study.figures)
+        if not legal:
+            raise UserError(f"study={name}: its file lists no figures")
+        raise UserError(f"figure={only}: study {study.name} has no such figure; legal are {legal}")
+    suffix = out.suffix.removeprefix(".") if not out.is_dir() else ""
+    form = form or suffix or "svg"
+    if form not in style.FORMATS:
+        raise UserError(f"format={form}: legal are {', '.join(style.FORMATS)}")
+    if suffix not in ("", form):
+        raise UserError(f"out={out} is no file of format={form}; leave one of them out")
+    if suffix == form and len(chosen) > 1:
+        names = ", ".join(figure.name for figure in chosen)
+        raise UserError(f"out={out} is one file and study {study.name} has several figures ({names}): add figure=...")
+    if not runs_dir.is_dir():
+        raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
+    records = table.select(read_records(runs_dir, study.name), settings)
+    drawable = [figure for figure in chosen if any(runs_of(figure, records).values())]
+    for figure in drawable or chosen:
+        path = out if suffix == form else out / f"{study.name}-{figure.name}.{form}"
+        content = draw(figure, study, records, form)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
+        except OSError as error:
+            raise UserError(f"out={out}: {path} cannot be written: {error.strerror}") from error
+        print(f"wrote {path}")
+    for figure in chosen:
+        if figure not in drawable:
+            print(f"figure {figure.name}: {NONE_RUN}")
+    return 0

@@ -1,0 +1,55 @@
+"""`ablations plan`: what a study or a sweep costs, and what of it is done."""
+
+from ablations.cli.arguments import split
+from ablations.errors import UserError
+from ablations.launch.plan import make
+from ablations.launch.plan_table import FORMATS, RIGHT, as_csv, cells, notes, title
+from ablations.terminal import grid
+from ablations.terminal.output import give_out
+
+HELP = """\
+ablations plan [key=value ...]
+
+Says what `ablations train` of the same settings would cost on this machine, and what of it is done. Trains nothing;
+the data set need not be here.
+
+    ablations plan study=table1 data=cifar10 recipe=paper
+    ablations plan model=resnet164 seed=0,1,2 runs_at_a_time=2
+    ablations plan study=table1 calibrate=false                   at once, without times
+    ablations plan study=table5 devices=8                         of each of 8 devices, though one be here
+
+A line for each row: parameters, multiply-adds (MACs) of one image, FLOP of a run, memory for the activations of a
+training step, which rows share a compiled program, seconds of a run, and the state of each seed: done, running,
+interrupted at a step that is kept, or missing. Below, the sums of what is to go.
+
+    devices=8          for so many: where fewer are here, one is measured, with its part of a batch
+    calibrate=true     run a few steps of each program, some seconds each, once: what they took is kept for the
+                       next time, in ~/.cache/ablations/plan; false leaves times and memory out
+    format=terminal    terminal, markdown or csv (one line a run, in plain numbers)
+    out=FILE           write there, not to the screen
+
+All other settings are those of `ablations train`.
+"""
+
+
+def command(arguments: list[str]) -> int:
+    """`ablations plan`: print or write a plan."""
+    settings, overrides = split(arguments, {"calibrate": "true", "format": "terminal", "out": ""})
+    if flags := [a for a in overrides if a.startswith("-")]:
+        raise UserError(f"{flags[0]}: unknown option; see ablations plan --help")
+    if settings["calibrate"] not in ("true", "false"):
+        raise UserError(f"calibrate={settings['calibrate']}: legal are true, false")
+    if settings["format"] not in FORMATS:
+        raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
+    from ablations.config import compose
+    from ablations.config import jobs as sweep
+
+    with compose.hydra() as context:
+        jobs = sweep.plan(context, overrides)
+        plan = make(context, jobs, overrides, calibrate=settings["calibrate"] == "true")
+    if settings["format"] == "terminal" and not settings["out"]:
+        grid.show(title(plan), cells(plan), RIGHT, notes(plan))
+        return 0
+    text = as_csv(plan) if settings["format"] == "csv" else grid.markdown(title(plan), cells(plan), notes(plan))
+    give_out(text, settings["out"])
+    return 0

@@ -1,0 +1,67 @@
+"""`ablations table`: a study's table from the runs on disk, the paper's figures beside ours."""
+
+import sys
+from pathlib import Path
+
+from ablations.cli.arguments import key_values
+from ablations.config import logger
+from ablations.config import study as studies
+from ablations.errors import UserError
+from ablations.runs.record import read_records
+from ablations.tables import markup
+from ablations.tables.screen import show
+from ablations.tables.table import Table, make, select
+from ablations.terminal.output import give_out
+
+HELP = """\
+ablations table study=NAME [key=value ...]
+
+Prints the table of a study from the runs on disk, the paper's figures beside ours.
+
+    ablations table study=table1 data=digits
+    ablations table study=table1 format=markdown out=table1.md
+
+    study=table1       {studies};
+                       or a file of yours
+    runs_dir=runs      where the runs are
+    format=terminal    terminal, markdown, csv, latex or html
+    out=FILE           write there, not to the screen
+    logger=wandb       send it to Weights & Biases too; logger.mode, .project and .entity as for ablations train
+
+Beside the paper's figure of a row stand the median of ours, mean ± std, a 95 % interval, the number n of seeds, and
+the difference from the baseline row over equal seeds; the notes below name the methods and what n seeds can resolve.
+Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
+"""
+
+
+FORMATS = {"markdown": markup.markdown, "csv": markup.as_csv, "latex": markup.latex, "html": markup.html}
+
+
+def command(arguments: list[str]) -> int:
+    """`ablations table`: print or write a table."""
+    settings = key_values(arguments, "table")
+    name, form = settings.pop("study", None), settings.pop("format", None)
+    to = logger.take(settings)
+    runs_dir, out = Path(settings.pop("runs_dir", "runs")), settings.pop("out", None)
+    if name is None:
+        raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
+    if form not in (None, "terminal", *FORMATS):
+        raise UserError(f"format={form}: legal are terminal, {', '.join(FORMATS)}")
+    if not runs_dir.is_dir():
+        raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
+    study = studies.load(name)
+    records = select(read_records(runs_dir, study.name), settings)
+    table = make(study, records)
+    _print(table, form, out)
+    if logger.is_on(to):
+        from ablations.reports.wandb_table import publish
+
+        print(f"{to.name}: {publish(to, table, records, runs_dir, settings)}", file=sys.stderr)
+    return 0
+
+
+def _print(table: Table, form: str | None, out: str | None) -> None:
+    if form in (None, "terminal") and not out:
+        show(table)
+        return
+    give_out(FORMATS["markdown" if form in (None, "terminal") else form](table), out)

@@ -1,0 +1,139 @@
+"""Composing a configuration with Hydra, and saying in one line what was wrong with it.
+
+Hydra is known to this module, `config_loader.py`, `sweep.py` and `launch.py`; to `config.py` for its store of schemas,
+`slurm.py` for its state in a job, and `cli.py` for what it completes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from hydra import initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ablations.config.distributed import DISTRIBUTED
+from ablations.config.hydra_loader import Loader
+from ablations.config.logger import LOGGERS
+from ablations.config.recipe import RecipeConfig
+from ablations.config.run import Config
+from ablations.data.config import DataConfig
+from ablations.errors import UserError
+from ablations.networks.activation import ORDERS
+from ablations.networks.resnet.config import ModelConfig, units_a_stage
+from ablations.networks.shortcut import SHORTCUTS
+
+LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+
+PLUGINS = {"slurm": "submitit", "ray": "ray"}
+
+
+@contextmanager
+def hydra() -> Iterator[GlobalHydra]:
+    """Hydra with our groups and schemas."""
+    register_schemas()
+    with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
+        # hydra-ray-launcher's own choice of this name gives way to ours.
+        ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
+        instance = GlobalHydra.instance()
+        instance.hydra.config_loader = Loader(instance.config_loader().get_search_path())
+        yield instance
+
+
+def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
+    """The composed configuration, Hydra's own part included.
+
+    Raises UserError, one message that names the setting and what is legal.
+    """
+    try:
+        return context.hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, context, overrides)) from error
+
+
+def check_launcher(overrides: list[str]) -> None:
+    """Raises UserError where a command chooses a launcher that is not installed; it names the extra."""
+    for choice in (o.removeprefix("hydra/launcher=") for o in overrides if o.startswith("hydra/launcher=")):
+        extra = LAUNCHER_EXTRAS.get(choice)
+        if extra and find_spec(f"hydra_plugins.hydra_{PLUGINS[extra]}_launcher") is None:
+            raise UserError(f"hydra/launcher={choice} needs an extra: pip install 'ablations[{extra}]'")
+
+
+def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str:
+    """Hydra's message in one line, with what is legal."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
+    message = lines[0] if lines else repr(error)
+    if "Could not find" in message:
+        options = [line for line in lines[1:] if ":" not in line and "=" not in line and " " not in line]
+        group, _, choice = message.split("'")[-2].rpartition("/")
+        message = f"{group}={choice}: unknown; legal are {', '.join(options)}"
+        if group == "model" and choice.removeprefix("resnet").isdigit():
+            message += f". {_depth_advice(int(choice.removeprefix('resnet')))}"
+    elif message.startswith("Could not override"):
+        key = message.split("'")[1]
+        rest = [override for override in overrides if override.partition("=")[0] != key]
+        beside = OmegaConf.select(compose(context, rest), key.rpartition(".")[0]) if "." in key else None
+        legal = f"; legal are {', '.join(map(str, beside))}" if isinstance(beside, DictConfig) else ""
+        message = f"{key}: there is no such setting{legal}; ablations train --cfg job prints all of them"
+    elif message.startswith("Error merging override"):
+        message = f"{message.removeprefix('Error merging override ')}: {cause}"
+    elif isinstance(error, OverrideParseException):
+        message = f"{error.override}: {message}"
+    return message
+
+
+def _depth_advice(depth: int) -> str:
+    for branch, like in (("basic", "resnet110"), ("bottleneck", "resnet164")):
+        try:
+            units_a_stage("cifar", branch, depth)
+        except ValueError as error:
+            advice = str(error).partition(": ")[2]
+        else:
+            return f"For {depth} layers: model={like} model.depth={depth}"
+        if branch == "basic":
+            first = advice
+    return f"Other depths: model=resnet110 model.depth=N; {first}"
+
+
+def register_schemas() -> None:
+    """Put the schemas where `conf/` finds them: /schema/..."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(group="schema", name="config", node=Config)
+    for name, node in SHORTCUTS.items():
+        store.store(group="schema/shortcut", name=name, node=node)
+    for name, node in ORDERS.items():
+        store.store(group="schema/activation", name=name, node=node)
+    for name, node in LOGGERS.items():
+        store.store(group="schema/logger", name=name, node=node)
+    for name, node in DISTRIBUTED.items():
+        store.store(group="schema/distributed", name=name, node=node)
+    for group, node in (("model", ModelConfig), ("data", DataConfig), ("recipe", RecipeConfig)):
+        store.store(group="schema", name=group, node=node)
+
+
+def parse(composed) -> Config:
+    """A composed Hydra configuration -> a checked Config.
+
+    Raises UserError (one message that names the setting) where a value is missing or not legal.
+    """
+    import copy
+
+    from omegaconf import OmegaConf, open_dict
+    from omegaconf.errors import OmegaConfBaseException
+
+    from ablations.errors import UserError
+
+    own = copy.deepcopy(composed)
+    with open_dict(own):
+        own.pop("hydra", None)
+    try:
+        return OmegaConf.to_object(own)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise UserError(str(error).split("\n")[0]) from error

@@ -1,0 +1,196 @@
+"""From the overrides of a command to jobs: what to run, under which names, all of it checked.
+
+Every run is a job of a sweep: a single run is a sweep of one, a study a sweep over its rows and seeds.
+"""
+
+import hashlib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ablations.config import run
+from ablations.config import study as studies
+from ablations.config.compose import check_launcher, compose, explain, parse
+from ablations.config.distributed import Manual
+from ablations.config.logger import Wandb
+from ablations.config.run import Config
+from ablations.data import config as data_config
+from ablations.errors import UserError
+
+# Where and how a run happens: no part of its name.
+PLACES = ("runs_dir", "force", "unroll", "checkpoint_seconds", "study", "row", "seed", "seeds", "recipe.probe_every")
+
+PLACES += ("remat", "packing", "runs_at_a_time", "devices")
+
+PLACES += ("distributed", *(f"distributed.{place.name}" for place in fields(Manual)))
+
+PLACES += ("logger", *(f"logger.{place.name}" for place in fields(Wandb)))
+
+PLACES += tuple(f"data.{place}" for place in data_config.PLACES)
+
+LONGEST_NAME = 120  # a file name holds 255 bytes
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: its checked configuration, the overrides that compose it, and its folder."""
+
+    config: Config
+    overrides: tuple[str, ...]
+    folder: Path
+
+
+def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
+    """The jobs that the overrides of a command ask for, all of them checked.
+
+    Raises UserError on anything that cannot be run, before anything is run.
+    """
+    check_launcher(overrides)
+    try:
+        parsed = OverridesParser.create(config_loader=context.config_loader()).parse_overrides(overrides)
+    except HydraException as error:
+        raise UserError(explain(error, context, overrides)) from error
+    own = [o for o in parsed if not o.key_or_group.startswith("hydra")]
+    for override in own:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise UserError(f"{override.input_line}: give the values one by one, as {override.key_or_group}=1,2,3")
+    settings = {o.key_or_group: _values(o) for o in own}
+    study = settings.pop("study", [None])[0]
+    chosen_rows = settings.pop("row", None)
+    seeds = _seeds(settings, studies.load(study).seeds if study else 1)
+    if study:
+        swept = [key for key, values in settings.items() if len(values) > 1]
+        if swept:
+            raise UserError(f"{swept[0]}={','.join(settings[swept[0]])}: a study takes one value of each setting")
+        cells = _study_cells(studies.load(study), settings, chosen_rows)
+        study = studies.load(study).name
+    else:
+        if chosen_rows:
+            raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
+        cells, study = [(None, {}, cell) for cell in _product(settings)], "single"
+    hydra_overrides = [o.input_line for o in parsed if o.key_or_group.startswith("hydra")]
+    default = compose(context, [])
+    default = OmegaConf.masked_copy(default, _own(default))
+    names, changes = {}, {}
+    jobs = []
+    loader = context.config_loader()
+    master = compose(context, hydra_overrides)
+    launcher = master.hydra.launcher
+    several = launcher.get("nodes", 1) * launcher.get("tasks_per_node", 1) > 1
+    # A preset of Hydra's launchers cannot choose in another group.
+    hosts = ["distributed=slurm"] if several and "distributed" in default and "distributed" not in settings else []
+    for row, own, given in cells:
+        extra = {key: value for key, value in given.items() if own.get(key) != value}
+        key = (*extra.items(), *own) if extra.keys() & own else tuple(extra.items())
+        if key not in names:
+            names[key] = _name(context, default, extra, own, changes)
+        name = ",".join(part for part in (row, names[key]) if part) or "default"
+        line = [f"{key}={value}" for key, value in (own | given).items()] + [f"study={study}", f"row='{name}'", *hosts]
+        try:
+            config = parse(loader.load_sweep_config(master, [*line, *hydra_overrides]))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(explain(error, context, line)) from error
+        for seed in seeds:
+            of_seed = replace(config, seed=seed)
+            jobs.append(Job(of_seed, (*line, f"seed={seed}"), run.folder_of(of_seed)))
+    return jobs
+
+
+def _values(override) -> list[str]:
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    return [override.get_value_element_as_str()]
+
+
+def _seeds(settings: dict, default: int) -> list[int]:
+    count, given = settings.pop("seeds", None), settings.pop("seed", None)
+    try:
+        if count:
+            if given or len(count) > 1 or int(count[0]) < 1:
+                raise ValueError
+            return list(range(int(count[0])))
+        seeds = [int(seed) for seed in given] if given else list(range(default))
+        if any(seed < 0 for seed in seeds):
+            raise ValueError
+        return list(dict.fromkeys(seeds))
+    except ValueError:
+        wrong = f"seeds={','.join(count)}" if count else f"seed={','.join(given)}"
+        raise UserError(
+            f"{wrong}: give the seeds themselves, as seed=0,1,2, or their number, as seeds=3, not both"
+        ) from None
+
+
+def _product(settings: dict[str, list[str]]) -> list[dict[str, str]]:
+    cells = [{}]
+    for key, values in settings.items():
+        cells = [cell | {key: value} for cell in cells for value in values]
+    return cells
+
+
+def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+    """Of each row its name, what the study says of it, and what the command does."""
+    given = {key: values[0] for key, values in settings.items()}
+    # What the command says of a setting holds for every row, except what makes the row what it is.
+    common = dict(o.split("=", 1) for o in study.common)
+    rows = {row.name: row for row in study.rows}
+    cells = []
+    for name in chosen or [row.name for row in study.rows_for(given.get("data"))]:
+        row = rows.get(name)
+        if row is None and "shortcut" not in given and "activation" not in given:
+            raise UserError(
+                f"row={name}: study {study.name} has no such row; legal are {', '.join(rows)}. "
+                f"A row of your own: row={name} shortcut=... (or activation=...)"
+            )
+        if row is not None and row.overrides is None:
+            what = (
+                f"a further test of row {row.tests}" if row.tests else "somebody else's method, which the table shows"
+            )
+            raise UserError(f"row={name}: cannot be run by itself: it is {what}")
+        own = row.settings if row else {}
+        if clash := [key for key in given if key in own]:
+            raise UserError(
+                f"{clash[0]}={given[clash[0]]}: row {name} of study {study.name} is {clash[0]}={own[clash[0]]}; "
+                "choose other rows with row=... or leave it out"
+            )
+        data = {"data": row.data} if row and row.data else {}
+        cells.append((name, common | data | own, given))
+    return cells
+
+
+def _name(context: GlobalHydra, default: DictConfig, given: dict[str, str], own: dict[str, str], changes: dict) -> str:
+    """What a command says and what changes something, against the defaults or what a row has of its own.
+
+    changes: what is known of this already, by the setting and its value.
+    """
+    parts = []
+    for key, value in given.items():
+        if key.lstrip("+~") in PLACES:
+            continue
+        if key not in own and (key, value) not in changes:
+            changes[key, value] = _changes(context, default, key, value)
+        if key in own or changes[key, value]:
+            parts.append(f"{key}={value}".translate(str.maketrans("/", "_", "'\" ")))
+    name = ",".join(parts)
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name
+
+
+def _changes(context: GlobalHydra, default: DictConfig, key: str, value: str) -> bool:
+    group, _, setting = key.rpartition(".")
+    if isinstance(default.get(group), DictConfig) and setting not in default[group]:
+        return True  # a setting that exists only beside another one, as shortcut.bias does
+    try:
+        changed = OmegaConf.masked_copy(compose(context, [f"{key}={value}"]), _own(default))
+    except UserError:
+        return True
+    return changed != default
+
+
+def _own(composed: DictConfig) -> list[str]:
+    return [key for key in composed if key != "hydra"]

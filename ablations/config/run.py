@@ -1,0 +1,123 @@
+"""The typed configuration of one run, and the schemas that Hydra composes it from.
+
+Nothing here imports JAX: a configuration is checked as a whole before any array is made.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from ablations.config.distributed import Distributed
+from ablations.config.logger import Logger
+from ablations.config.recipe import RecipeConfig, refusal
+from ablations.data import config
+from ablations.data.config import DataConfig
+from ablations.networks.activation import ActivationOrder
+from ablations.networks.resnet.config import ModelConfig
+from ablations.networks.shortcut import SHORTCUTS, Shortcut
+
+PRECISIONS = ("f32", "bf16")
+
+PACKINGS = ("auto", "single", "processes", "interleaved", "vmap")
+
+
+@dataclass
+class Config:
+    """One run. `resolved` says which fields decide its result; the others say where and how it runs.
+
+    precision: of activations; parameters, BN statistics and the loss are always float32.
+    threads: of XLA on a CPU. Another number of threads gives other last bits.
+    unroll: write the loop over a stage's units out. Changes neither parameters nor checkpoints.
+    remat: keep the input of every few units only for the backward pass, and compute the rest again: less memory, a
+        third more work. Changes neither parameters nor checkpoints.
+    devices: over how many of this machine's a run is spread, None: all. Another number gives other last bits.
+    distributed: whether a run is one of several processes, on several hosts.
+    seeds: each row is run with seeds 0 ... seeds - 1.
+    packing: how several runs share a device (`packing.py`); runs_at_a_time: how many do, None: as many as are fast.
+    force: run again what is already done.
+    checkpoint_seconds: between two checkpoints.
+    logger: where the evaluations are shown besides the run's folder.
+    """
+
+    shortcut: Shortcut
+    activation: ActivationOrder
+    model: ModelConfig
+    data: DataConfig
+    recipe: RecipeConfig
+    seed: int = 0
+    precision: str = "f32"
+    threads: int = 1
+    unroll: bool = False
+    remat: bool = False
+    devices: int | None = None
+    distributed: Distributed = field(default_factory=Distributed)
+    study: str = "single"
+    row: str = "default"
+    seeds: int | None = None
+    packing: str = "auto"
+    runs_at_a_time: int | None = None
+    runs_dir: str = "runs"
+    force: bool = False
+    checkpoint_seconds: float = 60.0
+    logger: Logger = field(default_factory=Logger)
+
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision={self.precision}: legal are {', '.join(PRECISIONS)}")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed}: must be at least 0")
+        if self.threads < 1:
+            raise ValueError(f"threads={self.threads}: must be at least 1")
+        if self.devices is not None and self.devices < 1:
+            raise ValueError(f"devices={self.devices}: must be at least 1")
+        if self.devices and (why := refusal(self.recipe.batch_size, self.devices)):
+            raise ValueError(why)
+        if self.packing not in PACKINGS:
+            raise ValueError(f"packing={self.packing}: legal are {', '.join(PACKINGS)}")
+        if self.runs_at_a_time is not None and self.runs_at_a_time < 1:
+            raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: must be at least 1")
+        if self.distributed.name != "none" and self.packing in ("interleaved", "vmap"):
+            raise ValueError(f"packing={self.packing}: not with distributed={self.distributed.name}; choose single")
+        if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
+            raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")
+
+    def on(self, devices: int) -> "Config":
+        """The same spread over so many devices: BN statistics "of a device" are those of a number of images."""
+        if self.recipe.bn_group != "device":
+            return self
+        group = self.recipe.batch_size // devices if devices > 1 else None
+        return replace(self, recipe=replace(self.recipe, bn_group=group))
+
+    def matches(self, resolved: dict) -> bool:
+        """Whether a run that says this of itself is one of this configuration; on however many devices."""
+        recipe, there = self.recipe, resolved["recipe"].get("bn_group")
+        if recipe.bn_group == "device" and (there is None or recipe.batch_size % there == 0):
+            recipe = replace(recipe, bn_group=there)
+        return replace(self, recipe=recipe).resolved() == resolved
+
+    def resolved(self) -> dict:
+        """What decides the result, as plain data: equal for two runs that must give the same numbers.
+
+        Once it is known over how many devices a run is spread: `on`.
+        """
+        names = ("shortcut", "activation", "model", "data", "recipe", "seed", "precision", "threads")
+        resolved = {name: part for name, part in asdict(self).items() if name in names}
+        for place in config.PLACES:
+            del resolved["data"][place]
+        del resolved["recipe"]["probe_every"]
+        return resolved
+
+
+def from_resolved(resolved: dict) -> Config:
+    """The inverse of `Config.resolved`. A setting that a record does not have yet has its default."""
+    parts = {
+        "shortcut": SHORTCUTS[resolved["shortcut"]["name"]](**resolved["shortcut"]),
+        "activation": ActivationOrder(**resolved["activation"]),
+        "model": ModelConfig(**resolved["model"]),
+        "data": DataConfig(**resolved["data"]),
+        "recipe": RecipeConfig(**resolved["recipe"]),
+    }
+    return Config(**(resolved | parts))
+
+
+def folder_of(config: Config) -> Path:
+    return Path(config.runs_dir) / config.study / config.row / f"seed={config.seed}"

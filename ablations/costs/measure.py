@@ -1,0 +1,209 @@
+"""A configuration on this machine: its figures, without running it, and its time, by a short run.
+
+Images are synthetic, of the shape of the data set's, which need not be present.
+"""
+
+import contextlib
+import hashlib
+import math
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ablations import randomness
+from ablations.config.run import Config
+from ablations.costs.cost import Ceilings, Figures, Timing
+from ablations.data import catalogue, dataset
+from ablations.networks import count
+from ablations.networks.kernels import convolution
+from ablations.runs.provenance import provenance
+from ablations.training import feed
+from ablations.training.devices import Devices
+from ablations.training.programs import DTYPES, steps_a_call
+from ablations.training.steps import Steps
+
+SECONDS, TEST_SECONDS = 3.0, 0.3  # of measured steps and tests
+
+FEWEST, MOST = 3, 100  # calls
+
+LONG_SECONDS = 10.0  # a first call that takes longer is not repeated: its warm-up is small beside it
+
+
+def synthetic(config: Config, pixels: int | None = None) -> dataset.Dataset:
+    """One batch of random images, as training and as test set; `pixels` wide, or as wide as the data set's."""
+    kind, size = catalogue.kind(config.data), config.recipe.batch_size
+    height, width, channels = kind.image
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (size, pixels or height, pixels or width, channels), np.uint8)
+    labels = random.integers(0, kind.classes, size, np.int32)
+    return dataset.Dataset(config.data.name, kind.classes, images, labels, images, labels, kind.streamed)
+
+
+def figures(config: Config, pixels: int | None = None) -> Figures:
+    """Nothing is compiled and no array of the network is made."""
+    images = synthetic(config, pixels)
+    steps = Steps(config, images)
+    state, recipe = steps.abstract(), config.recipe
+    traced = steps.trace_train(steps_a_call(config, 0))
+    text = traced.lower().as_text()
+    calls, step = set(), 0
+    while step < recipe.total_steps:
+        call = steps_a_call(config, step)
+        calls, step = calls | {call}, step + call
+    return Figures(
+        parameters=count.parameters(steps.network),
+        macs=count.macs(steps.network, images.train_images.shape[1:]),
+        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_a_call(config, 0),
+        program=hashlib.sha256(text.encode()).hexdigest(),
+        calls=tuple(sorted(calls)),
+        weights_bytes=_bytes((state.params, state.others)),
+        state_bytes=_bytes(state),
+    )
+
+
+def _bytes(tree) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def timing(
+    config: Config, import_seconds: float, pixels: int | None = None, meet: Callable[[], None] = lambda: None
+) -> Timing:
+    """Compile, start again from the compilation cache, and run a few steps.
+
+    Expects a compilation cache that holds nothing of this program yet. meet: called before the steps are measured.
+    """
+    asked, (devices, config) = config, _here(config)
+    call, images = steps_a_call(config, 0), synthetic(config, pixels)
+    began = time.perf_counter()
+    steps, state, compiled, seconds = _start(config, images, call, devices)
+    memory = compiled.memory_analysis()
+    needed = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+    needed -= memory.alias_size_in_bytes
+    known = {
+        "device": provenance()["device"],
+        "measured": datetime.now().astimezone().isoformat(timespec="minutes"),
+        "import_seconds": import_seconds,
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "program_bytes": needed,
+        "parts": asked.recipe.batch_size // config.recipe.batch_size,
+    } | seconds
+    free = _free_bytes()
+    if free is not None and needed > free:
+        return Timing(**known, reason=f"a step needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
+    steps.logits(state, images.test_images)
+    known["start_seconds"] = time.perf_counter() - began
+    jax.clear_caches()
+    del steps, state, compiled  # not two states at once
+    began = time.perf_counter()
+    steps, state, compiled, seconds = _start(config, images, call, devices)
+    steps.logits(state, images.test_images)
+    known |= {"start_again_seconds": time.perf_counter() - began, "cached_seconds": seconds["compile_seconds"]}
+    del compiled  # the same program is called through `steps` below
+    tests = []
+    while not _enough(tests, TEST_SECONDS):
+        began = time.perf_counter()
+        steps.logits(state, images.test_images)
+        tests.append(time.perf_counter() - began)
+    known["test_seconds"] = statistics.median(tests)
+    runs = config.runs_at_a_time if config.packing in ("interleaved", "vmap") else 1
+    size = config.recipe.batch_size
+    batches = feed.gathered(images, randomness.batches(0, 0, call, size, size))
+    states = [state, *(steps.init() for _ in range(runs - 1))]
+    calls = []
+    meet()
+    while not _enough(calls, SECONDS):
+        began, compiled = time.perf_counter(), steps.compile_seconds
+        states = _call(config.packing, steps, states, batches)
+        calls.append(time.perf_counter() - began - (steps.compile_seconds - compiled))
+    known["steps"] = tuple(seconds / call for seconds in calls[1:] or calls)
+    return Timing(**known, peak_bytes=_peak_bytes())
+
+
+def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list:
+    """One call of each run, packed; waits for all of them."""
+    if packing == "vmap":
+        states, _, _ = steps.start_together(states, [steps.data["key"]] * len(states), [batches] * len(states))
+    else:
+        states = [steps.start(state, batches)[0] for state in states]
+    return jax.block_until_ready(states)
+
+
+def _here(config: Config) -> tuple[Devices, Config]:
+    """The devices of a configuration, and itself; where there are not as many, one, with its part of a batch."""
+    if (config.devices or 1) <= jax.local_device_count():
+        return Devices.of(config), config
+    images = config.recipe.batch_size // config.devices
+    group = config.recipe.bn_group
+    # Groups that span devices: what they tell each other is not measured, and a device's part of one is.
+    group = None if group in (None, "device") or images % group else group
+    return Devices.here(1), replace(config, devices=1, recipe=replace(config.recipe, batch_size=images, bn_group=group))
+
+
+def _start(config: Config, images: dataset.Dataset, call: int, devices: Devices):
+    """Everything up to the first step: the steps, a state, the compiled training step, and the seconds it took."""
+    steps = Steps(config, images, devices)
+    state = steps.init()
+    marks = [time.perf_counter()]
+    traced = steps.trace_train(call)
+    marks.append(time.perf_counter())
+    lowered = traced.lower()
+    marks.append(time.perf_counter())
+    compiled = lowered.compile(convolution.compiler_options(config.threads))
+    marks.append(time.perf_counter())
+    names = ("trace_seconds", "lower_seconds", "compile_seconds")
+    return steps, state, compiled, dict(zip(names, np.diff(marks).tolist(), strict=True))
+
+
+def _enough(calls: list[float], seconds: float) -> bool:
+    """Whether these calls, of which the first warms up, will do."""
+    if not calls or calls[0] > LONG_SECONDS:
+        return bool(calls)
+    return len(calls) > MOST or (len(calls) > FEWEST and sum(calls[1:]) >= seconds)
+
+
+def _peak_bytes() -> int | None:
+    """The most that the accelerator has held, or, on a CPU, this process."""
+    if jax.default_backend() != "cpu":
+        return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
+def _free_bytes() -> int | None:
+    """Memory that a program can have now, on the accelerator or else in this machine; None where nothing says so."""
+    if stats := jax.devices()[0].memory_stats():
+        return stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else None
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return None
+
+
+def ceilings(config: Config) -> Ceilings:
+    """A large matrix product in the configuration's precision, and a large copy: the fastest of several of each."""
+    accelerator = jax.default_backend() != "cpu"
+    side, megabytes = (8192, 1024) if accelerator else (1536, 128)
+    matrix = jnp.ones((side, side), DTYPES[config.precision])
+    large = jnp.ones(megabytes * 2**20 // 4, jnp.float32)
+    product = _fastest(jax.jit(jnp.matmul), matrix, matrix)
+    copy = _fastest(jax.jit(jnp.negative), large)  # reads and writes all of it; XLA would leave a mere copy out
+    return Ceilings(provenance()["device"], config.precision, 2 * side**3 / product, 2 * large.nbytes / copy)
+
+
+def _fastest(program, *arguments) -> float:
+    calls = []
+    while not _enough(calls, 1.0):
+        began = time.perf_counter()
+        jax.block_until_ready(program(*arguments))
+        calls.append(time.perf_counter() - began)
+    return min(calls)

@@ -1,0 +1,130 @@
+"""Which data sets there are, and how to choose one; the schema of `conf/data/`. Imports no NumPy."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of a data set without reading it.
+
+    image: (H, W, C) of what the network sees; train, test: the numbers of images.
+    module: imported when it is used. It has load(config) -> Dataset and, if the data set must be prepared first,
+        prepare(config, download=...) -> folder; if the numbers depend on the user's folder, kind(config) -> Kind;
+        if images may be broken, check(config) -> their names.
+    streamed: images stay in files and are decoded as they are needed.
+    """
+
+    image: tuple[int, int, int]
+    classes: int
+    train: int
+    test: int
+    module: str
+    streamed: bool = False
+
+
+DATASETS = {
+    "digits": Kind((8, 8, 1), 10, 1_437, 360, "ablations.data.digits"),
+    "cifar10": Kind((32, 32, 3), 10, 50_000, 10_000, "ablations.data.cifar.dataset"),
+    "cifar100": Kind((32, 32, 3), 100, 50_000, 10_000, "ablations.data.cifar.dataset"),
+    # Russakovsky et al. 2015; the crop of Sec. 5
+    "imagenet": Kind((224, 224, 3), 1000, 1_281_167, 50_000, "ablations.data.imagenet", streamed=True),
+    "image_folder": Kind((224, 224, 3), 0, 0, 0, "ablations.data.image_folder", streamed=True),
+}
+
+SCALES = ("none", "shorter_side", "area_aspect")
+
+COLOURS = ("none", "lighting", "jitter")
+
+BROKEN = ("refuse", "skip")
+
+SPLITS = ("train_test", "train_val")
+
+# Settings that only data sets of image files have.
+OF_FILES = ("crop", "scale", "colour", "test_crops", "root")
+
+# Where a data set is found and how it is read, not what it is: equal runs may differ in it.
+PLACES = ("archive_dir", "data_dir", "verify", "workers")
+
+
+@dataclass
+class DataConfig:
+    """A data set and its augmentation.
+
+    For arrays in memory:
+
+    pad: pixels of zeros added on each side before a random crop of the original size.
+    flip: whether half of the training images are mirrored; for image files too.
+
+    For image files:
+
+    crop: side of the training crop, in pixels.
+    scale: "none"; "shorter_side": random in [256, 480] for crops of 224 pixels, and in proportion for others (Sec. 5);
+        "area_aspect": random area and aspect ratio (the authors' Torch code; Szegedy et al. 2015).
+    colour: "none"; "lighting" (Krizhevsky et al. 2012; Sec. 5); "jitter": brightness, contrast and saturation, then
+        lighting (the authors' Torch code).
+    test_crops: sides of the test crops, in pixels. Every evaluation tests the first, which tables print; the others are
+        tested after the last step. A crop as large as `crop` is cut from the middle of the image scaled to 8/7 of
+        it (256 for 224); any other from the image scaled to the crop's own size (Sec. 5: 320).
+    broken: "refuse": an image that cannot be decoded ends the run; "skip": training takes the next image, a test leaves
+        it out. Either way its name is printed.
+    workers: processes that read and decode; None: one for each core, 0: none.
+    root: of image_folder: the folder that has train/ and val/.
+
+    For every data set:
+
+    split: "train_test" for results; "train_val" for choosing: a tenth of the training set replaces the test set, which
+        is not touched.
+    train_images: train on only so many images, with the same share of each class. The subset is always the same, and a
+        smaller one is part of a larger one.
+    archive_dir: the folder of the official archive, for a machine without a network.
+    verify: whether that archive must be the published one, byte for byte.
+    data_dir: where TensorFlow Datasets keeps its data sets; None: its default.
+    """
+
+    name: str
+    pad: int = 0
+    flip: bool = False
+    crop: int | None = None
+    scale: str = "none"
+    colour: str = "none"
+    test_crops: list[int] = field(default_factory=list)
+    broken: str = "refuse"
+    root: str | None = None
+    split: str = "train_test"
+    train_images: int | None = None
+    archive_dir: str | None = None
+    data_dir: str | None = None
+    verify: bool = True
+    workers: int | None = None
+
+    def __post_init__(self):
+        if self.name not in DATASETS:
+            raise ValueError(f"data.name={self.name}: legal are {', '.join(DATASETS)}")
+        if self.pad < 0:
+            raise ValueError(f"data.pad={self.pad}: must be at least 0")
+        for name, values in (("scale", SCALES), ("colour", COLOURS), ("broken", BROKEN)):
+            if (value := getattr(self, name)) not in values:
+                raise ValueError(f"data.{name}={value}: legal are {', '.join(values)}")
+        if DATASETS[self.name].streamed:
+            self._check_streamed()
+        elif wrong := [name for name in OF_FILES if getattr(self, name) not in (None, "none", [])]:
+            raise ValueError(
+                f"data.{wrong[0]}={getattr(self, wrong[0])}: only for image files, as in data=imagenet; {self.name} "
+                "has pad and flip"
+            )
+        if self.split not in SPLITS:
+            raise ValueError(f"data.split={self.split}: legal are {', '.join(SPLITS)}")
+        if self.train_images is not None and self.train_images < 1:
+            raise ValueError(f"data.train_images={self.train_images}: must be at least 1")
+
+    def _check_streamed(self) -> None:
+        if self.name == "image_folder" and not self.root:
+            raise ValueError("data.root: say which folder has train/ and val/, as data.root=~/pictures")
+        if self.pad:
+            raise ValueError(f"data.pad={self.pad}: {self.name} has crop and scale in its place")
+        if self.crop is None or self.crop < 1:
+            raise ValueError(f"data.crop={self.crop}: must be at least 1")
+        if not self.test_crops or any(crop < 1 for crop in self.test_crops):
+            raise ValueError(f"data.test_crops={self.test_crops}: give one or more, of at least 1 pixel, as [320,224]")
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(f"data.workers={self.workers}: must be at least 0")

@@ -1,0 +1,143 @@
+"""Images in folders: root/train/CLASS/*.jpeg and root/val/CLASS/*.jpeg, the usual layout.
+
+Classes are the folders in alphabetical order, images the files in them in order of their names; no file is opened here.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ablations.data import loader
+from ablations.data.config import DATASETS, DataConfig, Kind
+from ablations.data.dataset import Dataset
+from ablations.data.encoded import Encoded, middle
+from ablations.errors import UserError
+from ablations.terminal.bar import bar
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+
+SPLITS = ("train", "val")
+
+NAMED = 5  # how many names of a long list a message prints
+
+CHECKED = 64  # images in a batch when a folder is checked
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a split, ordered by class and name: an `encoded.Source`.
+
+    names: (N,) bytes; one array, since a million strings take longer to send to a worker.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    names: np.ndarray
+    labels: np.ndarray
+
+    def read(self, number: int) -> bytes:
+        return self._path(number).read_bytes()
+
+    def name(self, number: int) -> str:
+        return str(self._path(number))
+
+    def stamp(self, number: int) -> str:
+        path = self._path(number)
+        try:
+            status = path.stat()
+        except OSError:  # reported when it is decoded
+            return f"{path} broken"
+        return f"{path} {status.st_size} {status.st_mtime_ns}"
+
+    def _path(self, number: int) -> Path:
+        return self.folder / self.classes[self.labels[number]] / os.fsdecode(bytes(self.names[number]))
+
+
+def kind(config: DataConfig) -> Kind:
+    """Its number of classes and of images, from a listing of the folders."""
+    train, val = (_listed(config.root, split) for split in SPLITS)
+    return replace(DATASETS[config.name], classes=len(train.classes), train=len(train.names), test=len(val.names))
+
+
+def prepare(config: DataConfig, *, download: bool = False) -> Path:
+    """The folder. Raises UserError, before any image is read, if it does not have the layout."""
+    loader.check()
+    load(config)
+    return Path(config.root)
+
+
+def check(config: DataConfig) -> list[str]:
+    """Read and decode every image, and return the names of those that are broken."""
+    dataset, broken = load(config), []
+    for images in (dataset.train_images, dataset.test_images):
+        labels = np.zeros(len(images), np.int32)
+        batches = loader.InOrder(images, labels, middle(config.crop, config.crop), CHECKED, skip=True)
+        with (
+            bar(f"{images.source.folder}", len(images), "images") as progress,
+            loader.reading(batches, range(len(batches)), config.workers) as read,
+        ):
+            done = 0
+            for batch in read:
+                broken += [images.name(int(number)) for number in batch["broken"]]
+                progress(done := done + len(batch["labels"]))
+    return broken
+
+
+def load(config: DataConfig) -> Dataset:
+    """All files of train/ and val/.
+
+    Raises UserError if a folder is missing or empty, or if the two have different classes.
+    """
+    train, val = (_listed(config.root, split) for split in SPLITS)
+    for full, lacking in ((train, val), (val, train)):
+        if missing := sorted(set(full.classes) - set(lacking.classes)):
+            raise UserError(
+                f"{lacking.folder}: has no folder for {_some(missing)} of {full.folder.name}/: both must have the same "
+                f"classes; add their images, or remove them from {full.folder.name}/"
+            )
+    images = [Encoded(files, np.arange(len(files.names)), config.crop) for files in (train, val)]
+    return Dataset(config.name, len(train.classes), images[0], train.labels, images[1], val.labels, streamed=True)
+
+
+def _listed(root: str, split: str) -> Files:
+    folder = Path(root).expanduser().absolute() / split
+    try:
+        with os.scandir(folder) as entries:
+            folders = [entry for entry in entries if entry.is_dir() and entry.name[0] != "."]
+        classes = sorted((entry.name, entry.stat().st_mtime_ns) for entry in folders)
+        files = _files(folder, tuple(classes))
+    except OSError as error:
+        raise UserError(
+            f"data.root={root}: {error.filename}: {error.strerror}; the folder must hold train/ and val/, each with one "
+            "folder of images a class"
+        ) from error
+    if not classes:
+        raise UserError(f"{folder}: has no folders; it must have one a class, with that class's images")
+    images = np.bincount(files.labels, minlength=len(files.classes))
+    if empty := [name for name, count in zip(files.classes, images, strict=True) if not count]:
+        raise UserError(f"{folder}: no images in {_some(empty)}; add some ({', '.join(SUFFIXES)}) or remove the folder")
+    return files
+
+
+@lru_cache(maxsize=4)
+def _files(folder: Path, classes: tuple[tuple[str, int], ...]) -> Files:
+    """classes: name and modification time of each folder, so that a million files are listed once."""
+    names, labels = [], []
+    for label, (name, _) in enumerate(classes):
+        with os.scandir(folder / name) as entries:
+            images = sorted(os.fsencode(entry.name) for entry in entries if _is_image(entry.name))
+        names += images
+        labels += [label] * len(images)
+    return Files(folder, tuple(name for name, _ in classes), np.array(names, bytes), np.array(labels, np.int32))
+
+
+def _is_image(name: str) -> bool:
+    return name[0] != "." and name.lower().endswith(SUFFIXES)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"

@@ -1,0 +1,145 @@
+"""A sweep as a person sees it: all runs at once, read from their folders while they run.
+
+Knows nothing of how the runs are launched, so it serves processes here and jobs of a cluster alike.
+"""
+
+import sys
+import threading
+import time
+
+from ablations.config.logger import is_on
+from ablations.loggers.mirror import failure
+from ablations.runs import progress
+from ablations.runs.progress import clock
+from ablations.runs.record import failed, read_metrics, read_record
+
+CONTINUE = "interrupt and type the same command to continue"
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
+class Monitor:
+    """Shows jobs until they are done; a context manager.
+
+    On a terminal one table that moves, elsewhere a line when a run is done and one now and then.
+    """
+
+    def __init__(self, jobs, *, quiet: bool = False, how: str = CONTINUE, seconds_between_looks: float = 0.5):
+        self.jobs, self.quiet, self.how, self.between = jobs, quiet, how, seconds_between_looks
+        self.started, self.last_line = time.time(), time.time()
+        self.done, self.told_failure = {}, False
+        self.stop = threading.Event()
+        self.live = None
+
+    def __enter__(self):
+        if self.quiet:
+            return self
+        folder = self.jobs[0].folder.parents[1]
+        print(f"{len(self.jobs)} runs, in {folder}; {self.how}", file=sys.stderr)
+        if is_on(self.jobs[0].config.logger):
+            print(self.jobs[0].config.logger.where(folder), file=sys.stderr)
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self.live = Live(console=Console(stderr=True), refresh_per_second=2)
+            self.live.start()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        if self.quiet:
+            return
+        self.stop.set()
+        self.thread.join()
+        self._look()
+        if self.live:
+            self.live.stop()
+
+    def _watch(self):
+        while not self.stop.wait(self.between):
+            self._look()
+
+    def _look(self):
+        running = {}
+        for job in self.jobs:
+            if not self.told_failure and (text := failure(job.folder)):
+                self.told_failure = True  # the others mostly say the same, each in its folder
+                self._say(f"{_title(job)}: {text}")
+            if job.folder in self.done:
+                continue
+            record = self._fresh(job)
+            if record:
+                self.done[job.folder] = record
+                if not self.live:
+                    self._say(f"[{len(self.done)}/{len(self.jobs)}] {_title(job)}: {_result(record)}")
+            else:
+                running[job.folder] = _progress(job)
+        if self.live:
+            self.live.update(self._table(running))
+        elif time.time() - self.last_line > SECONDS_BETWEEN_LINES:
+            for job in self.jobs:
+                if running.get(job.folder):
+                    self._say(f"      {_title(job)}: {running[job.folder]}")
+
+    def _fresh(self, job):
+        path = job.folder / "record.json"
+        try:
+            if path.stat().st_mtime < self.started - 1:
+                return None  # of an earlier run that is being replaced
+        except OSError:
+            return None
+        return read_record(job.folder)
+
+    def _say(self, line):
+        self.last_line = time.time()
+        line = f"{clock(time.time() - self.started):>6}  {line}"
+        if self.live:
+            self.live.console.print(line, highlight=False, markup=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def _table(self, running):
+        from rich.table import Table
+
+        table = Table(
+            box=None, title=f"{len(self.done)} of {len(self.jobs)} runs done, {clock(time.time() - self.started)}"
+        )
+        table.add_column("run")
+        table.add_column("")
+        for job in self.jobs:
+            record = self.done.get(job.folder)
+            if record:
+                table.add_row(_title(job), _result(record), style="red" if failed(record) else "green")
+            elif running[job.folder]:
+                table.add_row(_title(job), running[job.folder])
+            else:
+                table.add_row(_title(job), "waiting", style="dim")
+        return table
+
+
+def _title(job) -> str:
+    row = job.config.row if job.config.study == "single" else job.config.row.partition(",")[0]
+    return f"{row} seed={job.config.seed}"
+
+
+def _result(record) -> str:
+    error = f"test error {record['test_error_percent']:.2f} %"
+    if failed(record):
+        error += ', in a table: "fail"'
+    return f"{record['status']}, {error}, {record['steps']} steps in {clock(record['wall_seconds'])}"
+
+
+def _progress(job) -> str:
+    now = progress.read(job.folder)
+    if now is None:
+        return ""
+    text = f"step {now['step']}/{now['total_steps']}"
+    if now["train_loss"] is not None:
+        text += f"  loss {now['train_loss']:.3f}"
+    metrics = read_metrics(job.folder)
+    if metrics:
+        text += f"  test error {metrics[-1]['test_error_percent']:.1f} %"
+    text += f"  {now['train_images_per_second']:,.0f} images/s"
+    return text + (f"  {clock(now['seconds_left'])} left" if now["seconds_left"] else "")

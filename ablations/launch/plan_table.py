@@ -1,0 +1,162 @@
+"""How a plan looks: on a terminal, in Markdown, as CSV."""
+
+import csv
+import io
+from itertools import groupby
+
+from ablations.config.run import Config
+from ablations.costs import cost
+from ablations.data import catalogue
+from ablations.launch.plan import STATES, Line, Plan, Run
+from ablations.terminal.units import duration, scientific, size
+
+FORMATS = ("terminal", "markdown", "csv")
+
+COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "missing": ""}
+
+RIGHT = (
+    "steps",
+    "batch",
+    "parameters",
+    "MACs",
+    "FLOP a run",
+    "activations",
+    "memory a device",
+    "program",
+    "time a run",
+)
+
+
+def aspects(config: Config) -> dict[str, str]:
+    """What a row may differ in from the others, apart from its name."""
+    model, recipe, (train, _) = config.model, config.recipe, catalogue.sizes(config.data)
+    of_images = "x".join(map(str, catalogue.kind(config.data).image[:2]))
+    return {
+        "model": model.name if str(model.depth) in model.name else f"{model.name}, depth {model.depth}",
+        "data": f"{config.data.name} ({train:,} images of {of_images})",
+        "recipe": recipe.name,
+        "steps": f"{recipe.total_steps:,}",
+        "batch": str(recipe.batch_size),
+        "precision": config.precision,
+        "devices": str(config.devices or ""),
+    }
+
+
+def name(config: Config) -> str:
+    """Of a row of a study without the settings that the command gave to all of them."""
+    return config.row if config.study == "single" else config.row.partition(",")[0]
+
+
+def cells(plan: Plan) -> list[dict]:
+    """A row's cells by their headings; what all rows share stands in the title."""
+    every = [aspects(line.config) for line in plan.lines]
+    varied = [aspect for aspect in every[0] if len({one[aspect] for one in every}) > 1]
+    named = {"model": all(of["model"] in name(line.config) for of, line in zip(every, plan.lines, strict=True))}
+    varied = [aspect for aspect in varied if not named.get(aspect)]
+    numbers = {program: str(number) for number, program in enumerate(dict.fromkeys(plan.programs), 1)}
+    return [
+        {
+            "row": name(line.config),
+            **{aspect: of[aspect] for aspect in varied},
+            "parameters": f"{line.figures.parameters:,}",
+            "MACs": f"{line.figures.macs / 1e6:,.1f} M"
+            if line.figures.macs < 1e10
+            else f"{line.figures.macs / 1e9:,.1f} G",
+            "FLOP a run": scientific(line.flop),
+            "activations": size(line.timing.temporary_bytes) if line.timing else "-",
+            **({"memory a device": _memory(line)} if any(of.config.devices for of in plan.lines) else {}),
+            "program": numbers[program],
+            "time a run": duration(line.seconds),
+            "seeds": seeds(line),
+        }
+        for line, of, program in zip(plan.lines, every, plan.programs, strict=True)
+    ]
+
+
+def _memory(line: Line) -> str:
+    """All that a step needs on a device: state, images, activations."""
+    return size(line.timing.program_bytes) if line.timing else "-"
+
+
+def seeds(line: Line):
+    """How far the runs of a row are, in colours: 0-2 done; 3 interrupted at 220; 4 missing."""
+    from rich.text import Text
+
+    found = []
+    for (state, step), runs in groupby(line.runs, lambda run: (run.state, run.step if run.state != "done" else 0)):
+        of = [run.config.seed for run in runs]
+        consecutive = len(of) > 1 and of == list(range(of[0], of[-1] + 1))
+        names = f"{of[0]}-{of[-1]}" if consecutive else ", ".join(map(str, of))
+        found.append(Text(f"{names} {state}" + (f" at {step:,}" if step else ""), COLOURS[state]))
+    return Text("; ").join(found)
+
+
+def title(plan: Plan) -> str:
+    every = [aspects(line.config) for line in plan.lines]
+    shared = {name: value for name, value in every[0].items() if len({one[name] for one in every}) == 1}
+    forms = {"recipe": "recipe {}", "steps": "{} steps", "batch": "batches of {}", "devices": "spread over {}"}
+    words = [forms.get(aspect, "{}").format(value) for aspect, value in shared.items() if value]
+    return ", ".join([plan.lines[0].config.study, *words])
+
+
+def notes(plan: Plan) -> list[str]:
+    """What stands below a plan: the sums, and what the figures mean."""
+    runs, timed = plan.runs, [line.timing for line in plan.lines if line.timing]
+    count = {state: sum(run.state == state for run in runs) for state in STATES}
+    states = ", ".join(f"{number:,} {state}" for state, number in count.items() if number)
+    programs = plan.program_count
+    what = f"{len(runs):,} run{'s' * (len(runs) > 1)}: {states}"
+    lines = [f"{what}. {programs:,} distinct compiled training program{'s' * (programs > 1)}."]
+    if any(run.left for run in runs):
+        parts = max((one.parts for one in timed), default=1)
+        where = f"{parts} devices like the one here" if parts > 1 else "this machine"
+        time = f"{duration(plan.seconds_left)} on {where}, {plan.at_a_time} at a time; " if timed else ""
+        lines.append(f"To go: {scientific(plan.flop_left)} FLOP; {time}{size(plan.disk_bytes)} of disk.")
+    lines.append(
+        f"FLOP: {cost.FLOP_PER_MAC_TRAINED} x MACs x images trained on (a multiply-add is 2, backward twice forward); "
+        "tests are in the time only."
+    )
+    if measured := [one for one in timed if not one.reason]:
+        lines.append(
+            "Time: a few measured steps of each program with synthetic images, alone on the machine "
+            f"({measured[0].device}, {min(one.measured for one in measured)[:10]}), and start, compilation, tests."
+        )
+    if split := [line for line in plan.lines if line.timing and line.timing.parts > 1]:
+        parts, images = split[0].timing.parts, split[0].config.recipe.batch_size // split[0].timing.parts
+        most = max(cost.exchange_bytes(line.figures, line.timing.parts) for line in split)
+        lines.append(
+            f"Memory and time: of one of {parts} devices, with its {images} images of a batch, measured on one here. What "
+            f"devices tell each other is not in it: each sends up to {size(most)} of gradients a step, and BN's moments "
+            "where a group of images spans devices."
+        )
+    if timed:
+        lines.append("Activations: XLA's own figure for the temporaries of one compiled training step.")
+    else:
+        lines.append("Time and activations take a short measured run of each program: calibrate=true.")
+    for line in plan.lines:
+        if line.timing and line.timing.reason:
+            lines.append(f"Not timed: {name(line.config)}: {line.timing.reason}.")
+    return lines
+
+
+def as_csv(plan: Plan) -> str:
+    """One line a run, in plain numbers."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = ("study", "row", "seed", "state", "step", "total_steps", "parameters", "macs", "flop", "activation_bytes")
+    writer.writerow((*names, "program", "step_seconds", "run_seconds", "devices", "device_bytes"))
+    for line in plan.lines:
+        for run in line.runs:
+            writer.writerow(_plain(run, line))
+    return out.getvalue()
+
+
+def _plain(run: Run, line: Line) -> list:
+    figures, timing, config = line.figures, line.timing, run.config
+    measured = timing.temporary_bytes if timing else None
+    return [
+        config.study, config.row, config.seed, run.state, run.step, config.recipe.total_steps,
+        figures.parameters, figures.macs, line.flop, measured, figures.program[:12],
+        timing.step_seconds if timing else None, line.seconds,
+        config.devices, timing.program_bytes if timing else None,
+    ]  # fmt: skip

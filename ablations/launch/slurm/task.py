@@ -1,0 +1,55 @@
+"""A run inside a job of SLURM."""
+
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from ablations.config.compose import parse
+from ablations.config.run import Config
+from ablations.errors import UserError
+from ablations.launch import entry, worker
+from ablations.launch.slurm.commands import ask
+from ablations.system import interrupt
+
+
+def task(command: list[str], with_first: dict[Path, list[Config]], composed: DictConfig) -> None:
+    """One run, or a group of them (`launch.task`), in its job. What is stopped keeps its step; its job is then queued
+    again, or cancelled by SLURM.
+
+    Sent are USR2 some time before the time limit, and TERM where the job is preempted, requeued or cancelled. After
+    TERM, SLURM has itself decided what becomes of the job unless it still counts as running: then it has only warned.
+    """
+    import submitit
+
+    sys.argv[1:] = command  # for the record
+    job = submitit.JobEnvironment()
+    warning = getattr(signal, f"SIG{job.USR_SIG}")
+    ask_for_requeue = signal.getsignal(warning)  # submitit's, which also ends the process
+    interrupt.listen((signal.SIGINT, signal.SIGTERM, warning))
+    try:
+        errors = entry.run(entry.sharing(with_first, parse(composed)), patience_seconds=worker.PATIENCE_SECONDS)
+    except UserError as error:
+        errors = [error]
+    except Exception:
+        traceback.print_exc()  # Hydra would keep it to itself, and the job end as one that succeeded
+        sys.exit(1)
+    errors = [error for error in errors if error]
+    for error in errors:
+        print(f"ablations: {error}", file=sys.stderr)
+    if any(isinstance(error, interrupt.Interrupted) for error in errors):
+        if interrupt.number() == warning or _counts_as_running(job.job_id):
+            try:
+                ask_for_requeue(interrupt.number() or warning, None)  # None: it was sent to another task
+            except Exception as error:  # it stood in the queue too often, or SLURM refuses
+                print(f"ablations: the job is not queued again: {error}", file=sys.stderr)
+        sys.exit(interrupt.exit_code() or 2)
+    if errors:
+        sys.exit(2)
+
+
+def _counts_as_running(job: str) -> bool:
+    states = ask("squeue", "--noheader", f"--jobs={job}", "--format=%T")
+    return states == [["RUNNING"]]

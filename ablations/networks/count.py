@@ -1,0 +1,66 @@
+"""Parameters and multiply-adds of a network, read off the network itself."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.extend.core import jaxprs_in_params
+
+from ablations.networks.kernels.convolution import use_form
+
+
+def parameters(network: nnx.Module) -> int:
+    """Trainable numbers: weights, biases, BN's scale and shift; not BN's running statistics."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.as_pure(nnx.state(network, nnx.Param))))
+
+
+def macs(network: nnx.Module, image: tuple[int, int, int]) -> int:
+    """Multiply-adds of the convolutions and products for one image (H, W, C), forward."""
+    graphdef, state = nnx.split(network)
+
+    def forward(state, images):
+        model = nnx.merge(graphdef, state)
+        model.eval()
+        return model(images)
+
+    with use_form("native"):
+        jaxpr = jax.make_jaxpr(forward)(state, jax.ShapeDtypeStruct((1, *image), jnp.float32))
+    return _total(jaxpr.jaxpr, _macs)
+
+
+def traffic(jaxpr) -> int:
+    """Bytes that the convolutions and products of a program read and write, each its operands and its result once.
+
+    What must move even if everything between them were fused into them: a lower bound of a step's traffic.
+    """
+
+    def of(equation):
+        arrays = [*equation.invars, *equation.outvars] if equation.primitive.name in PRODUCTS else []
+        return sum(math.prod(array.aval.shape) * array.aval.dtype.itemsize for array in arrays)
+
+    return _total(jaxpr, of)
+
+
+PRODUCTS = ("conv_general_dilated", "dot_general")
+
+
+def _macs(equation) -> int:
+    name, params = equation.primitive.name, equation.params
+    if name == "conv_general_dilated":
+        kernel, out = equation.invars[1].aval.shape, equation.outvars[0].aval.shape
+        filters = kernel[params["dimension_numbers"].rhs_spec[0]]
+        return math.prod(out) * math.prod(kernel) // filters
+    if name == "dot_general":
+        ((contracted, _), _), left = params["dimension_numbers"], equation.invars[0].aval.shape
+        return math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contracted)
+    return 0
+
+
+def _total(jaxpr, of) -> int:
+    """The sum of `of` over all equations, those of a loop's body as often as they run."""
+    total = 0
+    for equation in jaxpr.eqns:
+        times = equation.params["length"] if equation.primitive.name == "scan" else 1
+        total += of(equation) + times * sum(_total(inner, of) for inner in jaxprs_in_params(equation.params))
+    return total

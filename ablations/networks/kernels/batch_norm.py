@@ -1,0 +1,61 @@
+"""Batch normalisation and its gradient (Ioffe and Szegedy 2015, arXiv:1502.03167, Sec. 3).
+
+Its gradient is written down so that the backward pass needs only x, of which automatic differentiation keeps two more
+copies' worth; reading and writing them is much of a step, and most of its memory.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from ablations.networks.kernels.remat import keep
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def batch_norm(
+    x: jax.Array, scale: jax.Array, shift: jax.Array, epsilon: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """x: (groups, ..., C), scale and shift: (C,) -> y as x, and the mean and (biased) variance of each group, (groups, C).
+
+    y = scale (x - mean) / sqrt(variance + epsilon) + shift. Statistics are float32. The gradient takes mean and variance
+    of y alone into account: nothing is to be learned through the two themselves.
+    """
+    return _forward(x, scale, shift, epsilon)[0]
+
+
+def _forward(x, scale, shift, epsilon):
+    axes = tuple(range(1, x.ndim - 1))
+    mean = keep(jnp.mean(x, axes, jnp.float32, keepdims=True), "moments")
+    variance = keep(jnp.mean(jnp.square(x.astype(jnp.float32) - mean), axes, keepdims=True), "moments")
+    y = normalise(x, mean, variance, scale, shift, epsilon)
+    return (y, mean.reshape(len(x), -1), variance.reshape(len(x), -1)), (x, scale, mean, variance)
+
+
+def normalise(x, mean, variance, scale, shift, epsilon):
+    """scale (x - mean) / sqrt(variance + epsilon) + shift, in the dtype of x; each of the four (C,), or as many axes as x."""
+    mean, variance, scale, shift = (_along(numbers, x) for numbers in (mean, variance, scale, shift))
+    gain = jax.lax.rsqrt(variance + epsilon) * scale
+    return (x * gain + (shift - mean * gain)).astype(x.dtype)
+
+
+def _backward(epsilon, saved, cotangents):
+    """The three derivatives of Sec. 3: to x, which moves its group's mean and variance too, to scale and to shift."""
+    (x, scale, mean, variance), (dy, *_) = saved, cotangents
+    axes = tuple(range(1, x.ndim - 1))
+    precision = jax.lax.rsqrt(variance + epsilon)
+    normalised = (x - mean) * precision
+    dy = dy.astype(jnp.float32)
+    along, across = jnp.sum(dy * normalised, axes, keepdims=True), jnp.sum(dy, axes, keepdims=True)
+    count = x[0].size // x.shape[-1]
+    dx = _along(scale, x) * precision * (dy - across / count - normalised * (along / count))
+    of_all = tuple(range(x.ndim - 1))
+    return dx.astype(x.dtype), along.sum(of_all), across.sum(of_all)
+
+
+batch_norm.defvjp(_forward, _backward)
+
+
+def _along(numbers, x):
+    """(C,) -> (1, ..., C), with as many axes as x; what has as many stays as it is."""
+    return numbers.reshape((1,) * (x.ndim - numbers.ndim) + numbers.shape)

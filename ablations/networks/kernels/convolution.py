@@ -1,0 +1,176 @@
+"""One convolution, in the form that is fast where it runs.
+
+Three forms compute the same function:
+
+- "native": `lax.conv_general_dilated` and its own gradient. For GPU and TPU.
+- "loop": forward as it is or, where filters are few, over pairs of pixels; and a backward pass made of such
+  convolutions in NHWC/HWIO or, for the kernel of large maps, along one axis. XLA's CPU compiler turns only
+  convolutions of the entry computation into the shape that its fast kernel takes; inside a loop the native gradient is
+  25 to 60 times slower (jax-ml/jax#12868).
+- "matrix": a stride-1 convolution of maps of at most 2x2 as one product with a banded matrix made of the
+  kernel: such maps are too small for the convolution kernels of the CPU.
+
+"auto" takes "native" on an accelerator; on a CPU "matrix" for tiny maps, else "loop".
+"""
+
+import contextlib
+import contextvars
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_form = contextvars.ContextVar("form", default="auto")
+
+_devices = contextvars.ContextVar("devices", default=1)
+
+FEW = 16  # filters up to which a convolution of pairs of pixels was measured to be faster on a CPU
+
+# Of a kernel's gradient, measured on a CPU:
+LARGE = 2**18  # numbers in x from which a convolution along one axis, of some images at a time, is faster
+
+PIXELS = 8192  # of the images that are taken at a time, so that their copies fit a core's cache
+
+TINY = 2  # pixels a side up to which "matrix" was measured to be faster on a CPU
+
+
+def use_form(form: str):
+    """Trace convolutions in this form: "auto", "native", "loop" or "matrix"."""
+    return _set(_form, form)
+
+
+def among(devices: int):
+    """Trace convolutions of images that are spread over so many devices."""
+    return _set(_devices, devices)
+
+
+def compiler_options(threads: int) -> dict[str, str]:
+    """What XLA is told so that a convolution on a CPU uses all of several threads.
+
+    Its fastest convolutions, those of YNNPACK, run in one each (jax 0.10); without them Eigen's are taken. YNNPACK's
+    products and sums stay.
+    """
+    if jax.default_backend() != "cpu" or threads == 1:
+        return {}
+    return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
+
+
+@contextlib.contextmanager
+def _set(variable, value):
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """Cross-correlation with zero padding of (k - 1) / 2 on every side.
+
+    x: (N, H, W, C); kernel: (k, k, C, D) with odd k; returns (N, ceil(H / stride), ceil(W / stride), D).
+    """
+    form = _form.get()
+    if form == "auto":
+        form = "loop" if jax.default_backend() == "cpu" else "native"
+        if form == "loop" and max(x.shape[1:3]) <= TINY:
+            form = "matrix"
+    if form != "native" and kernel.shape[0] == 1:
+        return x[:, ::stride, ::stride] @ kernel[0, 0]
+    if form == "native" or stride != 1:
+        return _native(x, kernel, stride)
+    return _loop(x, kernel) if form == "loop" else _matrix(x, kernel)
+
+
+def _native(x, kernel, stride=1, pad=None):
+    pad = pad or ((kernel.shape[0] // 2,) * 2,) * 2
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), pad, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@jax.custom_vjp
+def _loop(x, kernel):
+    return _forward(x, kernel)
+
+
+def _loop_forward(x, kernel):
+    return _forward(x, kernel), (x, kernel)
+
+
+def _forward(x, kernel):
+    k, _, _, filters = kernel.shape
+    return _by_pairs(x, kernel) if k == 3 and filters <= FEW and x.shape[2] % 2 == 0 else _native(x, kernel)
+
+
+def _by_pairs(x, kernel):
+    """Two neighbours of a row as one pixel of twice the channels, for a kernel of 3 x 2 such pixels.
+
+    A third more work, in products wide enough for a CPU's vector units.
+    """
+    n, height, width, channels = x.shape
+    filters = kernel.shape[-1]
+    # Of the four pixels under the kernel, those of pair p = 0, 1 at place a meet the output at place b at tap 2 p + a - b.
+    pair, place, at = np.ogrid[:2, :2, :2]
+    tap = jnp.asarray((2 * pair + place - at)[..., None] == np.arange(3), kernel.dtype)
+    kernel = jnp.einsum("pabj,ijcd->ipacbd", tap, kernel).reshape(3, 2, 2 * channels, 2 * filters)
+    edge = jnp.zeros((n, height, 1, channels), x.dtype)
+    x = jnp.concatenate([edge, x, edge], axis=2).reshape(n, height, width // 2 + 1, 2 * channels)
+    return _native(x, kernel, pad=((1, 1), (0, 0))).reshape(n, height, width, filters)
+
+
+def _loop_backward(saved, dy):
+    x, kernel = saved
+    # The cotangent, convolved with the kernel flipped in space and with its channel axes swapped.
+    dx = _forward(dy, kernel[::-1, ::-1].swapaxes(2, 3))
+    k = kernel.shape[0]
+    # A loop over images that lie on several devices would bring all of them to each.
+    if x.size >= LARGE and _devices.get() == 1:
+        return dx, _in_parts(x, dy, k).astype(kernel.dtype)
+    # Images and channels change places: every tap of the kernel is a sum over N, H, W.
+    dk = _native(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), pad=((k // 2,) * 2,) * 2)
+    return dx, dk.transpose(1, 2, 0, 3)
+
+
+def _in_parts(x, dy, k):
+    """A kernel's gradient: the sum over images and pixels of dy times x at every tap, some images at a time."""
+    n, height, width, _ = x.shape
+    images = next(g for g in range(max(1, PIXELS // (height * width)), 0, -1) if n % g == 0)
+    parts = tuple(a.reshape(n // images, images, *a.shape[1:]) for a in (x, dy))
+    total = jnp.zeros((k, k, x.shape[-1], dy.shape[-1]), jnp.float32)
+    return jax.lax.scan(lambda total, part: (total + _by_rows(*part, k), None), total, parts)[0]
+
+
+def _by_rows(x, dy, k):
+    """A kernel's gradient as one convolution along H.
+
+    Its batch are the channels of x, its channels the images and columns, and its filters dy moved by each column of the
+    kernel. Along one axis, because XLA computes the 2D one two to four times slower on a CPU.
+    """
+    n, height, width, channels = x.shape
+    x = x.transpose(3, 1, 0, 2).reshape(channels, height, n * width)
+    dy = dy.transpose(1, 0, 2, 3)
+    edge = jnp.zeros((height, n, k // 2, dy.shape[-1]), dy.dtype)
+    dy = jnp.concatenate([edge, dy, edge], axis=2)
+    moved = jnp.concatenate([dy[:, :, k - 1 - j :][:, :, :width] for j in range(k)], axis=-1)
+    dk = jax.lax.conv_general_dilated(
+        x,
+        moved.reshape(height, n * width, -1),
+        (1,),
+        ((k // 2, k // 2),),
+        dimension_numbers=("NHC", "HIO", "NHC"),
+        preferred_element_type=jnp.float32,
+    )
+    return dk.reshape(channels, k, k, -1).transpose(1, 2, 0, 3)
+
+
+_loop.defvjp(_loop_forward, _loop_backward)
+
+
+def _matrix(x, kernel):
+    n, height, width, channels = x.shape
+    k, _, _, filters = kernel.shape
+    # band[v, w, j] = 1 where input column v meets output column w at tap j = v - w + (k - 1) / 2
+    tap = np.arange(width)[:, None] - np.arange(width) + k // 2
+    band = jnp.asarray(tap[..., None] == np.arange(k), x.dtype)
+    matrix = jnp.einsum("ijcd,vwj->ivcwd", kernel, band).reshape(k * width * channels, width * filters)
+    rows = jnp.pad(x.reshape(n, height, width * channels), ((0, 0), (k // 2, k // 2), (0, 0)))
+    rows = jnp.concatenate([rows[:, i : i + height] for i in range(k)], axis=-1)
+    return (rows @ matrix).reshape(n, height, width, filters)

@@ -1,0 +1,138 @@
+"""The layers that units are made of: convolution, BN, activation, gate, dropout, change of shape."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ablations.networks.kernels import remat
+from ablations.networks.kernels.batch_norm import batch_norm, normalise
+from ablations.networks.kernels.convolution import convolve
+
+# He et al. 2015, "Delving Deep into Rectifiers"; std sqrt(2 / (k k out)) as in the authors' Torch code.
+he_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class Number(nnx.Variable):
+    """A constant of a shortcut, kept as data so that its value is no part of the compiled program."""
+
+
+class Conv(nnx.Module):
+    """Convolution with zero padding (k - 1) / 2; (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), D)."""
+
+    def __init__(self, channels: int, filters: int, kernel: int, stride: int = 1, *, rngs: nnx.Rngs):
+        self.stride = stride
+        self.kernel = nnx.Param(he_normal(rngs.params(), (kernel, kernel, channels, filters)))
+
+    def __call__(self, x):
+        return remat.keep(convolve(x, self.kernel.astype(x.dtype), self.stride), "convolution")
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation over all axes but the last (Ioffe and Szegedy 2015); statistics in float32.
+
+    group: the number of images that share statistics when training, None for the whole batch. The
+        paper's 2 GPUs saw 64 images each.
+    momentum: the weight of the old value in the running mean and (biased) variance.
+    """
+
+    def __init__(self, channels: int):
+        self.scale = nnx.Param(jnp.ones(channels))
+        self.shift = nnx.Param(jnp.zeros(channels))
+        self.mean = nnx.BatchStat(jnp.zeros(channels))
+        self.variance = nnx.BatchStat(jnp.ones(channels))
+        self.use_running_average = False
+        self.momentum = 0.9
+        self.group: int | None = None
+        self.epsilon = 1e-5
+
+    def __call__(self, x):
+        if self.use_running_average:
+            return normalise(x, self.mean[...], self.variance[...], self.scale[...], self.shift[...], self.epsilon)
+        group = self.group or len(x)
+        groups = x.reshape(len(x) // group, group, *x.shape[1:])
+        y, mean, variance = batch_norm(groups, self.scale[...], self.shift[...], self.epsilon)
+        for running, batch in ((self.mean, mean), (self.variance, variance)):
+            batch = jax.lax.stop_gradient(batch).mean(0)
+            running[...] = self.momentum * running[...] + (1 - self.momentum) * batch
+        return y.reshape(x.shape)
+
+
+class Activation(nnx.Module):
+    """A sequence of "bn" and "relu": one place of an activation order."""
+
+    def __init__(self, sequence: list[str], channels: int):
+        self.sequence = tuple(sequence)
+        self.bn = BatchNorm(channels) if "bn" in sequence else None
+
+    def __call__(self, x):
+        for kind in self.sequence:
+            x = self.bn(x) if kind == "bn" else nnx.relu(x)
+        return x
+
+
+class Gate(nnx.Module):
+    """g(x) = sigmoid(W_g x + b_g): (N, H, W, C) -> (N, H', W', D) in (0, 1); Sec. 3.1.
+
+    The paper does not say how W_g starts: as every convolution does. With two convolutions, W_g reads the ReLU of
+    the first one.
+    """
+
+    def __init__(self, channels, filters, stride, *, kernel: int, bias: float, bn: bool, convolutions: int, rngs):
+        two = convolutions == 2
+        self.first = Projection(channels, filters, stride, kernel=kernel, bn=bn, rngs=rngs) if two else None
+        self.conv = Conv(filters if two else channels, filters, kernel, 1 if two else stride, rngs=rngs)
+        self.bn = BatchNorm(filters) if bn else None
+        self.bias = nnx.Param(jnp.full(filters, bias, jnp.float32)) if not bn else None
+        if bn:
+            self.bn.shift[...] = jnp.full(filters, bias, jnp.float32)
+
+    def __call__(self, x):
+        z = self.conv(x if self.first is None else nnx.relu(self.first(x)))
+        z = self.bn(z) if self.bn is not None else z + self.bias.astype(z.dtype).reshape(1, 1, 1, -1)
+        return nnx.sigmoid(z)
+
+
+class DropoutLayer(nnx.Module):
+    """Zeroes each number with probability `rate` when training.
+
+    inverted: the division by 1 - rate when training; otherwise the product with 1 - rate at test time.
+    """
+
+    def __init__(self, rate: float, *, inverted: bool, rngs: nnx.Rngs):
+        self.rate = Number(jnp.asarray(rate, jnp.float32))
+        self.inverted = inverted
+        self.deterministic = False
+        self.rngs = rngs.dropout.fork()
+
+    def __call__(self, x):
+        keep = 1 - self.rate[...]
+        if self.deterministic:
+            return x if self.inverted else x * keep.astype(x.dtype)
+        mask = remat.keep(jax.random.bernoulli(self.rngs(), keep, x.shape), "mask")
+        kept = jnp.where(mask, x, 0)
+        return kept / keep.astype(x.dtype) if self.inverted else kept
+
+
+class Projection(nnx.Module):
+    """A convolution that changes the shape of x, and BN if asked: a shortcut of option B or C."""
+
+    def __init__(self, channels, filters, stride, *, kernel: int, bn: bool, rngs: nnx.Rngs):
+        self.conv = Conv(channels, filters, kernel, stride, rngs=rngs)
+        self.bn = BatchNorm(filters) if bn else None
+
+    def __call__(self, x):
+        x = self.conv(x)
+        return x if self.bn is None else self.bn(x)
+
+
+class ZeroPadding(nnx.Module):
+    """Every stride-th pixel, and channels of zeros: option A. Without a change of shape: x itself."""
+
+    def __init__(self, channels, filters, stride, *, padding: str):
+        self.stride = stride
+        missing = filters - channels
+        self.pad = {"end": (0, missing), "both": (missing // 2, missing - missing // 2)}[padding]
+
+    def __call__(self, x):
+        x = x[:, :: self.stride, :: self.stride]
+        return x if self.pad == (0, 0) else jnp.pad(x, ((0, 0), (0, 0), (0, 0), self.pad))

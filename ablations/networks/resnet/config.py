@@ -1,0 +1,103 @@
+"""What network: depth, branches, stem, and how the shape of x changes; the schema of `conf/model/`.
+
+A switch marked [?] is something that the paper does not say; its default is our reading of it.
+"""
+
+from dataclasses import dataclass
+
+BRANCHES = {"one_layer": 1, "basic": 2, "bottleneck": 3}  # convolutions in F
+
+STEMS = ("cifar", "imagenet")
+
+IMAGENET_UNITS = {  # units a stage; He et al. 2015a, Table 1; 200: He et al. 2016, Sec. 5
+    ("basic", 18): (2, 2, 2, 2),
+    ("basic", 34): (3, 4, 6, 3),
+    ("bottleneck", 50): (3, 4, 6, 3),
+    ("bottleneck", 101): (3, 4, 23, 3),
+    ("bottleneck", 152): (3, 8, 36, 3),
+    ("bottleneck", 200): (3, 24, 36, 3),
+}
+
+
+@dataclass
+class ModelConfig:
+    """A residual network.
+
+    depth: weight layers; 6n + 2 with one-layer or basic units, 9n + 2 with bottleneck units (CIFAR
+        stem), one of the published depths (ImageNet stem).
+    branch: the convolutions of F: "one_layer" 3x3; "basic" 3x3, 3x3; "bottleneck" 1x1, 3x3, 1x1.
+    stem: "cifar", 3x3 with stride 1; "imagenet", 7x7 with stride 2 and 3x3 max pooling with stride 2.
+    dimension_change: "zero_padding" (option A) or "projection" (option B).
+    """
+
+    name: str
+    depth: int
+    branch: str
+    stem: str = "cifar"
+    dimension_change: str = "zero_padding"
+    # What the shortcut, of any kind, reads under pre-activation where the shape changes: x, or what the
+    # activations before F have made of it. [?] for option A; a projection reads the latter (Sec. 4.1, footnote).
+    zero_padding_reads_activated: bool = False
+    projection_reads_activated: bool = True
+    projection_kernel: int = 1
+    # [?] "end": the channels of zeros come last; "both": half of them first.
+    padding: str = "end"
+    # He et al. 2015a: the stride sits on the first 1x1; Torch re-implementations put it on the 3x3.
+    bottleneck_stride: str = "first_1x1"
+    # BN and ReLU after the stem, before the first split, in all five orders; the first unit then has none
+    # before its F. Without: the first unit is like the others.
+    stem_activation: bool = True
+
+    def __post_init__(self):
+        legal = {
+            "branch": tuple(BRANCHES),
+            "stem": STEMS,
+            "dimension_change": ("zero_padding", "projection"),
+            "projection_kernel": (1, 3),
+            "padding": ("end", "both"),
+            "bottleneck_stride": ("first_1x1", "3x3"),
+        }
+        for field, values in legal.items():
+            if (value := getattr(self, field)) not in values:
+                raise ValueError(f"model.{field}={value}: legal are {', '.join(map(str, values))}")
+        units_a_stage(self.stem, self.branch, self.depth)
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Units a stage."""
+        return units_a_stage(self.stem, self.branch, self.depth)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the 3x3 convolutions, a stage each."""
+        first = 16 if self.stem == "cifar" else 64
+        return tuple(first * 2**stage for stage in range(len(self.units)))
+
+    @property
+    def stem_width(self) -> int:
+        return 16 if self.stem == "cifar" else 64
+
+
+def units_a_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:
+    """How many units the stages of a network have.
+
+    Raises ValueError, with the nearest valid depths, where `depth` is none.
+    """
+    if stem == "imagenet":
+        depths = [known for of_branch, known in IMAGENET_UNITS if of_branch == branch]
+        if depth not in depths:
+            raise ValueError(
+                f"model.depth={depth}: an ImageNet network with {branch} units has one of the depths "
+                f"{', '.join(map(str, depths)) or '(none)'}"
+            )
+        return IMAGENET_UNITS[branch, depth]
+    period = 9 if branch == "bottleneck" else 6
+    n, rest = divmod(depth - 2, period)
+    if rest or n < 1:
+        below = max(n, 1) * period + 2
+        nearest = f"{below}" if n < 1 else f"{below} and {below + period}"
+        raise ValueError(
+            f"model.depth={depth}: a network with {branch} units is {period}n + 2 layers deep; "
+            f"the nearest valid: {nearest}"
+        )
+    return (2 * n if branch == "one_layer" else n,) * 3

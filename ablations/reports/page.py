@@ -1,0 +1,230 @@
+"""`ablations report`: one page of a folder of runs, that needs nothing else: no network, no server, no other file.
+
+How the page looks and what its buttons do is in report.html, a Jinja template.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import shlex
+from importlib import resources
+from pathlib import Path
+
+from markupsafe import Markup
+
+from ablations import __version__
+from ablations.analysis.measurement import measurements
+from ablations.config import study as studies
+from ablations.config.study import Figure, Study
+from ablations.errors import UserError
+from ablations.reports import sketch
+from ablations.runs.record import read_metrics, read_records
+from ablations.tables.answer import answer
+from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
+from ablations.tables.table import Table, by_row, make, select
+
+SORTED_BY_NUMBER = (*NUMERIC, "against its baseline")
+
+
+def found(runs_dir: Path) -> list[Study]:
+    """The studies that the folder has runs of, ours first; one without a file has the rows that were run."""
+    names = sorted({path.parents[2].name for path in runs_dir.glob("*/*/seed=*/*.json*")})
+    known = [studies.load(name) for name in studies.names() if name in names]
+    others = [name for name in names if name not in studies.names()]
+    return known + [Study(name, "Runs that belong to no study", "", "", 1, (), ()) for name in others]
+
+
+def make_page(runs_dir: Path, of: list[Study], settings: dict[str, str]) -> str:
+    """The page of these studies. What cannot be read is listed in it."""
+    from jinja2 import Environment, StrictUndefined
+
+    sections, unread, count = [], [], 0
+    for study in of:
+        records = read_records(runs_dir, study.name)
+        readable = {record["folder"] for record in records}
+        begun = {path.parent for path in (runs_dir / study.name).glob("*/seed=*/*.json*")} - readable
+        unread += [str(folder.relative_to(runs_dir)) for folder in sorted(begun)]
+        records = select(records, settings) if records else []
+        count += len(records)
+        for table, own in groups(study, records):
+            sections.append(section(f"{study.name}-{len(sections)}", table, own, runs_dir))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    script = _beside("report.js")
+    return environment.from_string(_beside("report.html")).render(
+        sections=sections,
+        unread=unread,
+        count=count,
+        runs_dir=runs_dir,
+        style=_beside("report.css"),
+        script=script,
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        version=__version__,
+    )
+
+
+def _beside(name: str) -> Markup:
+    return Markup((resources.files(__package__) / name).read_text())
+
+
+def groups(study: Study, records: list[dict]) -> list[tuple[Table, list[dict]]]:
+    """Tables of the runs that may stand beside each other, each with its runs; as few as can be."""
+    ways = (
+        lambda record: None,
+        lambda record: _parts(record, ("data", "recipe", "precision")),
+        lambda record: (_parts(record, ("data", "recipe", "precision")), record["row"].partition(",")[2]),
+        lambda record: _parts(record, sorted(record["config"].keys() - {"seed", "threads"})),
+    )
+    for way in ways:
+        parts = {}
+        for record in records:
+            parts.setdefault(way(record), []).append(record)
+        try:
+            return [(make(study, part), part) for part in parts.values() or [[]]]
+        except UserError as error:
+            refused = error
+    raise refused
+
+
+def _parts(record: dict, names) -> str:
+    return json.dumps([record["config"][name] for name in names])
+
+
+# Of the columns, what one looks for first: a page may be too narrow for all.
+ORDER = ("row", "on shortcut", "on F", "ours", "paper", "against its baseline", "verdict", "n")
+
+ORDER += tuple(name for name in HEADER if name not in ORDER)
+
+
+def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dict:
+    """What report.html shows of a table and its runs."""
+    study, columns = table.study, sorted(used(table), key=[HEADER.index(name) for name in ORDER].index)
+    runs = by_row(study, records)
+    lowest = min((line.median for line in table.lines if line.n), default=None)
+    lines = []
+    for number, line in enumerate(table.lines):
+        texts = cells(line, table)
+        lines.append(
+            {
+                "number": number,
+                "name": line.row.name,
+                "run": line.n,
+                "fails": line.fails,
+                "best": line.n and line.median == lowest and not line.fails,
+                "cells": [(texts[i], _number(texts[i]) if HEADER[i] in SORTED_BY_NUMBER else None) for i in columns],
+                "seeds": Markup(sketch.seeds(list(line.errors.values()), line.paper_error)) if line.n else "",
+                "runs": [_run(record) for record in runs.get(line.row.name, [])],
+            }
+        )
+    return {
+        "name": name,
+        "title": title(table),
+        "table": table,
+        "answer": answer(table),
+        "header": [(HEADER[i], HEADER[i] in NUMERIC) for i in columns],
+        "lines": lines,
+        "notes": notes(table),
+        "missing": _missing(table, records, runs_dir),
+        "figures": [_figure(figure, study, records, f"{name}-{figure.name}-") for figure in study.figures]
+        + [_why(kind, study, of, f"{name}-{kind}-") for kind, of in measurements(records).items()],
+        "run": bool(records),
+    }
+
+
+def _number(text: str) -> float | str:
+    """What a cell is sorted by: its first number; a fail without one stands above all, an empty cell last."""
+    number = re.search(r"[+-]?\d+(\.\d+)?", text)
+    return float(number[0]) if number else 1e9 if text in ("fail", "diverged", "all diverged") else ""
+
+
+def _figure(drawn: Figure, study: Study, records: list[dict], prefix: str) -> dict:
+    """A figure to stand in the page: without what only a file needs, in the page's colours, under names of its own."""
+    from ablations.reports import figure
+
+    try:
+        svg = figure.draw(drawn, study, records, "svg", captioned=False).decode()
+    except UserError as error:
+        return {"name": drawn.name, "svg": "", "narrow": True, "caption": f"Not drawn: {error}."}
+    caption = f"{drawn.caption}. {figure.caption(drawn, records)}"
+    svg = _in_page(svg, drawn.caption, prefix)
+    return {"name": drawn.name, "svg": svg, "narrow": len(drawn.panels) == 1, "caption": caption}
+
+
+def _why(kind: str, study: Study, found: list[dict], prefix: str) -> dict:
+    """The figure of what was measured to see why."""
+    from ablations.reports import analysis_figures
+
+    svg, caption = analysis_figures.of_study(kind, study, found, "svg", captioned=False)
+    return {"name": kind, "svg": _in_page(svg.decode(), kind, prefix), "narrow": False, "caption": caption}
+
+
+def _in_page(svg: str, label: str, prefix: str) -> Markup:
+    """A drawn figure in the page's colours, with names of its own."""
+    from ablations.reports import style
+
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{label}">', svg, count=1)
+    colours = {colour: f"var(--look-{i})" for i, (colour, *_) in enumerate(style.LOOKS)}
+    colours |= {style.INK: "currentColor", style.GRID: "var(--line)", style.SHADE: "var(--shade)"}
+    colours |= {"#ffffff": "var(--paper)", "white": "var(--paper)"}
+
+    def shorter(tag):
+        text = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag[0])
+        text = re.sub(r'(id="|url\(#|href="#)', rf"\1{prefix}", text).replace("xlink:href", "href")
+        text = re.sub("#[0-9a-f]{6}", lambda colour: colours.get(colour[0], colour[0]), text)
+        return re.sub(r"\s+", " ", text)
+
+    return Markup(re.sub(r">\s+<", "><", re.sub(r"<[^>]*>", shorter, svg)))
+
+
+def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
+    """The rows that are not run, and the commands that run them beside those that are."""
+    rows = [line.row.name for line in table.lines if line.row.overrides is not None and not line.n]
+    if not rows:
+        return None
+    start = ["ablations", "train", f"study={table.study.name}"]
+    if not records:
+        return {"rows": rows, "commands": [shlex.join([*start, f"runs_dir={runs_dir}"])]}
+    words = shlex.split(records[0].get("command", ""))[2:]
+    own = ("study=", "row=", "seed=", "seeds=", "runs_dir=", "force=", "-")
+    kept = [word for word in words if not word.startswith(own)]
+    data = next((word.partition("=")[2] for word in kept if word.startswith("data=")), None)
+    beside = [row.name for row in table.study.rows_for(data) if row.name in rows]
+    others = [row for row in rows if row not in beside]  # of another data set
+    end = [f"seeds={max(record['seed'] for record in records) + 1}", f"runs_dir={runs_dir}"]
+    commands = [[*start, *kept, f"row={','.join(beside)}", *end]] if beside else []
+    commands += [[*start, f"row={','.join(others)}", *end]] if others else []
+    return {"rows": rows, "commands": [shlex.join(command) for command in commands]}
+
+
+def _run(record: dict) -> dict:
+    try:
+        metrics = read_metrics(record["folder"])
+        curve = Markup(sketch.curve(metrics)) if metrics else "Its metrics.jsonl is gone."
+    except (ValueError, KeyError, TypeError):
+        curve = "Its metrics.jsonl is damaged."
+    config = [
+        f"{group}.{key}={_plain(value)}" if key else f"{group}={value}"
+        for group, values in record["config"].items()
+        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
+    ]
+    facts = [(key, value) for key, value in record.items() if isinstance(value, str | int | float)]
+    facts.append(("versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())))
+    return {
+        "record": record,
+        "outcome": "diverged" if record["status"] == "diverged" else f"{record['test_error_percent']:.2f} %",
+        "curve": curve,
+        "facts": [(key.replace("_", " "), value, _short(value)) for key, value in facts],
+        "config": "\n".join(config),
+    }
+
+
+def _plain(value) -> str:
+    """As the command takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _short(value: str | int | float) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else value

@@ -1,0 +1,47 @@
+"""A finished table and its figures, sent to Weights & Biases."""
+
+import contextlib
+import io
+from pathlib import Path
+
+from ablations.config.logger import Wandb
+from ablations.errors import UserError
+from ablations.loggers.wandb import finish, run_id, start
+from ablations.tables.table import Table
+
+
+def publish(logger: Wandb, table: Table, records: list[dict], runs_dir: Path, settings: dict[str, str]) -> str:
+    """Send a table and its figures as one run of job type "table"; returns its address or folder.
+
+    settings: those that selected the records. The same table from the same runs_dir is the same run.
+    Raises UserError if there is no login, no network or no room on the disk.
+    """
+    if not isinstance(logger, Wandb):
+        raise UserError(f"logger={logger.name}: a table goes to logger=wandb only")
+    import wandb
+    from PIL import Image
+
+    from ablations.reports import figure
+    from ablations.tables import cells
+
+    study = table.study
+    options = {"id": run_id("table", study.name, settings), "name": f"{study.name} table", "group": study.name}
+    options |= {"job_type": "table", "config": {"study": study.name} | settings}
+    options["notes"] = "\n\n".join([cells.title(table), table.settings, *cells.notes(table)])
+    media = {}
+    for drawn in study.figures:
+        with contextlib.suppress(UserError):  # too few runs for this figure
+            media[f"figures/{drawn.name}"] = Image.open(io.BytesIO(figure.draw(drawn, study, records, "png")))
+    try:
+        (runs_dir / study.name).mkdir(exist_ok=True)
+        run = start(vars(logger), runs_dir / study.name, resume=True, **options)
+        rows = [list(cells.cells(line, table)) for line in table.lines]
+        media = {name: wandb.Image(image) for name, image in media.items()}
+        run.log({"table": wandb.Table(columns=list(cells.HEADER), data=rows)} | media)
+        where = str(Path(run.dir).parent) if run.offline else run.url
+        finish(run, exit_code=0)
+    except (wandb.Error, TimeoutError, OSError) as error:
+        raise UserError(
+            f"logger=wandb: {str(error).splitlines()[0]}; logger.mode=offline keeps it on this machine"
+        ) from error
+    return where

@@ -1,0 +1,119 @@
+"""What a person sees while a run trains: a bar on a terminal, plain lines elsewhere.
+
+The same figures go to `progress.json` in the run's folder, about once a second, so that a sweep can show
+all of its runs at once. The file is gone when the run has ended.
+"""
+
+import contextlib
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+from ablations.config.run import Config
+from ablations.system.files import write_whole
+
+FILE = "progress.json"
+
+SECONDS_BETWEEN_WRITES = 1.0
+
+
+class Progress:
+    """Shows one run; a context manager."""
+
+    def __init__(self, config: Config, folder: Path, *, quiet: bool = False, writes: bool = True):
+        self.total, self.quiet, self.file = config.recipe.total_steps, quiet, folder / FILE
+        self.name = f"{config.row} seed={config.seed}"
+        self.first_step, self.started, self.written = 0, time.perf_counter(), 0.0
+        self.bar, self.writes = None, writes
+        if not quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            self.bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[figures]}"),
+                TimeElapsedColumn(),
+                console=Console(stderr=True),
+            )
+
+    def __enter__(self):
+        if self.bar:
+            self.bar.start()
+            self.task = self.bar.add_task(self.name, total=self.total, figures="compiling")
+        return self
+
+    def __exit__(self, *_):
+        if self.bar:
+            self.bar.stop()
+        if self.writes:
+            with contextlib.suppress(OSError):
+                self.file.unlink(missing_ok=True)
+
+    def update(self, step: int, loss: float, error_percent: float, images_per_second: float) -> None:
+        """After some steps: what the last of them gave."""
+        now = time.perf_counter()
+        if now - self.written < SECONDS_BETWEEN_WRITES and step < self.total:
+            return
+        if not self.written:
+            self.first_step, self.started = step, now  # the time left does not count compilation
+        self.written = now
+        rate = (step - self.first_step) / max(now - self.started, 1e-9)
+        left = (self.total - step) / rate if rate else None
+        figures = {
+            "step": step,
+            "total_steps": self.total,
+            "train_loss": loss if math.isfinite(loss) else None,
+            "train_error_percent": error_percent,
+        }
+        figures |= {"train_images_per_second": images_per_second, "seconds_left": left}
+        # A full disk stops a run where it must write a result, not where it tells how far it is.
+        if self.writes:
+            with contextlib.suppress(OSError):
+                write_whole(self.file, json.dumps(figures))
+        if self.bar:
+            text = f"loss {loss:.3f}  error {error_percent:5.1f} %  {images_per_second:,.0f} images/s"
+            text += f"  {clock(left)} left" if left is not None else ""
+            self.bar.update(self.task, completed=step, figures=text)
+
+    def evaluated(self, metrics: dict) -> None:
+        """After an evaluation."""
+        if self.quiet:
+            return
+        line = (
+            f"{self.name}  step {metrics['step']}/{self.total}  epoch {metrics['epoch']:.1f}  "
+            f"lr {metrics['lr']:g}  train loss {_number(metrics['train_loss'])}  "
+            f"train error {metrics['train_error_percent']:.2f} %  test error {metrics['test_error_percent']:.2f} %"
+        )
+        if (top5 := metrics.get("test_top5_error_percent")) is not None:
+            line += f"  top-5 {top5:.2f} %"
+        self.say(line)
+
+    def say(self, line: str) -> None:
+        if self.bar:
+            self.bar.console.print(line, highlight=False, markup=False)
+        elif not self.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+
+def read(folder: Path) -> dict | None:
+    """What `progress.json` of a run says, None where there is none."""
+    try:
+        return json.loads((folder / FILE).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3f}"
+
+
+def clock(seconds: float) -> str:
+    """1:02:03 or 2:03."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

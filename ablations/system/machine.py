@@ -1,0 +1,77 @@
+"""The cores and GPUs of this machine, found without JAX, and the GPUs that a process takes for itself.
+
+A process must choose its GPUs before it imports JAX. Runs side by side, of one sweep or of several commands, then have
+GPUs of their own.
+"""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import platform
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+_taken = contextlib.ExitStack()  # the locks; the system releases them when this process ends
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable() -> bool:
+    """Whether JAX would look for an accelerator: a plugin is installed, which does not mean that there is a device."""
+    installed = any(find_spec(name) for name in ("jax_cuda12_plugin", "jax_cuda13_plugin", "libtpu"))
+    return installed and os.environ.get("JAX_PLATFORMS", "") != "cpu"
+
+
+def gpus() -> list[str]:
+    """The GPUs by the names that CUDA_VISIBLE_DEVICES takes; empty if JAX would use none."""
+    if not usable() or find_spec("libtpu"):
+        return []
+    if (visible := os.environ.get(VISIBLE)) is not None:
+        return [name for name in visible.split(",") if name.strip()]
+    return sorted((path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")), key=int)
+
+
+def take(count: int) -> None:
+    """Restrict this process, and those that it starts, to so many GPUs: those that the fewest others have taken.
+
+    Does nothing if there are no more than that.
+    """
+    available = gpus()
+    if count >= len(available):
+        return
+    locks = Path(tempfile.gettempdir()) / f"ablations-{os.getuid()}"
+    locks.mkdir(exist_ok=True)
+    chosen = []
+    for turn, name in ((turn, name) for turn in itertools.count() for name in available):
+        if name not in chosen and _lock(locks / f"gpu-{name}-{turn}"):
+            chosen.append(name)
+        if len(chosen) == count:
+            break
+    os.environ[VISIBLE] = ",".join(sorted(chosen, key=available.index))
+
+
+def _lock(path: Path) -> bool:
+    file = open(path, "a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    _taken.enter_context(file)
+    return True
+
+
+def processor() -> str:
+    """The model of the processor and the number of its cores."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"

@@ -1,0 +1,143 @@
+"""The cells of a table as text, the same in every format."""
+
+import statistics
+
+from ablations.runs.record import FAIL_PERCENT
+from ablations.tables import interval
+from ablations.tables.table import Line, Table
+from ablations.tables.verdict import kendall_tau, verdict
+
+NOT_RUN = "not run"
+
+HEADER = (
+    "row", "figure", "on shortcut", "on F", "paper", "ours", "ours - paper", "mean ± std", "95 % interval", "n",
+    "against its baseline", "verdict",
+)  # fmt: skip
+
+NUMERIC = ("paper", "ours", "ours - paper", "mean ± std", "95 % interval", "n")
+
+
+def cells(line: Line, table: Table) -> tuple[str, ...]:
+    """The cells of a row, in the order of HEADER."""
+    row = line.row
+    if row.overrides is None and not row.tests:
+        ours = "-"
+    elif not line.n:
+        ours = NOT_RUN
+    elif line.median == float("inf"):
+        ours = "diverged"
+    else:
+        ours = f"{line.median:.2f}" + (f"/{line.median_top5:.2f}" if line.median_top5 is not None else "")
+        ours = f"fail ({ours})" if line.fails else ours
+    comparable = line.n and not line.fails and line.paper_error is not None
+    difference = f"{line.median - line.paper_error:+.2f}" if comparable else ""
+    within = f"{line.interval[0]:.2f} - {line.interval[1]:.2f}" if line.interval else ""
+    return (
+        row.name, row.figure, row.on_shortcut, row.on_residual, _paper(line), ours, difference, _spread(line), within,
+        str(line.n) if row.overrides is not None else "", _against(line, table), verdict(line, table),
+    )  # fmt: skip
+
+
+def _paper(line: Line) -> str:
+    if line.paper is None:
+        return "-"
+    text = line.paper["value"]
+    if line.paper.get("top5"):
+        text += f"/{line.paper['top5']}"
+    if line.paper.get("mean"):
+        text += f" ({line.paper['mean']} ± {line.paper['std']})"
+    return text
+
+
+def _spread(line: Line) -> str:
+    text = ""
+    if len(line.finite) > 1:
+        text = f"{statistics.mean(line.finite):.2f} ± {statistics.stdev(line.finite):.2f}"
+    elif line.finite:
+        text = f"{line.finite[0]:.2f}"
+    if line.diverged:
+        text += f" ({line.diverged} diverged)" if text else "all diverged"
+    return text
+
+
+def _against(line: Line, table: Table) -> str:
+    comparison = table.comparison(line)
+    if comparison is None:
+        return ""
+    text = f"{comparison.mean:+.2f}"
+    if comparison.interval:
+        text += f" [{comparison.interval[0]:+.2f}, {comparison.interval[1]:+.2f}]"
+    pairs = len(comparison.differences)
+    return text if pairs == line.n else f"{text} ({pairs} {'pair' if pairs == 1 else 'pairs'})"
+
+
+def used(table: Table) -> list[int]:
+    """The indices of the columns that are not empty in every row."""
+    rows = [cells(line, table) for line in table.lines]
+    return [i for i in range(len(HEADER)) if any(row[i] for row in rows)]
+
+
+def title(table: Table) -> str:
+    study = table.study
+    published = study.paper_table and study.paper_table.removeprefix("2015 ")[:5] == "Table"
+    return f"{study.paper_table} ({study.name}): {study.question}" if published else f"{study.name}: {study.question}"
+
+
+def notes(table: Table) -> list[str]:
+    """The lines below a table."""
+    tau, rows = kendall_tau(table)
+    lines = [
+        f"Test error in percent, of the last evaluation; above {FAIL_PERCENT:g} % or diverged is a fail. Ours: the median."
+    ]
+    if any(line.median_top5 is not None for line in table.lines):
+        lines.append("Ours where there are two: top-1/top-5, of one crop of each image; all else is of top-1.")
+    if table.study.paper_note:
+        lines.append(f"The column paper: {table.study.paper_note}.")
+    lines += [note for note in (_interval_note(table), _baseline_note(table), resolution(table)) if note]
+    if tau is not None:
+        lines.append(f"Kendall's tau between the paper's order and ours: {tau:.2f} over {rows} rows.")
+    return lines + [note for note in (table.departures, table.provenance) if note]
+
+
+def _interval_note(table: Table) -> str:
+    with_interval = [line for line in table.lines if line.interval]
+    kinds = []
+    if any(line.n > 1 for line in with_interval):
+        kinds.append("bootstrap of the mean over seeds (too narrow below ten seeds)")
+    if any(line.n == 1 for line in with_interval):
+        kinds.append("for one seed exact binomial over test images, in which other seeds are not")
+    return f"95 % interval: {'; '.join(kinds)}." if kinds else ""
+
+
+def _baseline_note(table: Table) -> str:
+    compared = [(line.row.baseline, comparison) for line in table.lines if (comparison := table.comparison(line))]
+    if not compared:
+        return ""
+    names = list(dict.fromkeys(name for name, _ in compared))
+    which = " or ".join(names) if len(names) < 5 else "the row of the same network or setting"
+    note = f"The baseline of a row is {which}; the difference from it is a mean over equal seeds, in points"
+    if any(comparison.interval for _, comparison in compared):
+        note += ", with Student's paired interval at 95 %, not corrected for the number of rows"
+    return note + "."
+
+
+def resolution(table: Table) -> str:
+    """The difference that so many seeds can resolve, given the spread of the rows that learn; "" if nothing spreads."""
+    learning = [line for line in table.lines if line.n > 1 and not line.fails and not line.diverged]
+    if not learning:
+        return (
+            ""
+            if not any(line.n for line in table.lines)
+            else "One seed a row: no difference between two rows that learn is resolved."
+        )
+    n = min(line.n for line in learning)
+    stds = sorted(statistics.stdev(line.finite) for line in learning)
+    if not stds[-1]:
+        return ""
+    ends = [stds[0], stds[-1]] if len(stds) > 1 else stds
+    spread = " to ".join(f"{std:.2f}" for std in ends)
+    seen = " to ".join(f"{interval.resolvable(std, n):.2f}" for std in ends)
+    return (
+        f"With {n} seeds and the spread of the rows that learn (std {spread}), a t-test at 5 % sees a difference of "
+        f"{seen} points four times in five; smaller ones are seen more seldom."
+    )

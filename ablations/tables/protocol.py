@@ -1,0 +1,120 @@
+"""What stands around a table: what was trained on what, where that departs from the paper, which code and machine."""
+
+import csv
+import io
+from collections import Counter
+from importlib import resources
+
+import yaml
+
+from ablations.config.study import Study
+
+
+def paper_lines(table: str) -> dict[str, dict[str, str]]:
+    """Row -> its line of `results/paper.csv`, where `value` is a test error in percent, "fail" or "curve only"."""
+    text = (resources.files("ablations.results") / "paper.csv").read_text()
+    return {line["row"]: line for line in csv.DictReader(io.StringIO(text)) if line["table"] == table}
+
+
+def heading(records: list[dict]) -> str:
+    """What was trained on what, and for how long."""
+    if not records:
+        return "no runs"
+    models = sorted({record["config"]["model"]["name"] for record in records})
+    data = {
+        f"{record['config']['data']['name']} ({record['train_images']:,} training images"
+        + (
+            "; the errors are of the validation set, for choosing)"
+            if record["config"]["data"]["split"] == "train_val"
+            else ")"
+        )
+        for record in records
+    }
+    recipe, seeds = records[0]["config"]["recipe"], sorted({record["seed"] for record in records})
+    batches = sorted({record["config"]["recipe"]["batch_size"] for record in records})
+    return (
+        f"{', '.join(models)} on {', '.join(sorted(data))}, recipe {recipe['name']}, {recipe['total_steps']:,} steps of "
+        f"batch {' or '.join(map(str, batches))}, {'seed' if len(seeds) == 1 else 'seeds'} {_ranges(seeds)}"
+    )
+
+
+def _ranges(seeds: list[int]) -> str:
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def departures(study: Study, records: list[dict]) -> str:
+    """Where the recipe departs from the paper's, except in the settings that define a row."""
+    rows = {row.name: row.settings for row in study.rows}
+    paper, differences = paper_protocol(paper_data(study.paper_table)), {}
+    for record in records:
+        recipe, own = record["config"]["recipe"], rows.get(study.row_of(record["row"]), {})
+        for key, value in paper.items():
+            if _plain(recipe[key]) != _plain(value) and f"recipe.{key}" not in own:
+                differences[key] = f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
+    if not records:
+        return ""
+    listed = ", ".join(differences[key] for key in paper if key in differences)
+    recipe = (
+        f"Recipe {records[0]['config']['recipe']['name']} departs from the paper's protocol in {listed}."
+        if differences
+        else ""
+    )
+    data = sorted({record["config"]["data"]["name"] for record in records} - paper_data(study.paper_table))
+    return f"{_not_the_papers(data)} {recipe}".strip()
+
+
+def paper_data(paper_table: str) -> set[str]:
+    """The data sets of one of the paper's tables."""
+    return {line["dataset"] for line in paper_lines(paper_table).values()}
+
+
+def _not_the_papers(data: list[str]) -> str:
+    return (
+        f"Trained on {' and '.join(data)}, which is not the paper's data: compare the order, not the figures."
+        if data
+        else ""
+    )
+
+
+def paper_protocol(data: set[str]) -> dict:
+    """What the paper says about training on these data sets: conf/recipe/ without the settings that the paper leaves open."""
+    name, images_on_a_gpu = ("imagenet", 32) if data == {"imagenet"} else ("paper", 64)
+    stated = yaml.safe_load((resources.files("ablations.conf") / "recipe" / f"{name}.yaml").read_text())
+    ours = {"defaults", "name", "evaluate_every", "nesterov", "weight_decay_on", "bn_momentum", "bn_statistics"}
+    ours |= {"normalization"} if name == "imagenet" else set()
+    return {key: value for key, value in stated.items() if key not in ours} | {"bn_group": images_on_a_gpu}
+
+
+def _plain(value) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return "/".join(map(_plain, value))
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return str(value)
+
+
+def provenance(records: list[dict]) -> str:
+    """Machine, versions and commit; each with its number of runs if they differ."""
+
+    def short(commit: str) -> str:
+        return commit[:12] + ("+" if commit.endswith("+") else "")
+
+    parts = {
+        "device": Counter(record["device"] for record in records),
+        "commit": Counter(short(record["commit"]) for record in records),
+        "jax": Counter(record["versions"]["jax"] for record in records),
+    }
+    return "; ".join(
+        f"{name} "
+        + ", ".join(
+            f"{value} ({n} {'run' if n == 1 else 'runs'})" if len(counts) > 1 else value
+            for value, n in sorted(counts.items())
+        )
+        for name, counts in parts.items()
+        if counts
+    )

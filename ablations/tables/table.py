@@ -1,0 +1,251 @@
+"""A study's table from the records of its runs: the paper's figures beside ours. Imports neither JAX nor Hydra."""
+
+import statistics
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import yaml
+
+from ablations.config.study import Row, Study
+from ablations.errors import UserError
+from ablations.runs.record import FAIL_PERCENT
+from ablations.tables import interval as tables_interval
+from ablations.tables import protocol
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row and its runs.
+
+    errors: of the last evaluation, in percent, by seed; None for a run that diverged. paper: the row's line of
+    `results/paper.csv`. test_images: the size of the test set, 0 if an old record does not say. top5: as `errors`, where
+    it is measured.
+    """
+
+    row: Row
+    paper: dict[str, str] | None
+    errors: dict[int, float | None]
+    test_images: int = 0
+    top5: dict[int, float | None] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        return len(self.errors)
+
+    @cached_property
+    def finite(self) -> list[float]:
+        return [error for error in self.errors.values() if error is not None]
+
+    @property
+    def diverged(self) -> int:
+        return self.n - len(self.finite)
+
+    @cached_property
+    def median(self) -> float | None:
+        """inf if most runs diverged, since those have no error to average."""
+        ordered = sorted(self.finite) + [float("inf")] * self.diverged
+        return statistics.median(ordered) if ordered else None
+
+    @cached_property
+    def median_top5(self) -> float | None:
+        """None if a run diverged or has no top-5 error."""
+        known = bool(self.top5) and None not in self.top5.values() and self.top5.keys() == self.errors.keys()
+        return statistics.median(self.top5.values()) if known else None
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """At 95 %: of the mean over seeds or, for one run, over test images. None if a run diverged."""
+        if not self.n or self.diverged or (self.n == 1 and not self.test_images):
+            return None
+        return (
+            tables_interval.binomial(self.finite[0], self.test_images)
+            if self.n == 1
+            else tables_interval.bootstrap(self.finite)
+        )
+
+    @property
+    def fails(self) -> bool:
+        return self.median is not None and self.median > FAIL_PERCENT
+
+    @property
+    def paper_fails(self) -> bool:
+        return self.paper is not None and self.paper["value"] == "fail"
+
+    @property
+    def paper_error(self) -> float | None:
+        """In percent; None if the paper has no number: nothing, "fail", or a curve only."""
+        try:
+            return float(self.paper["value"]) if self.paper else None
+        except ValueError:
+            return None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both the paper and we have a result."""
+        return bool(self.n) and (self.paper_fails or self.paper_error is not None)
+
+    def against(self, baseline: "Line") -> "Comparison | None":
+        """The differences from another row, over the seeds that both have; None if they share none."""
+        shared = [
+            seed for seed, error in self.errors.items() if error is not None and baseline.errors.get(seed) is not None
+        ]
+        if not shared:
+            return None
+        return Comparison(tuple(self.errors[seed] - baseline.errors[seed] for seed in sorted(shared)))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The differences between two rows, in points, one for each seed."""
+
+    differences: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.differences)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """At 95 %; None for a single seed, which says nothing about others."""
+        return tables_interval.paired(list(self.differences)) if len(self.differences) > 1 else None
+
+    @property
+    def resolved(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+
+@dataclass(frozen=True)
+class Table:
+    """settings: what was trained on what. departures: where the recipe departs from the paper's protocol."""
+
+    study: Study
+    settings: str
+    lines: tuple[Line, ...]
+    departures: str
+    provenance: str
+
+    def line(self, name: str) -> Line | None:
+        return next((line for line in self.lines if line.row.name == name), None)
+
+    def comparison(self, line: Line) -> Comparison | None:
+        """A row compared with its baseline."""
+        baseline = self.line(line.row.baseline)
+        return line.against(baseline) if baseline else None
+
+
+def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
+    """The records whose configuration has these settings, such as data=digits, recipe.total_steps=440.
+
+    Raises UserError if no configuration has such a setting.
+    """
+    for key, value in settings.items():
+        values = [_lookup(record, key) for record in records]
+        if records and all(theirs is None for theirs in values):
+            raise UserError(f"{key}={value}: no run has such a setting; see ablations table --help")
+        wanted = yaml.safe_load(value)
+        records = [
+            record for record, theirs in zip(records, values, strict=True) if theirs == wanted or str(theirs) == value
+        ]
+    return records
+
+
+def _lookup(record: dict, key: str):
+    value = record["config"]
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value.get("name") if isinstance(value, dict) else value
+
+
+def make(study: Study, records: list[dict]) -> Table:
+    """The study's rows in the paper's order, then the user's own.
+
+    Raises UserError if the runs of a row differ in more than their seed, or two rows in more than what defines them.
+    """
+    runs = by_row(study, records)
+    paper, known = protocol.paper_lines(study.paper_table), {row.name for row in study.rows}
+    own = [
+        Row(name, (), on_shortcut=_shortcut(its_runs), baseline=_baseline(study))
+        for name, its_runs in runs.items()
+        if name not in known
+    ]
+    lines = []
+    for row in [*study.rows, *own]:
+        done = sorted(runs.get(row.tests or row.name, []), key=lambda record: record["seed"])
+        images = done[0].get("test_images", 0) if done else 0
+        errors, top5 = (_by_seed(done, row, name) for name in ("test_error_percent", "test_top5_error_percent"))
+        lines.append(Line(row, paper.get(row.name), errors, images, top5))
+    return Table(
+        study,
+        protocol.heading(records),
+        tuple(lines),
+        protocol.departures(study, records),
+        protocol.provenance(records),
+    )
+
+
+def _by_seed(records: list[dict], row: Row, name: str) -> dict[int, float | None]:
+    """A figure by seed, from the test that the row is about; runs without that figure are left out."""
+    figures = {}
+    for record in records:
+        crops = [str(crop) for crop in record["config"]["data"].get("test_crops") or []]
+        name_of_crop = f"{name}_{row.test_crop}" if row.test_crop and row.test_crop != (crops or [""])[0] else name
+        if name_of_crop in record or (record["status"] == "diverged" and name in record):
+            figures[record["seed"]] = None if record["status"] == "diverged" else record[name_of_crop]
+    return figures
+
+
+def by_row(study: Study, records: list[dict]) -> dict[str, list[dict]]:
+    """The records of each row. A table never mixes runs that differ in more than their row and seed.
+
+    Raises UserError, with the first setting that differs.
+    """
+    runs, seen = {}, {}
+    for record in records:
+        runs.setdefault(study.row_of(record["row"]), []).append(record)
+    rows = {row.name: row for row in study.rows}
+    for name, (first, *others) in runs.items():
+        for record in others:
+            _agree(_settings(first), _settings(record), f"the runs of row {name}")
+        row = rows.get(name)
+        own = [*row.settings] if row else ["shortcut", "activation", "model"]
+        shared = {key: value for key, value in _settings(first).items() if not _under(key, own)}
+        if row and row.data:  # a study with rows of several data sets: rows of the same data set must agree
+            shared = {f"{row.data} {key}" if _under(key, ["data"]) else key: value for key, value in shared.items()}
+        _agree(seen, shared, "the runs")
+        seen |= shared
+    return runs
+
+
+def _settings(record: dict) -> dict:
+    """The settings that all seeds of a row must share, by dotted key."""
+    return {
+        f"{group}.{key}" if isinstance(values, dict) else group: value
+        for group, values in record["config"].items()
+        if group not in ("seed", "threads")
+        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
+
+
+def _under(key: str, groups: list[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def _agree(first: dict, second: dict, what: str) -> None:
+    for key in first:
+        if key in second and first[key] != second[key]:
+            raise UserError(
+                f"{what} differ in {key.split()[-1].removesuffix('.name')} ({first[key]} and {second[key]}): a table never "
+                "mixes those; choose with key=value"
+            )
+
+
+def _shortcut(records: list[dict]) -> str:
+    shortcut = records[0]["config"]["shortcut"]
+    return ", ".join([shortcut["name"], *(f"{k} {v:g}" for k, v in shortcut.items() if isinstance(v, float))])
+
+
+def _baseline(study: Study) -> str:
+    """The row with which most rows of the study are compared."""
+    named = [row.baseline for row in study.rows if row.baseline]
+    return max(named, key=named.count) if named else ""

@@ -1,0 +1,44 @@
+"""A grid of cells on a terminal or in Markdown: a title, rows, and notes below them."""
+
+import shutil
+import sys
+
+
+def console(usual: int = 132):
+    """The console for a table; without a terminal, `usual` columns wide."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((usual, 24)).columns, 132))
+
+
+def show(title: str, rows: list[dict[str, object]], right: tuple[str, ...], notes: list[str]) -> None:
+    """Print to the terminal.
+
+    rows: heading -> cell, a string or rich's Text. right: the headings of columns that are aligned to the right.
+    """
+    from rich.table import Table
+
+    screen = console(200)
+    screen.print(title + "\n", style="bold", highlight=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=i == 0 or name in right)
+    for row in rows:
+        table.add_row(*row.values())
+    screen.print(table)
+    screen.print()
+    for note in notes:
+        screen.print(note, highlight=False)
+
+
+def markdown(title: str, rows: list[dict[str, object]], notes: list[str]) -> str:
+    grid = markdown_grid([list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)])
+    return "\n\n".join([f"**{title}**", "\n".join(grid), *notes]) + "\n"
+
+
+def markdown_grid(rows: list[list[str]]) -> list[str]:
+    """The lines of a grid; the first row is the heading."""
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]

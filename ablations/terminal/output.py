@@ -1,0 +1,21 @@
+"""Output of a command: printed, or written to a file."""
+
+from pathlib import Path
+
+from ablations.errors import UserError
+from ablations.system.files import write_whole
+
+
+def give_out(text: str, out: str | Path | None, note: str = "") -> None:
+    """Print the text, or write it to `out` and report the path, followed by the note.
+
+    Raises UserError if it cannot be written.
+    """
+    if not out:
+        print(text, end="")
+        return
+    try:
+        write_whole(Path(out), text)
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
+    print(f"wrote {out}{note}")

@@ -1,0 +1,220 @@
+"""Checkpoints of a run that is on its way: written beside training, whole or not at all, the newest two kept.
+
+Orbax is known to this module only. A checkpoint holds the arrays of a `steps.State` and, as JSON, what the
+loop around it counts, the configuration, and a digest of the arrays.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ablations.config.run import Config
+from ablations.errors import UserError
+from ablations.terminal.units import size
+
+FOLDER = "checkpoints"
+
+KEPT = 2
+
+SLACK_BYTES = 1 << 20  # what Orbax writes beside the arrays, and the files of the run
+
+
+def newest(folder: Path, config: Config | None) -> int:
+    """The step from which a run in this folder would go on, 0 for the start. Looks only: nothing is restored.
+
+    config: the run's; None for any.
+    """
+    # Orbax gives a folder its number once all of it is written.
+    for step in sorted(
+        (int(place.name) for place in (folder / FOLDER).glob("*") if place.name.isdigit()), reverse=True
+    ):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            kept = json.loads((folder / FOLDER / str(step) / "loop" / "metadata").read_text())["config"]
+            if config is None or config.matches(kept):
+                return step
+    return 0
+
+
+class Checkpoints:
+    """The checkpoints in `folder/checkpoints`."""
+
+    def __init__(self, folder: Path):
+        self.path = folder.absolute() / FOLDER
+        self._opened = None
+
+    def _manager(self):
+        if self._opened is None:
+            import jax
+            import orbax.checkpoint as ocp
+
+            # A failed write reaches the user as one message, not as the traces of each of Orbax's threads.
+            logging.getLogger("absl").setLevel(logging.CRITICAL)
+            alone = {} if jax.process_count() == 1 else {"active_processes": {0}, "barrier_sync_key_prefix": "first"}
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=KEPT,
+                enable_async_checkpointing=True,
+                create=False,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=0, **alone),
+            )
+            self._opened = ocp.CheckpointManager(self.path, options=options, item_names=("state", "loop"))
+        return self._opened
+
+    def check_room(self, state) -> None:
+        """Raise UserError, before a run begins, where the disk has no room for the checkpoints that it will keep."""
+        import jax
+
+        there = sum(place.name.isdigit() for place in self.path.glob("*"))  # of a run that goes on
+        needed = max(KEPT + 1 - there, 1) * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SLACK_BYTES
+        if (free := shutil.disk_usage(self.path.parent).free) < needed:
+            raise UserError(
+                f"{self.path.parent}: the run's checkpoints take {size(needed)} of disk, {size(free)} are free; make room, or "
+                "choose another runs_dir=..."
+            )
+
+    def save(self, step: int, state, loop: dict, config: dict, *, wait: bool = False) -> None:
+        """Start to write a checkpoint; with `wait`, return when it is on disk.
+
+        Raises OSError, of this write or of the last one, where the disk is full or read-only.
+        """
+        import orbax.checkpoint as ocp
+
+        leaves = _to_host(state)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.path).free < 1.1 * sum(leaf.nbytes for leaf in leaves) + SLACK_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        loop = {"config": config, "digest": _digest(leaves), "loop": loop}
+        arguments = ocp.args.Composite(state=ocp.args.StandardSave(leaves), loop=ocp.args.JsonSave(loop))
+        manager = self._manager()
+        if step in manager.all_steps():  # one that `restore` has refused; Orbax would keep it in silence
+            _as_os_error(lambda: manager.delete(step))
+        _as_os_error(lambda: manager.save(step, args=arguments, force=True))
+        if wait:
+            _as_os_error(manager.wait_until_finished)
+
+    def restore(self, like, config: dict, say: Callable[[str], None]):
+        """The newest checkpoint that can be used: (state, loop), or None where there is none.
+
+        like: a state of the same structure, on one device. What is refused is said, with its reason. Of several
+        processes the first one reads, for all.
+        """
+        from ablations.training import processes
+
+        found = processes.from_first(lambda: self._newest(like, config, say))
+        return found and (_from_host(found[0], like), found[1])
+
+    def _newest(self, like, config: dict, say: Callable[[str], None]) -> tuple[list[np.ndarray], dict] | None:
+        if not self.path.is_dir():
+            return None
+        import jax
+        import orbax.checkpoint as ocp
+
+        manager = self._manager()
+        for step in sorted(manager.all_steps(), reverse=True):
+            where = self.path / str(step)
+            try:
+                loop = manager.restore(step, args=ocp.args.Composite(loop=ocp.args.JsonRestore()))["loop"]
+                if loop["config"] != config:
+                    say(f"{where} is of another configuration: not used")
+                    continue
+                abstract = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in _to_host(like)]
+                restore = ocp.args.StandardRestore(abstract)
+                leaves = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
+                if _digest(leaves) != loop["digest"]:
+                    raise ValueError("its digest does not match")
+            except Exception as error:  # whatever a damaged file makes of Orbax
+                reason = str(error).strip().splitlines() or [type(error).__name__]
+                say(f"{where} is damaged ({reason[0][:200]}): not used")
+                continue
+            return leaves, loop["loop"]
+        return None
+
+    def check_groups(self, asked: Config, now: Config) -> None:
+        """Raise UserError where a run was begun with other groups for BN than "a device" has here."""
+        from ablations.training import processes
+
+        if asked.recipe.bn_group != "device" or not self.path.is_dir():
+            return
+        kept = processes.from_first(self.config)
+        if kept and kept != now.resolved() and asked.matches(kept):
+            raise UserError(
+                f"recipe.bn_group=device: the run in {self.path.parent} was begun with BN over groups of "
+                f"{kept['recipe']['bn_group'] or kept['recipe']['batch_size']} images, and a device has "
+                f"{now.recipe.bn_group or now.recipe.batch_size} here; go on with as many devices as it was begun "
+                "with, or give force=true and remove its checkpoints"
+            )
+
+    def config(self) -> dict | None:
+        """The configuration of the newest checkpoint that can be read; None where there is none."""
+        import orbax.checkpoint as ocp
+
+        for step in sorted(self._manager().all_steps(), reverse=True) if self.path.is_dir() else ():
+            try:
+                loop = self._manager().restore(step, args=ocp.args.Composite(loop=ocp.args.JsonRestore()))["loop"]
+                return loop["config"]
+            except Exception:  # whatever a damaged file makes of Orbax; `restore` says so
+                continue
+        return None
+
+    def close(self) -> None:
+        """Wait for the last write."""
+        if self._opened is not None:
+            manager, self._opened = self._opened, None
+            _as_os_error(manager.close)
+
+    def remove(self) -> None:
+        """Once the run is finished and its weights are written."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _to_host(state) -> list[np.ndarray]:
+    import jax
+
+    # Copies: on a CPU an array of JAX shares its memory with numpy, and the next step reuses that memory.
+    leaves = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state)]
+    return [np.array(leaf, copy=True) for leaf in leaves]
+
+
+def _from_host(leaves, like):
+    import jax
+
+    kinds, structure = jax.tree.flatten(like)
+    # Copies again: the steps reuse the memory of the state that they are given.
+    arrays = [jax.numpy.array(leaf, copy=True) for leaf in leaves]
+    return structure.unflatten(
+        jax.random.wrap_key_data(leaf) if _is_key(kind) else leaf for leaf, kind in zip(arrays, kinds, strict=True)
+    )
+
+
+def _is_key(leaf) -> bool:
+    import jax
+
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _digest(leaves) -> str:
+    digest = hashlib.sha256()
+    for leaf in leaves:
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def _as_os_error(write: Callable) -> None:
+    try:
+        write()
+    except OSError:
+        raise
+    except Exception as error:  # Orbax and its threads wrap the system's message
+        if any(
+            sign in str(error) for sign in ("RESOURCE_EXHAUSTED", "No space left", "PERMISSION_DENIED", "Read-only")
+        ):
+            raise OSError(str(error).strip().splitlines()[0]) from error
+        raise

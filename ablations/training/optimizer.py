@@ -1,0 +1,47 @@
+"""SGD with momentum and weight decay, and the schedule of its learning rate; Sec. 3 and Appendix."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ablations.config.recipe import RecipeConfig
+
+
+def learning_rates(recipe: RecipeConfig) -> optax.Schedule:
+    """Step (from 0) -> learning rate.
+
+    With recipe=paper: 0.01 for the first 400 steps, 0.1 up to 32k, 0.01 up to 48k, 0.001 up to 64k.
+    """
+    warmup, base = round(recipe.warmup_fraction * recipe.total_steps), recipe.learning_rate
+    if recipe.scale_lr_from:
+        base *= recipe.batch_size / recipe.scale_lr_from
+    if recipe.schedule == "cosine":
+        first = recipe.warmup_factor * base if warmup else base
+        return optax.warmup_cosine_decay_schedule(first, base, warmup, recipe.total_steps)
+    drops = {round(fraction * recipe.total_steps): recipe.drop_factor for fraction in recipe.drop_fractions}
+    if not warmup:
+        return optax.piecewise_constant_schedule(base, drops)
+    if recipe.warmup == "linear":
+        rising = optax.linear_schedule(recipe.warmup_factor * base, base, warmup)
+        steady = optax.piecewise_constant_schedule(base, drops)
+        return lambda step: jnp.where(step < warmup, rising(step), steady(step))
+    # One schedule with one count: joined schedules restart theirs, and the drops would come late.
+    return optax.piecewise_constant_schedule(recipe.warmup_factor * base, {warmup: 1 / recipe.warmup_factor} | drops)
+
+
+def decayed(params, on: str):
+    """A tree of booleans: which parameters weight decay reaches, "all" or the kernels of "convolutions"."""
+
+    def is_decayed(path, _):
+        names = [str(getattr(part, "key", part)) for part in path]
+        return on == "all" or (names[-1] == "kernel" and names[0] != "head")
+
+    return jax.tree_util.tree_map_with_path(is_decayed, params)
+
+
+def optimizer(recipe: RecipeConfig) -> optax.GradientTransformation:
+    """Weight decay added to the gradient, before momentum: the L2 penalty of the paper, not decoupled decay."""
+    return optax.chain(
+        optax.add_decayed_weights(recipe.weight_decay, mask=lambda params: decayed(params, recipe.weight_decay_on)),
+        optax.sgd(learning_rates(recipe), recipe.momentum or None, nesterov=recipe.nesterov),
+    )

@@ -1,0 +1,111 @@
+"""Weights under names and layouts that other frameworks read: a safetensors file.
+
+One tensor a layer of one unit, stacks taken apart, with the layouts of PyTorch: convolutions (out, in, k, k),
+all with zero padding (k - 1) / 2 on every side; the linear layer (out, in); BN as weight, bias, running_mean
+and running_var. In the order of the computation, S counting stages and U the units of a stage from 0:
+
+    normalization.mean, .divisor         the input is (pixels / 255 - mean) / divisor, pixels in 0 ... 255;
+                                         these two keep JAX's (H, W, C) or (C,)
+    stem.weight                          then stem_activation.bn.*, ReLU; with the ImageNet stem then max pooling
+    stages.S.units.U.before.bn.*         BN of the place "before"; not in the first unit of all, whose activation
+                                         is that of the stem
+    stages.S.units.U.convolutions.I.weight
+    stages.S.units.U.activations.I.bn.*  BN after convolution I: the place "between", after the last one "after"
+    stages.S.units.U.shortcut.*          h.conv.weight, h.bn.*: a projection where the shape changes, with BN if the
+                                         place "after" has one; w.conv.weight, w.bn.*: the 1x1 shortcut;
+                                         gate.conv.weight, gate.bias (b_g; with gate_bn it is gate.bn.bias); with two
+                                         convolutions first gate.first.conv.weight, gate.first.bn.*, ReLU;
+                                         the constants a (shortcut_scale), b (residual_scale), drop.rate
+    stages.S.units.U.after_addition.bn.*
+    head_activation.bn.*                 BN of the place "before", after the last addition
+    head.weight, head.bias               after the mean over pixels
+
+The metadata's entry `ablations` is JSON: "config", all settings, and "bn_epsilon". Option A takes the pixels
+[::2, ::2] and adds channels of zeros; dropout that is not inverted multiplies by 1 - rate at test time.
+"""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+
+from ablations.errors import UserError
+from ablations.system.files import write_whole
+
+BN = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
+
+TO_TORCH = {2: (1, 0), 4: (3, 2, 0, 1)}  # (in, out) -> (out, in); (k, k, in, out) -> (out, in, k, k)
+
+
+def save(path: Path, steps, state) -> None:
+    """Write the weights of a run, whole or not at all."""
+    from safetensors.numpy import save as serialise
+
+    tensors = named(state.params, state.others)
+    tensors |= {f"normalization.{name}": value for name, value in steps.normalization.items()}
+    metadata = {"config": steps.config.resolved(), "bn_epsilon": 1e-5, "layout": "torch"}
+    # One entry: safetensors writes several in any order, and the same run is to give the same file.
+    write_whole(path, serialise(tensors, {"ablations": json.dumps(metadata)}))
+
+
+def load(path: Path, state):
+    """The state with the weights and BN statistics of a file, and the file's normalization by name.
+
+    Raises UserError where the file is damaged or of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+        params, others = (_filled(part, tensors) for part in (state.params, state.others))
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged or of another network: {error}") from error
+    normalization = {name: tensors[f"normalization.{name}"] for name in ("mean", "divisor")}
+    return state._replace(params=params, others=others), normalization
+
+
+def named(params, others) -> dict[str, np.ndarray]:
+    """All weights and BN statistics of a state by their outside names."""
+    tensors = {}
+    for path, value in [*nnx.to_flat_state(params), *nnx.to_flat_state(others)]:
+        if not _is_random(path, value):
+            names, value = _names(path, value.shape), np.asarray(value)
+            units = value if path[2:3] == ("rest",) else value[None]
+            for name, one in zip(names, units, strict=True):
+                is_kernel = path[-1] == "kernel"
+                tensors[name] = np.array(one.transpose(TO_TORCH[one.ndim]) if is_kernel else one, order="C")
+    return tensors
+
+
+def _filled(part, tensors):
+    flat = []
+    for path, value in nnx.to_flat_state(part):
+        if not _is_random(path, value):
+            units = [tensors[name] for name in _names(path, value.shape)]
+            if path[-1] == "kernel":
+                units = [one.transpose(np.argsort(TO_TORCH[one.ndim])) for one in units]
+            stacked = np.stack(units) if path[2:3] == ("rest",) else units[0]
+            if stacked.shape != value.shape:
+                raise ValueError(f"{'.'.join(map(str, path))} has shape {stacked.shape}, not {value.shape}")
+            value = jax.numpy.asarray(stacked)
+        flat.append((path, value))
+    return nnx.from_flat_state(flat)
+
+
+def _names(path, shape) -> list[str]:
+    """One name, or one a unit for a leaf of the stacked units of a stage."""
+    *parents, leaf = path
+    leaf = "weight" if leaf == "kernel" else BN.get(leaf, leaf)
+    if path[0] != "stages":
+        return [".".join([*map(str, parents), leaf])]
+    _, stage, which, *inside = parents
+    units = [0] if which == "first" else range(1, shape[0] + 1)
+    return [".".join(["stages", str(stage), "units", str(unit), *map(str, inside), leaf]) for unit in units]
+
+
+def _is_random(path, value) -> bool:
+    """Where the random streams stand is no weight."""
+    return jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key) or path[-1] == "count"

@@ -1,0 +1,158 @@
+"""The command as a user types it: what it prints, what it refuses, and how."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ablations import cli
+from ablations.cli.commands import COMMANDS
+from ablations.errors import UserError
+from ablations_tests.conftest import COMMAND, ablations
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["train", "model=resnet111"], "model=resnet111: unknown; legal are resnet1001"),
+        (["train", "model=resnet111"], "the nearest valid: 110 and 116"),
+        (["train", "model=resnet116"], "For 116 layers: model=resnet110 model.depth=116"),
+        (["train", "model.depth=111"], "model.depth=111: a network with basic units is 6n + 2 layers deep"),
+        (["train", "shortcut=identty"], "shortcut=identty: unknown; legal are constant_scaling, conv1x1, dropout"),
+        (["train", "activation=relu"], "activation=relu: unknown; legal are bn_after_addition, full_preactivation"),
+        (["train", "shortcut=exclusive_gating", "shortcut.bias=abc"], "shortcut.bias=abc: Value 'abc' of type 'str' could not be converted to Float"),
+        (["train", "shortcut.bias=-6"], "shortcut.bias: there is no such setting; legal are name, at_dimension_change"),
+        (["train", "shortcut=dropout", "shortcut.rate=1"], "shortcut.rate=1.0: a rate is at least 0 and below 1"),
+        (["train", "shortcut.name=dropout"], "choose a shortcut with shortcut=dropout"),
+        (["train", "recipe.batch_size=0"], "recipe.batch_size=0: must be at least 1"),
+        (["train", "recipe.batch_size=5000", "data=digits"], "the training set of digits has 1437 images"),
+        (["train", "recipe.bn_group=7"], "recipe.bn_group=7: must divide recipe.batch_size=64"),
+        (["train", "recipe.total_steps=1.5"], "recipe.total_steps=1.5: Value '1.5'"),
+        (["train", "data.pad=8"], "data.pad=8: images of digits are 8 pixels wide"),
+        (["train", "precision=fp8"], "precision=fp8: legal are f32, bf16"),
+        (["train", "seed=-1"], "seed=-1: give the seeds themselves"),
+        (["train", "seed=x"], "seed=x: give the seeds themselves"),
+        (["train", "seeds=2", "seed=1"], "seeds=2: give the seeds themselves, as seed=0,1,2, or their number, as seeds=3, not both"),
+        (["train", "study=table9"], "study=table9: unknown; legal are degradation, demo, depth"),
+        (["train", "study=table1", "row=identty"], "row=identty: study table1 has no such row; legal are identity, plain"),
+        (["train", "study=table1", "shortcut=dropout"], "row identity of study table1 is shortcut=identity"),
+        (["train", "study=table1", "recipe.total_steps=1,2"], "a study takes one value of each setting"),
+        (["train", "row=mine"], "rows belong to a study"),
+        (["train", "sed=1"], "sed: there is no such setting; ablations train --cfg job"),
+        (["train", "--sed"], "--sed: unknown option"),
+        (["train", "shortcut="], "shortcut="),
+        (["train", "a=[1"], "a=[1"),
+        (["tran"], "tran: unknown subcommand; legal are plan, bench, train, status, table, figure, report"),
+        (["table"], "study=... is missing; legal are degradation, demo"),
+        (["table", "study=table1"], "runs_dir=runs: there is no such folder"),
+        (["table", "table1"], "table1: settings are key=value"),
+        (["export", "run=nowhere", "out=x"], "run=nowhere: there is no finished run in this folder"),
+        (["export", "run=nowhere"], "export needs run=RUNS_DIR/STUDY/ROW/seed=K and out=FILE"),
+    ],
+)  # fmt: skip
+def test_one_clear_message(arguments, message, tmp_path):
+    done = ablations(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert done.stderr.startswith("ablations: ") and done.stderr.count("\n") == 1, done.stderr
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_an_unwritable_runs_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = ablations("train", "runs_dir=file/runs", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "file/runs/single/default/seed=0 cannot be made: Not a directory; choose another runs_dir=..." in done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_names_what_there_is(command, tmp_path):
+    done = ablations(*command, cwd=tmp_path)
+    assert done.returncode == 0 and not done.stderr
+    assert "ablations" in done.stdout and max(map(len, done.stdout.splitlines())) <= 120
+    if command == ["train", "--help"]:
+        for word in ("exclusive_gating", "full_preactivation", "resnet1202", "table1", "shortcut.bias", "runs_dir"):
+            assert word in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["table", "study=table1", "runs_dir=."]])
+def test_what_is_asked_often_imports_nothing_slow(arguments, tmp_path):
+    slow = ("jax", "flax", "hydra", "wandb", "tensorflow_datasets", "matplotlib", "sklearn", "numpy")
+    code = (
+        "import sys; from ablations.cli import main\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code, end.code\n"
+        f"print([m for m in {slow} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "line,choices",
+    [
+        ("ablations tr", {"train", "table", "export"}),
+        ("ablations train shortcut=", {"shortcut=identity", "shortcut=dropout", "shortcut=conv1x1"}),
+        ("ablations train model=resnet1", {"model=resnet110", "model=resnet1001", "model=resnet164"}),
+        ("ablations train recipe.to", {"recipe.total_steps="}),
+        ("ablations train shortcut=exclusive_gating shortcut.b", {"shortcut.bias="}),
+    ],
+)
+def test_bash_completion(line, choices, tmp_path):
+    import os
+
+    environment = os.environ | {"COMP_LINE": line, "COMP_POINT": str(len(line))}
+    done = subprocess.run(
+        [*COMMAND, "-sc", "query=bash"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+        timeout=60,
+    )
+    assert choices <= set(done.stdout.split()), done.stdout
+    assert "schema" not in done.stdout
+
+
+def test_completion_in_a_real_bash(tmp_path):
+    """Source the code and ask bash's own machinery for one word."""
+    (tmp_path / "ablations").write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
+    (tmp_path / "ablations").chmod(0o755)
+    script = """
+        export PATH="$PWD:$PATH"
+        eval "$(ablations completion)"
+        COMP_LINE="ablations train shortcut=exclusive" COMP_POINT=34 COMP_WORDS=(ablations train shortcut=exclusive) COMP_CWORD=2
+        _ablations; echo "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60)
+    assert done.stdout.split() == ["shortcut=exclusive_gating"], done.stderr
+
+
+def test_cfg_prints_every_setting(tmp_path):
+    done = ablations("train", "--cfg", "job", "shortcut=dropout", "shortcut.rate=0.3", cwd=tmp_path)
+    assert "rate: 0.3" in done.stdout and "total_steps: 440" in done.stdout and "hydra" not in done.stdout
+
+
+def test_export(finished):
+    cwd, run = finished
+    done = ablations("export", f"run={run}", "out=weights.safetensors", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    from safetensors import safe_open
+
+    with safe_open(cwd / "weights.safetensors", "numpy") as file:
+        names = set(file.keys())
+        assert json.loads(file.metadata()["ablations"])["config"]["model"]["name"] == "resnet20"
+        assert file.get_tensor("stages.1.units.0.convolutions.0.weight").shape == (32, 16, 3, 3)
+        assert file.get_tensor("head.weight").shape == (10, 64)
+    assert {"stem.weight", "stages.2.units.2.activations.1.bn.running_var", "normalization.mean"} <= names
+    assert not any("key" in name or "count" in name for name in names)
+
+
+@pytest.mark.parametrize("command, word", [("bench", "pixels"), ("plan", "calibrate"), ("status", "format")])
+def test_a_word_without_a_value_is_one_message(command, word):
+    with pytest.raises(UserError, match=f"^{word}: ") as error:
+        cli.dispatch(command, [word])
+    assert "\n" not in str(error.value)

@@ -1,0 +1,193 @@
+"""From overrides to jobs: names, studies, seeds."""
+
+from pathlib import Path
+
+import pytest
+from hydra.errors import HydraException
+from hydra.types import RunMode
+
+from ablations.config import compose, study
+from ablations.config import jobs as sweep
+from ablations.errors import UserError
+from ablations.runs.record import first_difference
+from ablations.tables.protocol import paper_lines
+
+
+def jobs(*overrides):
+    with compose.hydra() as context:
+        return sweep.plan(context, list(overrides))
+
+
+def folders(*overrides):
+    return [str(job.folder) for job in jobs(*overrides)]
+
+
+def test_a_run_is_named_by_what_differs_from_the_defaults():
+    assert folders() == ["runs/single/default/seed=0"]
+    assert folders("shortcut=identity", "model=resnet110", "data=digits", "seed=3") == ["runs/single/default/seed=3"]
+    line = "shortcut=exclusive_gating shortcut.bias=-6 activation=original model=resnet110 data=digits recipe=digits"
+    assert folders(*line.split()) == ["runs/single/shortcut=exclusive_gating,shortcut.bias=-6/seed=0"]
+    assert folders("runs_dir=/tmp/x", "force=true", "unroll=true") == ["/tmp/x/single/default/seed=0"]
+
+
+def test_a_long_name_is_cut_and_stays_its_own():
+    long = [f"recipe.drop_fractions=[{','.join(['0.5'] * 60)}]"]
+    name, other = (
+        Path(folders(*overrides)[0]).parent.name for overrides in (long, [*long, "seed=1", "recipe.momentum=0"])
+    )
+    assert len(name) < 255 and name != other
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "shortcut=exclusive_gating shortcut.bias=-3 study=tiny row='a,b' seed=4",
+        "model.depth=20 model=resnet20 recipe=paper recipe.total_steps=200 hydra/launcher=joblib hydra.launcher.n_jobs=2",
+        "+more=1 seed=3 ~recipe.probe_every",
+        "activation=original activation.after_addition=[] recipe.drop_fractions=[0.5,0.75]",
+        "seed=x",
+        "shortcut.bias=1",
+    ],
+)
+def test_what_is_composed_once_is_what_hydra_composes(line):
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from omegaconf import OmegaConf
+
+    def composed(loader):
+        try:
+            return OmegaConf.to_container(loader.load_configuration("config", line.split(), RunMode.MULTIRUN))
+        except HydraException as error:
+            return type(error), str(error), str(error.__cause__)
+
+    with compose.hydra() as context:
+        ours = context.config_loader()
+        assert composed(ours) == composed(ours) == composed(ConfigLoaderImpl(ours.get_search_path()))
+
+
+def test_a_job_on_several_hosts_is_one_run_of_several_processes():
+    def chosen(*line):
+        return jobs(*line)[0].config.distributed.name
+
+    assert chosen("hydra/launcher=slurm_multinode") == "slurm" and chosen("hydra/launcher=slurm") == "none"
+    assert chosen("hydra/launcher=slurm", "hydra.launcher.nodes=3") == "slurm"
+    assert chosen("hydra/launcher=slurm_multinode", "distributed=none") == "none"
+    assert folders("hydra/launcher=slurm_multinode") == folders()
+
+
+def test_a_sweep_is_all_combinations():
+    found = folders("shortcut=identity,dropout", "seed=0,1,2")
+    assert len(found) == 6 == len(set(found))
+    assert folders("seeds=3") == folders("seed=0,1,2")
+
+
+# Rows: of the paper's tables those that can be run, of the others all combinations.
+ROWS = {"demo": 8, "table1": 16, "table2": 10, "table3": 12, "table4": 9, "degradation": 8, "depth": 40, "gates": 45}
+ROWS |= {"switches": 19, "table5": 5}
+
+
+@pytest.mark.parametrize("name", study.names())
+def test_every_study_composes_and_its_rows_are_the_papers(name):
+    made = jobs(f"study={name}", "seeds=2")
+    assert len(made) == 2 * ROWS[name]
+    assert len({job.folder for job in made}) == len(made)
+    assert {job.config.row for job in made} == {row.name for row in study.load(name).rows if row.overrides is not None}
+    rows, paper = [row.name for row in study.load(name).rows], paper_lines(study.load(name).paper_table)
+    if name.startswith(("table", "degradation")):
+        assert rows == list(paper), "the paper's rows in the paper's order, none else"
+    elif name == "demo":
+        assert set(rows) < set(paper)
+    else:
+        assert set(paper) < set(rows)
+
+
+def test_another_data_set_takes_the_place_of_the_first():
+    made = jobs("study=table3", "data=digits", "recipe=digits", "seeds=1")
+    assert len(made) == 8 and {job.config.data.name for job in made} == {"digits"}
+    assert made[0].folder.parent.name == "resnet110_1layer_original,data=digits,recipe=digits"
+    assert [j.config.row for j in jobs("study=table3", "data=cifar100", "seeds=1")] == [
+        row.name for row in study.load("table3").rows if row.data == "cifar100"
+    ]
+    assert {(j.config.data.name, j.config.recipe.name) for j in jobs("study=table3", "seeds=1")} == {
+        ("cifar10", "paper"), ("cifar100", "paper"),
+    }  # fmt: skip
+    (chosen,) = jobs("study=table3", "row=resnet110_1layer_original", "data=cifar100", "seeds=1")
+    assert chosen.config.data.name == "cifar100"
+
+
+def test_somebody_else_s_method_cannot_be_run():
+    assert len(jobs("study=table4", "data=digits", "seeds=1")) == 5
+    with pytest.raises(UserError, match="somebody else's method"):
+        jobs("study=table4", "row=highway")
+    with pytest.raises(UserError, match="a further test of row resnet152_original"):
+        jobs("study=table5", "row=resnet152_original_crop224")
+
+
+def test_a_grid_is_every_combination_and_its_baseline_stands_beside_each(tmp_path):
+    rows = {row.name: row for row in study.load("depth").rows}
+    assert rows["conv1x1_56"].overrides == ("shortcut=conv1x1", "model=resnet56")
+    assert rows["conv1x1_56"].baseline == "identity_56" and rows["identity_56"].baseline == ""
+    gates = {row.name: row for row in study.load("gates").rows}
+    assert gates["two_conv3x3_bn_no_relu_-6"].baseline == "identity"
+    file = tmp_path / "mine.yaml"
+    file.write_text("question: which?\nseeds: 2\nbaseline: b\nrows:\n  - {row: a, overrides: []}\n")
+    with pytest.raises(UserError, match="baseline b, which is not a row"):
+        study.load(str(file))
+
+
+def test_table1_is_the_paper_s():
+    made = {job.config.row: job.config for job in jobs("study=table1", "seeds=1")}
+    assert all(c.model.name == "resnet110" and c.activation.name == "original" for c in made.values())
+    scales = [
+        (c.shortcut.shortcut_scale, c.shortcut.residual_scale)
+        for n, c in made.items()
+        if n.startswith(("plain", "const"))
+    ]
+    assert scales == [(0, 1), (0.5, 1), (0.5, 0.5)]
+    assert [c.shortcut.bias for n, c in made.items() if n.startswith("excl")] == [0, -1, -2, -3, -4, -5, -6, -7]
+    assert [c.shortcut.bias for n, c in made.items() if n.startswith("shortcut_only")] == [0, -6]
+    assert made["conv1x1"].shortcut.bn and made["dropout"].shortcut.rate == 0.5
+
+
+def test_a_study_keeps_its_folder_and_another_protocol_gets_its_own():
+    assert "runs/table1/identity/seed=0" in folders("study=table1", "data=digits", "recipe=digits")
+    assert "runs/table1/identity,recipe=paper/seed=0" in folders("study=table1", "recipe=paper")
+
+
+def test_a_row_of_ones_own():
+    assert folders("study=table1", "row=mine", "shortcut=dropout", "shortcut.rate=0.1", "seed=0") == [
+        "runs/table1/mine,shortcut=dropout,shortcut.rate=0.1/seed=0"
+    ]
+    assert len(jobs("study=table1", "row=identity,dropout", "seeds=2")) == 4
+
+
+def test_a_study_of_ones_own(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("question: which?\nseeds: 2\nrows:\n  - {row: a, overrides: [model=resnet20]}\n")
+    assert [job.folder.parent for job in jobs(f"study={file}")] == [Path("runs/mine/a")] * 2
+    file.write_text("question: which?\n")
+    with pytest.raises(UserError, match="is not a study file"):
+        jobs(f"study={file}")
+
+
+def test_rows_that_differ_in_a_number_only_share_their_programs():
+    import jax
+
+    from ablations.data import catalogue
+    from ablations.training.steps import Steps
+
+    def programs(*overrides):
+        config = jobs("model=resnet20", "model.depth=8", *overrides)[0].config
+        steps = Steps(config, catalogue.load(config.data))
+        state, batch = steps.init(), jax.ShapeDtypeStruct((1, 64), "int32")
+        return jax.jit(steps._steps).lower(state, steps.data, batch).as_text()
+
+    gates = [programs("shortcut=exclusive_gating", f"shortcut.bias={bias}", f"seed={bias * -1}") for bias in (-6, -1)]
+    assert gates[0] == gates[1]
+    scales = [programs("shortcut=constant_scaling", f"shortcut.shortcut_scale={scale}") for scale in (0, 0.5)]
+    assert scales[0] == scales[1]
+    assert gates[0] != scales[0]
+
+
+def test_what_is_found_twice_is_one_number():
+    first = {"a": 1, "b": {"c": 2}}
+    assert first_difference(first, {"a": 1, "b": {"c": 3}}) == ("b.c", 2, 3)

@@ -1,0 +1,96 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from ablations.data import catalogue
+from ablations.networks.kernels.batch_norm import batch_norm
+from ablations.networks.layers import BatchNorm, Conv
+from ablations.training.steps import Steps
+from ablations_tests import reference
+from ablations_tests.conftest import configure
+
+
+def data(n=8):
+    return np.random.default_rng(0).normal(2, 3, size=(n, 4, 4, 5)).astype(np.float32)
+
+
+def test_batch_norm_when_training_and_when_not():
+    bn, x = BatchNorm(5), data()
+    bn.scale[...], bn.shift[...] = jnp.arange(1.0, 6.0), jnp.arange(5.0)
+    np.testing.assert_allclose(bn(x), reference.batch_norm(x, np.arange(1, 6), np.arange(5)), atol=1e-4)
+    np.testing.assert_allclose(bn.mean[...], 0.1 * x.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(bn.variance[...], 0.9 + 0.1 * x.var((0, 1, 2)), rtol=1e-5)
+    bn.eval()
+    by_running = reference.batch_norm(
+        x, np.arange(1, 6), np.arange(5), np.asarray(bn.mean[...]), np.asarray(bn.variance[...])
+    )
+    np.testing.assert_allclose(bn(x), by_running, atol=1e-4)
+
+
+@pytest.mark.parametrize("group", [2, 4, 8])
+def test_statistics_of_groups(group):
+    bn, x = BatchNorm(5), data()
+    bn.group = group
+    parts = [reference.batch_norm(x[i : i + group], 1, 0) for i in range(0, 8, group)]
+    np.testing.assert_allclose(bn(x), np.concatenate(parts), atol=1e-5)
+    variances = np.mean([x[i : i + group].var((0, 1, 2)) for i in range(0, 8, group)], axis=0)
+    np.testing.assert_allclose(bn.variance[...], 0.9 + 0.1 * variances, rtol=1e-5)
+
+
+def plain(x, scale, shift):
+    """The equation, to be differentiated automatically; x: (groups, ..., C)."""
+    axes = tuple(range(1, x.ndim - 1))
+    wide = x.astype(jnp.float32)
+    mean, variance = wide.mean(axes, keepdims=True), wide.var(axes, keepdims=True)
+    align = (1,) * (x.ndim - 1) + (-1,)
+    return ((wide - mean) / jnp.sqrt(variance + 1e-5) * scale.reshape(align) + shift.reshape(align)).astype(x.dtype)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("dtype,tolerance", [(jnp.float32, 2e-5), (jnp.bfloat16, 0.06)])
+def test_gradient_of_batch_norm_is_that_of_its_equation(groups, dtype, tolerance):
+    x = jnp.asarray(data().reshape(groups, 8 // groups, 4, 4, 5), dtype)
+    weights = jnp.linspace(0.5, 2, 5), jnp.linspace(-1, 1, 5)
+    dy = jnp.asarray(np.random.default_rng(1).normal(size=x.shape), dtype)
+    ours = jax.vjp(lambda *given: batch_norm(*given, 1e-5)[0], x, *weights)[1](dy)
+    for our, expected in zip(ours, jax.vjp(plain, x, *weights)[1](dy), strict=True):
+        assert our.dtype == expected.dtype
+        scale = float(jnp.abs(expected).max())
+        np.testing.assert_allclose(
+            our.astype(jnp.float32), expected.astype(jnp.float32), atol=tolerance * scale, rtol=tolerance
+        )
+
+
+def test_the_backward_pass_of_batch_norm_keeps_one_map():
+    x = jnp.asarray(data()[None])
+    _, backward = jax.vjp(lambda x: batch_norm(x, jnp.ones(5), jnp.zeros(5), 1e-5)[0], x)
+    assert [leaf.shape for leaf in jax.tree.leaves(backward) if leaf.size >= x.size] == [x.shape]
+
+
+def test_statistics_are_float32_in_bfloat16():
+    bn = BatchNorm(1)
+    x = jnp.full((64, 32, 32, 1), 1.0, jnp.bfloat16)
+    assert bn(x).dtype == jnp.bfloat16
+    np.testing.assert_allclose(bn.mean[...], 0.1, rtol=1e-6)
+
+
+def test_he_normal_counts_outgoing_weights():
+    kernel = Conv(16, 64, 3, rngs=nnx.Rngs(0)).kernel[...]
+    assert abs(float(kernel.std()) / np.sqrt(2 / (9 * 64)) - 1) < 0.02
+    assert abs(float(kernel.mean())) < 0.005
+
+
+def test_exact_statistics_of_groups_are_those_of_the_training_set():
+    """Within a batch, the variance of the means of its groups counts too; of the stem's BN, as it needs no other's."""
+    config = configure(
+        "model=resnet20", "model.depth=8", "recipe.batch_size=30", "recipe.bn_group=1", "data.train_images=60"
+    )
+    steps = Steps(config, catalogue.load(config.data))
+    state = steps.exact_statistics(steps.init())
+    x = (steps.dataset.train_images / 255 - steps.normalization["mean"]) / steps.normalization["divisor"]
+    x = reference.conv(x, np.asarray(state.params["stem"]["kernel"]))
+    ours = state.others["stem_activation"]["bn"]
+    np.testing.assert_allclose(ours["mean"], x.mean((0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(ours["variance"], x.var((0, 1, 2)), rtol=1e-4)

@@ -1,0 +1,114 @@
+"""What becomes of processes that are asked to stop, or are refused, before their run has begun; with stand-ins."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from types import SimpleNamespace
+
+import pytest
+import submitit
+
+from ablations.errors import UserError
+from ablations.launch import entry, hosts, worker
+from ablations.launch import launcher as launch
+from ablations.launch.slurm import task
+from ablations.system import interrupt, machine
+from ablations.training import environment
+
+
+def test_a_second_ctrl_c_leaves_no_process_of_ours(monkeypatch):
+    handlers, ended = {}, []
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(interrupt, "_signal", None)
+    children = [SimpleNamespace(kill=lambda: ended.append("child"))]
+    monkeypatch.setattr(multiprocessing, "active_children", lambda: children)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    interrupt.listen()
+    handlers[signal.SIGINT](signal.SIGINT, None)
+    assert ended == []
+    handlers[signal.SIGINT](signal.SIGINT, None)
+    assert ended == ["child", 130]
+
+
+@pytest.fixture
+def config(tmp_path):
+    distributed = SimpleNamespace(name="manual", check=lambda: None)
+    return SimpleNamespace(distributed=distributed, runs_dir=str(tmp_path))
+
+
+def test_a_process_that_is_stopped_before_it_has_met_the_others_has_not_started(config, monkeypatch):
+    process = SimpleNamespace(is_alive=lambda: False, exitcode=-signal.SIGTERM)
+    process.start = process.kill = process.join = lambda: None
+    context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=lambda **_: process)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
+    monkeypatch.setattr(interrupt, "listen", lambda: None)
+    asked = []
+    monkeypatch.setattr(interrupt, "asked", lambda _: bool(asked))
+    error = hosts.run(config, quiet=True, patience_seconds=0)
+    assert not isinstance(error, interrupt.Interrupted) and "the process of this run died" in str(error)
+    asked.append(True)
+    error = hosts.run(config, quiet=True, patience_seconds=0)
+    assert isinstance(error, interrupt.Interrupted) and str(error) == interrupt.NOT_STARTED
+
+
+def test_a_refusal_in_the_second_process_is_said_in_its_words(config, monkeypatch, tmp_path):
+    calls, answers = [], []
+    monkeypatch.setattr(os, "setsid", lambda: None)
+    monkeypatch.setattr(os, "_exit", lambda code: calls.append(f"exit {code}"))
+    monkeypatch.setattr(hosts, "_keep_apart", lambda _: None)
+    monkeypatch.setattr(hosts, "_start", lambda _: calls.append("meet"))
+    monkeypatch.setattr(interrupt, "listen", lambda: calls.append("listen"))
+
+    def refuse(*_, **__):
+        raise UserError("its file system keeps no locks")
+
+    monkeypatch.setattr(worker, "run_here", refuse)
+    hosts._work(config, True, 0.0, tmp_path / "words.txt", SimpleNamespace(send=answers.append))
+    assert [str(error) for error in answers] == ["its file system keeps no locks"]
+    assert calls == ["meet", "listen", "exit 0"], "a signal ends what waits for the others"
+
+
+def test_workers_that_die_of_the_signal_that_stops_a_sweep_are_no_want_of_memory(monkeypatch):
+    class TerminatedWorkerError(Exception):
+        pass
+
+    def die(*_, **__):
+        raise TerminatedWorkerError
+
+    launcher = SimpleNamespace(launch=die)
+    monkeypatch.setattr(interrupt, "_signal", None)
+    with pytest.raises(UserError, match="perhaps for want of memory"):
+        launch.start(launcher, [])
+    monkeypatch.setattr(interrupt, "_signal", signal.SIGINT)
+    assert launch.start(launcher, []) == []
+
+
+@pytest.mark.parametrize("number,told,code", [(None, signal.SIGUSR2, 2), (signal.SIGTERM, signal.SIGTERM, 143)])
+def test_a_task_that_another_one_s_signal_has_stopped_is_queued_again_and_fails(number, told, code, monkeypatch):
+    asked = []
+    monkeypatch.setattr(submitit, "JobEnvironment", lambda: SimpleNamespace(USR_SIG="USR2", job_id="100"))
+    monkeypatch.setattr(signal, "getsignal", lambda _: lambda number, frame: asked.append(number))
+    monkeypatch.setattr(interrupt, "listen", lambda _: None)
+    monkeypatch.setattr(interrupt, "_signal", number)
+    monkeypatch.setattr(task, "_counts_as_running", lambda _: True)
+    monkeypatch.setattr(task, "parse", lambda composed: composed)
+    monkeypatch.setattr(entry, "sharing", lambda _, first: [first])
+    monkeypatch.setattr(entry, "run", lambda *_, **__: [interrupt.Interrupted("stopped at step 3")])
+    monkeypatch.setattr(sys, "argv", ["ablations"])
+    with pytest.raises(SystemExit) as ended:
+        task.task([], {}, None)
+    assert asked == [told] and ended.value.code == code
+
+
+@pytest.mark.parametrize("name,taken", [("none", [2]), ("manual", [2]), ("slurm", []), ("auto", [])])
+def test_a_task_of_a_cluster_keeps_its_share_of_devices(name, taken, monkeypatch):
+    found = []
+    monkeypatch.setattr(machine, "take", found.append)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    environment.prepare(
+        SimpleNamespace(
+            devices=2, distributed=SimpleNamespace(name=name), threads=1, packing="single", runs_at_a_time=1
+        )
+    )
+    assert found == taken

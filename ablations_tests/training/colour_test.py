@@ -1,0 +1,69 @@
+"""Random colours against plain numpy, one image at a time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ablations.training import colour
+
+GREY = np.array([0.299, 0.587, 0.114])
+
+
+def images(count=6):
+    return np.random.default_rng(0).random((count, 5, 4, 3)).astype(np.float32)
+
+
+def test_lighting_adds_principal_components():
+    """Krizhevsky et al. 2012, 4.1: [p1, p2, p3] [a1 l1, a2 l2, a3 l3]^T is added to each pixel."""
+    x, alpha = images(), np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    covariance = np.cov(x.reshape(-1, 3).T)
+    components = colour.components(covariance)
+    values, vectors = np.linalg.eigh(covariance)
+    np.testing.assert_allclose(np.linalg.norm(components, axis=1), values, rtol=1e-5)
+    for value, component in zip(values, components, strict=True):
+        np.testing.assert_allclose(covariance @ component, value * component, atol=1e-6)
+        assert component.sum() > 0
+    found = np.asarray(colour.lighting(alpha, components))
+    for a, one in zip(alpha, found, strict=True):
+        np.testing.assert_allclose(one, (vectors * values) @ (a * np.sign(vectors.sum(0))), atol=1e-6)
+
+
+def test_jitter_blends_in_the_order_of_each_image():
+    x = images()
+    strengths = np.random.default_rng(2).uniform(0.6, 1.4, (6, 3)).astype(np.float32)
+    order = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+    light = np.random.default_rng(3).normal(size=(6, 3)).astype(np.float32)
+    found = np.asarray(colour.affine(x, *colour.jitter(jnp.asarray(x).mean((1, 2)), strengths, order), light))
+    found = found - light[:, None, None]
+    for image, strength, of, one in zip(x, strengths, order, found, strict=True):
+        for which in of:
+            grey = (image @ GREY)[..., None]
+            other = [np.zeros_like(grey), np.full_like(grey, grey.mean()), grey][which]
+            image = strength[which] * image + (1 - strength[which]) * other
+        np.testing.assert_allclose(one, image, atol=1e-5)
+
+
+def test_what_is_drawn():
+    components = np.eye(3, dtype=np.float32)
+    x = np.full((4000, 1, 1, 3), 102, np.uint8)
+    lit = np.asarray(colour.augment(jax.random.key(0), jnp.asarray(x), "lighting", components))[:, 0, 0] - 0.4
+    assert np.abs(lit.mean(0)).max() < 0.01 and np.abs(lit.std(0) - 0.1).max() < 0.005
+    assert np.abs(np.corrcoef(lit.T) - np.eye(3)).max() < 0.06
+    nothing = np.zeros((3, 3), np.float32)
+    bright = np.asarray(colour.augment(jax.random.key(0), jnp.asarray(x), "jitter", nothing))[:, 0, 0, 0] / 0.4
+    assert 0.6 <= bright.min() < 0.61 and 1.39 < bright.max() <= 1.4  # grey: only brightness can change it
+    assert abs(bright.mean() - 1) < 0.02
+    np.testing.assert_allclose(colour.augment(jax.random.key(0), jnp.asarray(x), "none", components), 0.4, rtol=1e-6)
+
+
+def test_the_mean_colour():
+    x = np.random.default_rng(0).integers(0, 256, (5, 30, 20, 3), np.uint8)
+    np.testing.assert_allclose(colour.mean(jnp.asarray(x)), x.mean((1, 2)) / 255, rtol=1e-6)
+
+
+def test_all_six_orders_are_drawn():
+    x = (255 * images(1)).astype(np.uint8).repeat(600, 0)
+    found = np.asarray(colour.augment(jax.random.key(3), jnp.asarray(x), "jitter", np.zeros((3, 3), np.float32)))
+    assert len(np.unique(found.reshape(600, -1).round(4), axis=0)) == 600
+    order = np.asarray(jnp.argsort(jax.random.uniform(jax.random.key(1), (6000, 3)), axis=1))
+    assert (np.unique(order, axis=0, return_counts=True)[1] > 850).all()

@@ -1,0 +1,116 @@
+"""The whole schedule, what weight decay reaches, and SGD against numpy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from ablations.networks.resnet.network import ResNet
+from ablations.training.optimizer import decayed, learning_rates, optimizer
+from ablations_tests.conftest import configure
+
+
+def curve(*overrides):
+    recipe = configure(*overrides).recipe
+    return np.asarray(jax.vmap(learning_rates(recipe))(jnp.arange(recipe.total_steps))), recipe
+
+
+def test_paper():
+    rates, _ = curve("recipe=paper")
+    step = np.arange(64_000)
+    expected = np.select([step < 400, step < 32_000, step < 48_000], [0.01, 0.1, 0.01], 0.001)
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
+def test_torch():
+    rates, recipe = curve("recipe=torch")
+    epoch = np.arange(164 * 391) // 391
+    np.testing.assert_allclose(rates, np.select([epoch < 81, epoch < 122], [0.1, 0.01], 0.001), rtol=1e-5)
+    assert recipe.nesterov and recipe.weight_decay_on == "all" and recipe.normalization == "per_channel"
+
+
+def test_short_is_a_tenth_of_the_paper():
+    np.testing.assert_allclose(curve("recipe=short")[0], curve("recipe=paper")[0][::10], rtol=1e-5)
+
+
+def test_modern():
+    rates, recipe = curve("recipe=modern")
+    step = np.arange(200 * 391)
+    warm = 0.01 + 0.09 * step / 1955
+    cosine = 0.05 * (1 + np.cos(np.pi * (step - 1955) / (200 * 391 - 1955)))
+    np.testing.assert_allclose(rates, np.where(step < 1955, warm, cosine), atol=1e-6)
+    assert recipe.label_smoothing == 0.1 and recipe.nesterov
+
+
+def test_imagenet():
+    rates, recipe = curve("recipe=imagenet")
+    epoch = np.arange(90 * 5004) // 5004
+    np.testing.assert_allclose(rates, np.select([epoch < 30, epoch < 60], [0.1, 0.01], 0.001), rtol=1e-5)
+    assert recipe.bn_statistics == "exact" and recipe.evaluate_every == 5004
+
+
+def test_the_learning_rate_grows_with_the_batch():
+    """Goyal et al. 2017: k times the batch, k times the rate, reached in a straight line from that of one."""
+    scaled = ("recipe=imagenet", "recipe.scale_lr_from=256", "recipe.total_steps=900")
+    np.testing.assert_allclose(curve(*scaled)[0], curve("recipe=imagenet", "recipe.total_steps=900")[0], rtol=1e-6)
+    large = (*scaled, "recipe.batch_size=8192")
+    np.testing.assert_allclose(curve(*large)[0], 32 * curve(*scaled)[0], rtol=1e-5)
+    gradual = curve(
+        *large, "recipe.warmup=linear", f"recipe.warmup_fraction={5 / 90}", f"recipe.warmup_factor={1 / 32}"
+    )[0]
+    step = np.arange(900)
+    expected = np.where(
+        step < 50, 0.1 + (3.2 - 0.1) * step / 50, np.select([step < 300, step < 600], [3.2, 0.32], 0.032)
+    )
+    np.testing.assert_allclose(gradual, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("total", [440, 880, 100])
+def test_total_steps_scale_the_schedule(total):
+    rates, _ = curve(f"recipe.total_steps={total}")
+    step = np.arange(total)
+    warm = round(0.05 * total)
+    expected = np.select([step < warm, step < total / 2, step < 3 * total / 4], [0.002, 0.02, 0.002], 0.0002)
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
+def test_cosine():
+    rates, _ = curve("recipe.schedule=cosine", "recipe.warmup_fraction=0.1", "recipe.total_steps=1000")
+    step = np.arange(1000)
+    warm = 0.002 + (0.02 - 0.002) * step / 100
+    expected = np.where(step < 100, warm, 0.01 * (1 + np.cos(np.pi * (step - 100) / 900)))
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
+
+
+def reached(on):
+    config = configure("shortcut=exclusive_gating", "model=resnet164")
+    network = nnx.eval_shape(
+        lambda: ResNet(config.model, config.activation, config.shortcut, classes=10, image_channels=3, rngs=nnx.Rngs(0))
+    )
+    params = nnx.as_pure(nnx.state(network, nnx.Param))
+    return {path: bool(leaf) for path, leaf in nnx.to_flat_state(decayed(params, on))}
+
+
+def test_weight_decay_reaches_what_it_should():
+    assert all(reached("all").values())
+    for path, is_reached in reached("convolutions").items():
+        assert is_reached == (path[-1] == "kernel" and path[0] != "head"), path
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_against_numpy(nesterov):
+    """v = m v + (g + d w); w -= lr v, or lr (g + d w + m v) with Nesterov."""
+    recipe = configure(f"recipe.nesterov={nesterov}", "recipe.weight_decay=0.1", "recipe.warmup_fraction=0").recipe
+    tx = optimizer(recipe)
+    w = np.array([1.0, -2.0])
+    params = {"kernel": jnp.asarray(w)}
+    state, v = tx.init(params), np.zeros(2)
+    for step in range(5):
+        g = np.array([0.3, step - 1.0])
+        updates, state = tx.update({"kernel": jnp.asarray(g)}, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        decayed_g = g + 0.1 * w
+        v = 0.9 * v + decayed_g
+        w = w - 0.02 * (decayed_g + 0.9 * v if nesterov else v)
+        np.testing.assert_allclose(params["kernel"], w, rtol=1e-5)
