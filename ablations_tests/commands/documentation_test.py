@@ -202,7 +202,7 @@ def headings(path: Path) -> set[str]:
 def test_a_command_in_a_sentence_is_one(page):
     text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
     targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
-    legal = {"ablations": [*cli.COMMANDS, "completion", "COMMAND"], "make": targets}
+    legal = {"ablations": [*cli.COMMANDS, "COMMAND"], "make": targets}
     for program, word in re.findall(r"`(ablations|make) ([^\s`]+)", text):
         assert word in legal[program], f"{page}: {program} {word}"
 
@@ -211,7 +211,7 @@ def test_the_readme_is_short_and_names_every_command_and_choice():
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) <= 250
     named = [name for first, _ in rows(text, "command") for name in re.findall(r"`(\w+)`", first)]
-    assert sorted(named) == sorted([*cli.COMMANDS, "completion"])
+    assert sorted(named) == sorted(cli.COMMANDS)
     for first, choices in rows(text, "group"):
         if (group := first.strip("`")) not in ("model", "study"):  # some of those are left out between dots
             assert set(re.findall(r"`(\w+)`", choices)) == {
