@@ -6,19 +6,24 @@ start again at any step.
 """
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
+
+if TYPE_CHECKING:
+    import jax
 
 STREAMS = ("init", "order", "augmentation", "dropout")
 
 
-def key(seed: int, stream: str) -> jax.Array:
+def key(seed: int, stream: str) -> "jax.Array":
     """The key of a stream."""
+    import jax  # here: workers that decode images draw numbers too, and need no JAX
+
     return jax.random.fold_in(jax.random.key(seed), STREAMS.index(stream))
 
 
-def network_keys(seed: int) -> dict[str, jax.Array]:
+def network_keys(seed: int) -> "dict[str, jax.Array]":
     """The keys that a network is built with, by the names of flax's streams."""
     return {"params": key(seed, "init"), "dropout": key(seed, "dropout")}
 

@@ -1,4 +1,4 @@
-"""`ablations probe`, `lesion` and `landscape`: why a row of a table fails, from runs to measurements.
+"""What probes, lesions and landscapes measure, kept as JSON beside the run and not measured twice.
 
 A measurement is one JSON file beside its run: probe.json, lesion.json, landscape.json. It names the weights
 that it was made of and is made again when they, or what was asked, have changed. Tables and figures are made

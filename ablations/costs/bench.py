@@ -1,4 +1,4 @@
-"""`ablations bench`: how fast configurations train on this machine, beside what the machine can do.
+"""How fast configurations train on this machine, beside what the machine can do.
 
 Synthetic images; each configuration in a process of its own, with a compilation cache that starts empty.
 """

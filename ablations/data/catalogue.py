@@ -1,4 +1,4 @@
-"""Data sets: what every one of them is, and how one is chosen by its name; the schema of `conf/data/`."""
+"""Any data set by its name: prepared, checked, loaded, and how large it is."""
 
 from dataclasses import replace
 from importlib import import_module
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def prepare(config: DataConfig, *, download: bool = False) -> "Path | None":
-    """Bring a data set to where `load` finds it; returns its folder, None for one that comes with a package.
+    """Bring a data set to where `load` finds it; returns its folder, None if it comes with a package.
 
-    download: whether a network may be used. Raises UserError, with what to type, where the data set is missing.
+    download: whether the network may be used. Raises UserError, with what to type, if the data set is missing.
     """
     module = _module(config)
     return module.prepare(config, download=download) if hasattr(module, "prepare") else None
 
 
 def check(config: DataConfig) -> list[str]:
-    """The names of the images that are broken; reads all of them where they are the user's own."""
+    """Read every image of a user's own folder and return the names of the broken ones; [] for other data sets."""
     module = _module(config)
     return module.check(config) if hasattr(module, "check") else []
 
@@ -32,34 +32,34 @@ def _module(config: DataConfig):
 
 
 def kind(config: DataConfig) -> Kind:
-    """What the data set of a configuration is.
+    """What is known of a configuration's data set without reading it.
 
-    Raises UserError where that takes a look at a folder, and the folder is not as it must be.
+    Raises UserError if it is a folder of images without the layout that it needs.
     """
-    of = DATASETS[config.name]
+    known = DATASETS[config.name]
     if config.name == "image_folder":
-        of = _module(config).kind(config)
-    return replace(of, image=(config.crop, config.crop, 3)) if of.streamed else of
+        known = _module(config).kind(config)
+    return replace(known, image=(config.crop, config.crop, 3)) if known.streamed else known
 
 
 def sizes(config: DataConfig) -> tuple[int, int]:
-    """How many images `load` gives to train and to test, without reading any.
+    """The numbers of training and test images that `load` would return; reads none.
 
-    Raises UserError where there are fewer than `train_images`.
+    Raises UserError if there are fewer than `train_images`.
     """
-    of = kind(config)
-    train, test = of.train, of.test
+    known = kind(config)
+    train, test = known.train, known.test
     if config.split == "train_val":
         test = held_out(train)
         train -= test
     if config.train_images is not None:
-        check_subset(config.train_images, train, of.classes)
+        check_subset(config.train_images, train, known.classes)
         train = config.train_images
     return train, test
 
 
 def check_fits(config: DataConfig, batch_size: int, images: int, pixels: int) -> None:
-    """Raise UserError where a batch is larger than the training set or its images, `pixels` wide, are too small."""
+    """Raise UserError if a batch is larger than the training set, or its images, `pixels` wide, are no wider than the padding."""
     if batch_size > images:
         raise UserError(
             f"recipe.batch_size={batch_size}: the training set of {config.name} has {images} images; "
@@ -70,9 +70,9 @@ def check_fits(config: DataConfig, batch_size: int, images: int, pixels: int) ->
 
 
 def load(config: DataConfig) -> Dataset:
-    """Read a data set into memory, of the split and the size that the configuration asks for.
+    """Read the split and the number of images that the configuration asks for.
 
-    Raises UserError where it is missing, or too small for `train_images`.
+    Raises UserError if the data set is missing, or smaller than `train_images`.
     """
     dataset = _module(config).load(config)
     if config.split == "train_val":

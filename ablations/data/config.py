@@ -1,17 +1,17 @@
-"""Which data sets there are, and how one is chosen; the schema of `conf/data/`. Imports no NumPy."""
+"""Which data sets there are, and how to choose one; the schema of `conf/data/`. Imports no NumPy."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a data set is, known without reading it.
+    """What is known of a data set without reading it.
 
     image: (H, W, C) of what the network sees; train, test: the numbers of images.
-    module: has load(config) -> Dataset and, where the data set must be brought there first,
-        prepare(config, download=...) -> folder; where the numbers are another folder's each time,
-        kind(config) -> Kind; where images may be broken, check(config) -> their names. Imported when it is used.
-    streamed: images stay in files, and are decoded when they are trained on.
+    module: imported when it is used. It has load(config) -> Dataset and, if the data set must be prepared first,
+        prepare(config, download=...) -> folder; if the numbers depend on the user's folder, kind(config) -> Kind;
+        if images may be broken, check(config) -> their names.
+    streamed: images stay in files and are decoded as they are needed.
     """
 
     image: tuple[int, int, int]
@@ -39,7 +39,7 @@ BROKEN = ("refuse", "skip")
 
 SPLITS = ("train_test", "train_val")
 
-# Of images in files only.
+# Settings that only data sets of image files have.
 OF_FILES = ("crop", "scale", "colour", "test_crops", "root")
 
 # Where a data set is found and how it is read, not what it is: equal runs may differ in it.
@@ -50,32 +50,35 @@ PLACES = ("archive_dir", "data_dir", "verify", "workers")
 class DataConfig:
     """A data set and its augmentation.
 
-    pad: pixels of zeros on each side, of which a random crop of the image's size is taken.
-    flip: whether half of the training images are mirrored.
-    Of images in files:
+    For arrays in memory:
 
-    crop: pixels of the square that is trained on.
-    scale: how it is scaled: "none"; "shorter_side", random in [256, 480] for crops of 224 pixels, in proportion for
-        others (Sec. 5); "area_aspect", random area and aspect ratio (the authors' Torch code; Szegedy et al. 2015).
-    colour: "none"; "lighting", of Krizhevsky et al. 2012 (Sec. 5); "jitter" of brightness, contrast and saturation,
-        and lighting (the authors' Torch code).
-    test_crops: pixels of the squares that are tested. The first is tested at each evaluation, and is that of tables; the
-        others after the last step. One as large as `crop` is the middle of the image scaled to 8/7 of it (256 for
-        224), another one that of the image scaled to its own size (Sec. 5: 320).
-    broken: an image that cannot be decoded ends the run ("refuse"), or another takes its place and a test leaves it
-        out ("skip"); it is named either way.
-    workers: processes that read and decode; None for one a core, 0 for none.
-    root: of image_folder: the folder with train/ and val/.
+    pad: pixels of zeros added on each side before a random crop of the original size.
+    flip: whether half of the training images are mirrored; for image files too.
 
-    Of all:
+    For image files:
 
-    split: train_test for results; train_val for choosing: a tenth of the training set takes the test set's
-        place, and the test set is not touched.
-    train_images: train on this many images only, with the same share of each class. The same ones always, and
-        a smaller subset is part of a larger one.
-    archive_dir: the folder of the official archive, where there is no network.
-    verify: whether that archive must be, to the byte, the published one.
-    data_dir: where TensorFlow Datasets keeps its data sets; None is its own choice.
+    crop: side of the training crop, in pixels.
+    scale: "none"; "shorter_side": random in [256, 480] for crops of 224 pixels, and in proportion for others (Sec. 5);
+        "area_aspect": random area and aspect ratio (the authors' Torch code; Szegedy et al. 2015).
+    colour: "none"; "lighting" (Krizhevsky et al. 2012; Sec. 5); "jitter": brightness, contrast and saturation, then
+        lighting (the authors' Torch code).
+    test_crops: sides of the test crops, in pixels. Every evaluation tests the first, which tables print; the others are
+        tested after the last step. A crop as large as `crop` is cut from the middle of the image scaled to 8/7 of
+        it (256 for 224); any other from the image scaled to the crop's own size (Sec. 5: 320).
+    broken: "refuse": an image that cannot be decoded ends the run; "skip": training takes the next image, a test leaves
+        it out. Either way its name is printed.
+    workers: processes that read and decode; None: one for each core, 0: none.
+    root: of image_folder: the folder that has train/ and val/.
+
+    For every data set:
+
+    split: "train_test" for results; "train_val" for choosing: a tenth of the training set replaces the test set, which
+        is not touched.
+    train_images: train on only so many images, with the same share of each class. The subset is always the same, and a
+        smaller one is part of a larger one.
+    archive_dir: the folder of the official archive, for a machine without a network.
+    verify: whether that archive must be the published one, byte for byte.
+    data_dir: where TensorFlow Datasets keeps its data sets; None: its default.
     """
 
     name: str
@@ -106,7 +109,7 @@ class DataConfig:
             self._check_streamed()
         elif wrong := [name for name in OF_FILES if getattr(self, name) not in (None, "none", [])]:
             raise ValueError(
-                f"data.{wrong[0]}={getattr(self, wrong[0])}: only for images in files, as of data=imagenet; {self.name} "
+                f"data.{wrong[0]}={getattr(self, wrong[0])}: only for image files, as in data=imagenet; {self.name} "
                 "has pad and flip"
             )
         if self.split not in SPLITS:

@@ -1,8 +1,8 @@
-"""From an encoded image to the square of pixels that the network sees: decoding, scale and crop, for ImageNet.
+"""From an encoded image to the square of pixels that the network sees: decode, scale and crop, for ImageNet.
 
-What follows, flip and colours, happens in the compiled step. Scaling and cropping are one call: of the decoded image
-only the crop is resampled (bilinear, over all the pixels that it covers), which gives the pixels of scaling the whole
-image first. Sec. 5 and He et al. 2015a, 3.4; the authors' Torch code for areas and aspect ratios.
+Flips and colours come later, in the compiled step. Scaling and cropping are one call: only the crop is resampled (bilinear,
+over all the pixels that it covers), which gives the same pixels as scaling the whole image first. Sec. 5 and He et al.
+2015a, 3.4; the authors' Torch code for areas and aspect ratios.
 Deviation: bilinear over all the pixels that are covered; Torch: bicubic.
 """
 
@@ -20,18 +20,18 @@ ASPECT = 3 / 4, 4 / 3
 
 TRIES = 10  # the authors' Torch code
 
-KEPT = 2  # pixels that a JPEG image is decoded to, at least, for each one of the crop
+KEPT = 2  # a JPEG image is decoded to at least so many pixels for each pixel of the crop
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the image
 
 
 class Broken(Exception):
-    """An image that cannot be decoded; the reason."""
+    """An image cannot be decoded; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Middle:
-    """The middle `pixels` x `pixels` of the image scaled to this shorter side."""
+    """The middle `pixels` x `pixels` of an image scaled to this shorter side."""
 
     pixels: int
     shorter_side: int
@@ -43,7 +43,7 @@ class Middle:
 
 @dataclass(frozen=True)
 class Random:
-    """A random `pixels` x `pixels`; scale as `data.scale` says."""
+    """A random `pixels` x `pixels` crop; `scale` is `data.scale`."""
 
     pixels: int
     scale: str
@@ -52,7 +52,7 @@ class Random:
         return (self._area_aspect if self.scale == "area_aspect" else self._shorter_side)(width, height, random)
 
     def _shorter_side(self, width, height, random) -> Box:
-        least, most = (round(of * self.pixels) for of in SHORTER_SIDE)
+        least, most = (round(ratio * self.pixels) for ratio in SHORTER_SIDE)
         if self.scale == "none":
             most = least
         w, h = scaled(width, height, int(random.integers(least, most + 1)))
@@ -72,30 +72,30 @@ class Random:
 
 
 def scaled(width: int, height: int, shorter_side: int) -> tuple[int, int]:
-    """The size of an image scaled to this shorter side, its shape kept."""
+    """(width, height) of an image scaled to this shorter side; keeps the aspect ratio."""
     if width < height:
         return shorter_side, round(height / width * shorter_side)
     return round(width / height * shorter_side), shorter_side
 
 
-def _in_image(left: int, top: int, pixels: int, of: tuple[int, int], size: tuple[int, int]) -> Box:
-    """A square of an image that was scaled from `size` to `of`, in the pixels of the image before."""
-    across, down = size[0] / of[0], size[1] / of[1]
+def _in_image(left: int, top: int, pixels: int, scaled: tuple[int, int], size: tuple[int, int]) -> Box:
+    """A square of the scaled image, in pixels of the image before scaling, which has this `size`."""
+    across, down = size[0] / scaled[0], size[1] / scaled[1]
     return left * across, top * down, (left + pixels) * across, (top + pixels) * down
 
 
 def decode(encoded: bytes, crop: Middle | Random, random: np.random.Generator | None = None) -> np.ndarray:
     """An image file's content -> (pixels, pixels, 3) uint8.
 
-    Raises Broken with the reason where it cannot be decoded.
+    Raises Broken, with the reason, if it cannot be decoded.
     """
-    from PIL import Image  # here: data sets in memory do without
+    from PIL import Image  # here: data sets in memory need no PIL
 
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             width, height = image.size
             left, top, right, bottom = crop.box(width, height, random)
-            # A JPEG image comes at half, a quarter or an eighth of its size for less work, where the crop needs no more.
+            # A JPEG decoder can return half, a quarter or an eighth of the size for less work: enough for a large crop.
             keep = KEPT * crop.pixels / min(right - left, bottom - top)
             image.draft("RGB", (math.ceil(width * keep), math.ceil(height * keep)))
             if image.mode not in ("RGB", "L"):

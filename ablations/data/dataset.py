@@ -1,4 +1,4 @@
-"""What every data set is once it is read; its subsets, and a validation split."""
+"""A data set that has been read; subsets of it, and a validation split."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ VALIDATION_SHARE = 0.1  # of the training set: 5,000 of CIFAR's 50,000 images (H
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images: (N, H, W, C) uint8 in memory, or, `streamed`, an `encoded.Encoded`; labels: (N,) int32 in 0 ... classes - 1."""
+    """Images: (N, H, W, C) uint8, or an `encoded.Encoded` if `streamed`; labels: (N,) int32 in 0 ... classes - 1."""
 
     name: str
     classes: int
@@ -23,19 +23,21 @@ class Dataset:
 
 
 def held_out(images: int) -> int:
+    """How many of so many training images the validation split takes."""
     return round(VALIDATION_SHARE * images)
 
 
-def check_subset(images: int, of: int, classes: int) -> None:
-    if not classes <= images <= of:
+def check_subset(images: int, available: int, classes: int) -> None:
+    """Raise UserError if there are fewer images than asked for, or if fewer are asked for than there are classes."""
+    if not classes <= images <= available:
         raise UserError(
-            f"data.train_images={images}: the training set has {of:,} images of {classes} classes; "
-            f"choose {classes} ... {of}"
+            f"data.train_images={images}: the training set has {available:,} images of {classes} classes; "
+            f"choose {classes} ... {available}"
         )
 
 
 def stratified(labels: np.ndarray) -> np.ndarray:
-    """A fixed random order of (N,) labels, (N,) int64, of which every beginning has the same share of each class."""
+    """A fixed random order of (N,) labels, (N,) int64: the first n have the same share of each class, for every n."""
     shuffled = np.random.RandomState(0).permutation(len(labels))  # RandomState gives the same numbers for good (NEP 19)
     share = np.empty(len(labels))
     for label in np.unique(labels):
@@ -45,7 +47,7 @@ def stratified(labels: np.ndarray) -> np.ndarray:
 
 
 def hold_out(dataset: Dataset) -> Dataset:
-    """A tenth of the training set in the place of the test set, the rest to train; both in the published order."""
+    """Replace the test set by a tenth of the training set; both parts keep the published order."""
     order = stratified(dataset.train_labels)
     first = len(order) - held_out(len(order))
     train, validation = np.sort(order[:first]), np.sort(order[first:])
@@ -59,9 +61,9 @@ def hold_out(dataset: Dataset) -> Dataset:
 
 
 def subset(dataset: Dataset, images: int) -> Dataset:
-    """The first of the training set in the order of `stratified`, back in the published order.
+    """The first images in the order of `stratified`, put back in the published order.
 
-    Raises UserError where there are not as many, or fewer than classes.
+    Raises UserError as `check_subset`.
     """
     check_subset(images, len(dataset.train_labels), dataset.classes)
     chosen = np.sort(stratified(dataset.train_labels)[:images])

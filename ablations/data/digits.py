@@ -18,7 +18,7 @@ SPLIT = Path(__file__).with_name("digits_split.csv")
 
 def load(config: DataConfig) -> Dataset:
     """Grey values 0 ... 16 become 0 ... 255."""
-    # The file alone: to import scikit-learn takes as long as to import JAX.
+    # Read the file alone: importing scikit-learn takes as long as importing JAX.
     file = Path(util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
     table = np.loadtxt(file, delimiter=",", dtype=np.int32)
     images = np.round(table[:, :-1].reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Downloads with TensorFlow Datasets, in a process of their own: its threads cannot be interrupted."""
+"""Downloads with TensorFlow Datasets, each in a process of its own, since its threads cannot be interrupted."""
 
 import contextlib
 import subprocess
@@ -13,9 +13,9 @@ SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def download(url: str, folder: Path, progress: Callable[[int], None]) -> Path:
-    """Download a file into a folder; `progress` is called with the bytes that are there.
+    """Download a file into a folder; `progress` is called with the number of bytes so far.
 
-    Raises UserError with the reason where it cannot be downloaded.
+    Raises UserError, with the reason, if that fails.
     """
     child = subprocess.Popen(
         [sys.executable, "-m", "ablations.data.download", url, str(folder)],
@@ -32,7 +32,7 @@ def download(url: str, folder: Path, progress: Callable[[int], None]) -> Path:
         child.kill()
         child.wait()
     if child.returncode:
-        reason = ([line for line in errors.splitlines() if line.strip()] or ["the reason is not known"])[-1]
+        reason = ([line for line in errors.splitlines() if line.strip()] or ["no reason was given"])[-1]
         raise UserError(f"{url} cannot be downloaded: {reason}")
     return Path(output.splitlines()[-1])
 
@@ -46,7 +46,7 @@ def _bytes(folder: Path) -> int:
 
 
 def main(url: str, folder: str) -> None:
-    """Print where the file is; TensorFlow Datasets compares the checksums it knows."""
+    """Print the path of the downloaded file; TensorFlow Datasets compares the checksums that it knows."""
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()

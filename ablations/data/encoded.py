@@ -1,4 +1,4 @@
-"""Images that stay encoded, in files, until they are asked for: what ImageNet has in place of an array in memory."""
+"""Images that stay encoded in files until they are needed: ImageNet does not fit in memory as an array."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,22 +13,22 @@ TEST_SCALE = 256 / 224  # He et al. 2015a: crops of 224 pixels from images whose
 
 
 class Source(Protocol):
-    """Encoded images by number. Other processes get a copy of it, so it holds no open file and no image."""
+    """Encoded images by number. It is copied to other processes, so it holds no open file and no image."""
 
     def read(self, number: int) -> bytes: ...
 
     def name(self, number: int) -> str:
-        """What a person finds it by."""
+        """A name by which a person finds the image."""
 
     def stamp(self, number: int) -> str:
-        """Another one, should the image be replaced by another."""
+        """Changes when the image file changes."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Some images of a source. Stands where an array (N, pixels, pixels, 3) uint8 would, of the middle of each.
+    """Some images of a source, used like an array (N, pixels, pixels, 3) uint8 of the middle of each.
 
-    Indexing chooses and reads nothing; `np.asarray` decodes. Raises UserError where an image is broken.
+    Indexing selects images and reads none; `np.asarray` decodes. Raises BrokenImage if an image is broken.
     """
 
     source: Source
@@ -54,13 +54,13 @@ class Encoded:
     def decode(self, i: int, crop: Middle | Random, random: np.random.Generator | None = None) -> np.ndarray:
         """The crop of the i-th image, (pixels, pixels, 3) uint8.
 
-        Raises UserError with its name where it is broken.
+        Raises BrokenImage, with the image's name, if it cannot be read or decoded.
         """
         try:
             return crops.decode(self.source.read(self.numbers[i]), crop, random)
         except (Broken, OSError) as error:
             raise BrokenImage(
-                f"{self.name(i)}: broken: {error}; mend or remove it, or leave such images out with data.broken=skip"
+                f"{self.name(i)}: broken: {error}; repair or remove it, or skip broken images with data.broken=skip"
             ) from error
 
     def name(self, i: int) -> str:
@@ -68,9 +68,9 @@ class Encoded:
 
 
 class BrokenImage(UserError):
-    """An image that cannot be read or decoded."""
+    """An image cannot be read or decoded."""
 
 
 def middle(pixels: int, trained: int) -> Middle:
-    """The crop of a test: of 256 pixels scaled to the size trained on, else of its own size (Sec. 5: 320 of 320)."""
+    """A test crop: from the image scaled to 8/7 of the crop if it has the training size, else to the crop's own size (Sec. 5)."""
     return Middle(pixels, round(TEST_SCALE * pixels) if pixels == trained else pixels)

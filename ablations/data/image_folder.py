@@ -1,6 +1,6 @@
-"""Images in folders: root/train/CLASS/*.jpeg and root/val/CLASS/*.jpeg, the layout that everybody has.
+"""Images in folders: root/train/CLASS/*.jpeg and root/val/CLASS/*.jpeg, the usual layout.
 
-Classes are the folders' names in alphabetic order, images the files in them by name; neither is read here.
+Classes are the folders in alphabetical order, images the files in them in order of their names; no file is opened here.
 """
 
 import os
@@ -21,16 +21,16 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".
 
 SPLITS = ("train", "val")
 
-NAMED = 5  # of a long list
+NAMED = 5  # how many names of a long list a message prints
 
-CHECKED = 64  # images at a time
+CHECKED = 64  # images in a batch when a folder is checked
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a split, in the order of classes and names: an `encoded.Source`.
+    """The files of a split, ordered by class and name: an `encoded.Source`.
 
-    names: (N,) of bytes, one array: a million strings take longer to hand to a worker.
+    names: (N,) bytes; one array, since a million strings take longer to send to a worker.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Files:
         path = self._path(number)
         try:
             status = path.stat()
-        except OSError:  # whoever decodes it says so
+        except OSError:  # reported when it is decoded
             return f"{path} broken"
         return f"{path} {status.st_size} {status.st_mtime_ns}"
 
@@ -57,13 +57,13 @@ class Files:
 
 
 def kind(config: DataConfig) -> Kind:
-    """Its classes and numbers of images, by listing."""
+    """Its number of classes and of images, from a listing of the folders."""
     train, val = (_listed(config.root, split) for split in SPLITS)
     return replace(DATASETS[config.name], classes=len(train.classes), train=len(train.names), test=len(val.names))
 
 
 def prepare(config: DataConfig, *, download: bool = False) -> Path:
-    """The folder. Raises UserError, before anything is read, where it is not as it must be."""
+    """The folder. Raises UserError, before any image is read, if it does not have the layout."""
     loader.check()
     load(config)
     return Path(config.root)
@@ -89,14 +89,14 @@ def check(config: DataConfig) -> list[str]:
 def load(config: DataConfig) -> Dataset:
     """All files of train/ and val/.
 
-    Raises UserError where a folder is missing or empty, or where the two have other classes.
+    Raises UserError if a folder is missing or empty, or if the two have different classes.
     """
     train, val = (_listed(config.root, split) for split in SPLITS)
-    for here, there, one, other in ((*SPLITS, train, val), (*reversed(SPLITS), val, train)):
-        if missing := sorted(set(one.classes) - set(other.classes)):
+    for full, lacking in ((train, val), (val, train)):
+        if missing := sorted(set(full.classes) - set(lacking.classes)):
             raise UserError(
-                f"{other.folder}: has no folder for {_some(missing)} of {here}/: both must have the same classes; add "
-                f"their images, or remove them from {here}/" + ("" if here == "train" else f", which {there}/ has not")
+                f"{lacking.folder}: has no folder for {_some(missing)} of {full.folder.name}/: both must have the same "
+                f"classes; add their images, or remove them from {full.folder.name}/"
             )
     images = [Encoded(files, np.arange(len(files.names)), config.crop) for files in (train, val)]
     return Dataset(config.name, len(train.classes), images[0], train.labels, images[1], val.labels, streamed=True)
@@ -106,7 +106,8 @@ def _listed(root: str, split: str) -> Files:
     folder = Path(root).expanduser().absolute() / split
     try:
         with os.scandir(folder) as entries:
-            classes = sorted((of.name, of.stat().st_mtime_ns) for of in entries if of.is_dir() and of.name[0] != ".")
+            folders = [entry for entry in entries if entry.is_dir() and entry.name[0] != "."]
+        classes = sorted((entry.name, entry.stat().st_mtime_ns) for entry in folders)
         files = _files(folder, tuple(classes))
     except OSError as error:
         raise UserError(
@@ -123,13 +124,13 @@ def _listed(root: str, split: str) -> Files:
 
 @lru_cache(maxsize=4)
 def _files(folder: Path, classes: tuple[tuple[str, int], ...]) -> Files:
-    """classes: names, and when their folders changed last: a million files are listed once."""
+    """classes: name and modification time of each folder, so that a million files are listed once."""
     names, labels = [], []
     for label, (name, _) in enumerate(classes):
         with os.scandir(folder / name) as entries:
-            found = sorted(os.fsencode(of.name) for of in entries if _is_image(of.name))
-        names += found
-        labels += [label] * len(found)
+            images = sorted(os.fsencode(entry.name) for entry in entries if _is_image(entry.name))
+        names += images
+        labels += [label] * len(images)
     return Files(folder, tuple(name for name, _ in classes), np.array(names, bytes), np.array(labels, np.int32))
 
 

@@ -1,8 +1,8 @@
-"""ImageNet (ILSVRC 2012) from the two official archives, through TensorFlow Datasets' imagenet2012 without TensorFlow.
+"""ImageNet (ILSVRC 2012) from its two official archives, in TensorFlow Datasets' format and without TensorFlow.
 
-ILSVRC2012_img_train.tar is an archive of one archive a class, n01440764.tar and so on, with that class's JPEG files;
+ILSVRC2012_img_train.tar holds one archive for each class, n01440764.tar and so on, with that class's JPEG files;
 ILSVRC2012_img_val.tar holds ILSVRC2012_val_00000001.JPEG and so on, whose classes TensorFlow Datasets knows.
-What is written is what its own builder would write: stock `tfds.data_source("imagenet2012")` reads it.
+The result is what its own builder would write: the stock `tfds.data_source("imagenet2012")` reads it.
 """
 
 import contextlib
@@ -21,55 +21,53 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ablations.data import loader
-from ablations.data import tfds as prepared
+from ablations.data import loader, tfds
 from ablations.data.config import DATASETS, DataConfig
 from ablations.data.dataset import Dataset
 from ablations.data.encoded import Encoded
 from ablations.errors import UserError
-from ablations.system import files as entry
-from ablations.system.files import write_whole
+from ablations.system.files import cache, write_whole
 from ablations.terminal.bar import bar
 from ablations.terminal.units import size
 
 NAME = "imagenet2012"
 
-MANUAL = "downloads/manual"  # in TensorFlow Datasets' own place, where it looks for archives that nobody may pass on
+MANUAL = "downloads/manual"  # where TensorFlow Datasets looks for archives that nobody may redistribute
 
 URL = "https://image-net.org/download-images"
 
 SPLITS = {"train": "ILSVRC2012_img_train.tar", "validation": "ILSVRC2012_img_val.tar"}
 
-ARCHIVE_BYTES = {"train": 147_897_477_120, "validation": 6_744_924_160}  # of the published files
+ARCHIVE_BYTES = {"train": 147_897_477_120, "validation": 6_744_924_160}  # of the published archives
 
-DISK = 1.1  # bytes needed for each one of the archives: they are sorted on disk, then written
+DISK = 1.1  # bytes of disk for each byte of the archives: images are sorted on disk, then written
 
-LABELS = "ablations_labels.npz"  # beside the records, as the labels in them cannot be had without their images
+LABELS = "ablations_labels.npz"  # beside the records, whose labels cannot be read without their images
 
-OPEN_FILES = 8192  # at most: the reader keeps one open a shard, of which there are 1,088; 1,000 while they are sorted
+OPEN_FILES = 8192  # the reader keeps all 1,088 shards open, the writer 1,000 while it sorts
 
 
 def prepare(config: DataConfig, *, download: bool = False) -> Path:
-    """The folder of the prepared data set, which is prepared from the archives where it is not.
+    """The folder of the prepared data set, prepared now from the archives if it is not.
 
-    Raises UserError where an archive is missing or not the published one, or where the disk is too small.
+    Raises UserError if an archive is missing or not the published one, or if the disk is too small.
     """
     loader.check()
-    if place := prepared.find(config, NAME):
-        return place
+    if folder := tfds.find(config, NAME):
+        return folder
     archives = _archives(config)
     _check_disk(config, archives)
-    return prepared.once(config, NAME, lambda folder: _build(archives, folder))
+    return tfds.once(config, NAME, lambda folder: _build(archives, folder))
 
 
 def _archives(config: DataConfig) -> dict[str, Path]:
-    root = prepared.data_dir(config)
+    root = tfds.data_dir(config)
     folder = Path(config.archive_dir).expanduser() if config.archive_dir else root / MANUAL
     archives = {split: folder / name for split, name in SPLITS.items()}
     if missing := [path.name for path in archives.values() if not path.is_file()]:
         raise UserError(
             f"data=imagenet is not prepared in {root}, and {folder} has no {' and no '.join(missing)}. Fetch "
-            f"{' and '.join(missing)} from {URL} (after registration) into that folder, or say where it is: ablations "
+            f"{' and '.join(missing)} from {URL} (after registration) into that folder, or name the folder: ablations "
             "data prepare data=imagenet data.archive_dir=FOLDER"
         )
     for split, path in archives.items():
@@ -78,19 +76,19 @@ def _archives(config: DataConfig) -> dict[str, Path]:
         if config.verify and (found := path.stat().st_size) != ARCHIVE_BYTES[split]:
             raise UserError(
                 f"{path}: expected {ARCHIVE_BYTES[split]:,} bytes, found {found:,}: it is cut short or not the published "
-                "archive. Fetch it again, or use it all the same: data.verify=false"
+                "archive. Fetch it again, or use it anyway: data.verify=false"
             )
     return archives
 
 
 def _check_disk(config: DataConfig, archives: dict[str, Path]) -> None:
-    root = prepared.data_dir(config)
-    there = next(place for place in (root, *root.parents) if place.is_dir())
-    needed, free = DISK * sum(path.stat().st_size for path in archives.values()), shutil.disk_usage(there).free
+    root = tfds.data_dir(config)
+    existing = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    needed, free = DISK * sum(path.stat().st_size for path in archives.values()), shutil.disk_usage(existing).free
     if free < needed:
         raise UserError(
             f"{root}: preparing data=imagenet takes {size(needed)} of disk, {size(free)} are free; make room, or choose "
-            "another place with data.data_dir=..."
+            "another folder with data.data_dir=..."
         )
 
 
@@ -99,21 +97,21 @@ def _build(archives: dict[str, Path], folder: Path) -> Path:
     _allow_open_files()
     try:
         with bar("imagenet: prepare", total, "bytes") as progress:
-            place = prepared.write(_builder_class(archives, progress), folder)
+            written = tfds.write(_builder_class(archives, progress), folder)
     except (tarfile.TarError, EOFError, KeyError) as error:
         raise UserError(
             f"{archives['train'].parent}: an archive is damaged or not the official one: {error}; fetch it again"
         ) from error
-    _labels(place)
-    return place
+    _labels(written)
+    return written
 
 
 def _builder_class(archives: dict[str, Path], progress):
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets
 
-    stock = tfds.builder_cls(NAME)
-    of_stock = sys.modules[stock.__module__]
-    not_rgb = {*of_stock.CMYK_IMAGES, *of_stock.PNG_IMAGES}
+    stock = tensorflow_datasets.builder_cls(NAME)
+    module = sys.modules[stock.__module__]
+    not_rgb = {*module.CMYK_IMAGES, *module.PNG_IMAGES}
     read = 0
 
     def example(name: str, image: bytes, label: str):
@@ -122,7 +120,7 @@ def _builder_class(archives: dict[str, Path], progress):
         progress(read)
         return name, {"file_name": name, "image": _as_rgb(image) if name in not_rgb else image, "label": label}
 
-    with tfds.core.registered.skip_registration():
+    with tensorflow_datasets.core.registered.skip_registration():
 
         class Builder(stock):
             def _split_generators(self, dl_manager):
@@ -135,8 +133,8 @@ def _builder_class(archives: dict[str, Path], progress):
                         if split == "validation":
                             yield example(name, file.read(), labels[name])
                             continue
-                        with tarfile.open(fileobj=file, mode="r:") as of_class:
-                            for image_name, image in _files(of_class):
+                        with tarfile.open(fileobj=file, mode="r:") as images:
+                            for image_name, image in _files(images):
                                 yield example(image_name, image.read(), name.removesuffix(".tar"))
 
     Builder.name = NAME
@@ -150,15 +148,15 @@ def _files(archive: tarfile.TarFile) -> Iterator[tuple[str, io.BufferedReader]]:
 
 
 def _validation_labels() -> dict[str, str]:
-    """Image name -> class, as n01440764; the published list is in the order of the numbers in the names."""
-    import tensorflow_datasets as tfds
+    """Image name -> class, such as n01440764; the published list follows the numbers in the names."""
+    import tensorflow_datasets
 
-    labels = tfds.core.tfds_path("datasets/imagenet2012/validation_labels.txt").read_text().split()
+    labels = tensorflow_datasets.core.tfds_path("datasets/imagenet2012/validation_labels.txt").read_text().split()
     return {f"ILSVRC2012_val_{number:08}.JPEG": label for number, label in enumerate(labels, 1)}
 
 
 def _as_rgb(image: bytes) -> bytes:
-    """A file in other colours or another format, as a JPEG file in RGB."""
+    """Convert a CMYK or PNG file into a JPEG file in RGB."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -171,30 +169,30 @@ def _as_rgb(image: bytes) -> bytes:
 class Records:
     """The records of a split: an `encoded.Source`."""
 
-    place: Path
+    folder: Path
     split: str
 
     def read(self, number: int) -> bytes:
-        return _opened(self.place, self.split)[int(number)]["image"]
+        return _opened(self.folder, self.split)[int(number)]["image"]
 
     def name(self, number: int) -> str:
-        return f"{self.place}: {_opened(self.place, self.split)[int(number)]['file_name'].decode()}"
+        return f"{self.folder}: {_opened(self.folder, self.split)[int(number)]['file_name'].decode()}"
 
     def stamp(self, number: int) -> str:
-        return f"{_stamp(self.place)} {self.split} {number}"
+        return f"{_stamp(self.folder)} {self.split} {number}"
 
 
 @lru_cache(maxsize=4)
-def _opened(place: Path, split: str):
-    import tensorflow_datasets as tfds
+def _opened(folder: Path, split: str):
+    import tensorflow_datasets
 
-    _allow_open_files()  # here, as each worker opens them anew
-    builder = tfds.builder_from_directory(place)
-    return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    _allow_open_files()  # here, since each worker opens them again
+    builder = tensorflow_datasets.builder_from_directory(folder)
+    return builder.as_data_source(split, decoders={"image": tensorflow_datasets.decode.SkipDecoding()})
 
 
 def _allow_open_files() -> None:
-    """Raise this process's own limit of open files, 1,024 on most machines, as far as the system lets it."""
+    """Raise this process's limit of open files, 1,024 on most machines, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -204,26 +202,29 @@ def _allow_open_files() -> None:
 def load(config: DataConfig) -> Dataset:
     """All records.
 
-    Raises UserError where there are none, they cannot be read, or they are not as many as published (unless verify is
-    false).
+    Raises UserError if there are none, if they cannot be read or, unless verify is false, if their number is not the
+    published one.
     """
-    place = prepare(config)
-    labels, kind = _labels(place), DATASETS["imagenet"]
+    folder = prepare(config)
+    labels, kind = _labels(folder), DATASETS["imagenet"]
     for split, published in (("train", kind.train), ("validation", kind.test)):
         if config.verify and len(labels[split]) != published:
             raise UserError(
-                f"{place}: expected {published:,} images in {split}, found {len(labels[split]):,}: this is not the "
-                "published ImageNet. Remove this folder and prepare it anew, or use it all the same: data.verify=false"
+                f"{folder}: expected {published:,} images in {split}, found {len(labels[split]):,}: this is not the "
+                "published ImageNet. Remove this folder and prepare it anew, or use it anyway: data.verify=false"
             )
-    images = {split: Encoded(Records(place, split), np.arange(len(of)), config.crop) for split, of in labels.items()}
+    images = {
+        split: Encoded(Records(folder, split), np.arange(len(numbers)), config.crop)
+        for split, numbers in labels.items()
+    }
     parts = [part for split in SPLITS for part in (images[split], labels[split])]
     return Dataset("imagenet", kind.classes, *parts, streamed=True)
 
 
-def _labels(place: Path) -> dict[str, np.ndarray]:
-    """Of each split, (N,) int32, in the order of the records; read from them once, and kept."""
-    stamp = _stamp(place)
-    copies = place / LABELS, entry.cache() / "labels" / f"{stamp[:32]}.npz"
+def _labels(folder: Path) -> dict[str, np.ndarray]:
+    """The labels of each split, (N,) int32, in the order of the records; read from them once, then kept in a file."""
+    stamp = _stamp(folder)
+    copies = folder / LABELS, cache() / "labels" / f"{stamp[:32]}.npz"
     damage = OSError, EOFError, ValueError, KeyError, BadZipFile
     for copy in copies:
         with contextlib.suppress(*damage), open(copy, "rb") as file, np.load(file) as kept:
@@ -232,22 +233,21 @@ def _labels(place: Path) -> dict[str, np.ndarray]:
     labels = {}
     for split in SPLITS:
         try:
-            records = _opened(place, split)
+            records = _opened(folder, split)
             with bar(f"imagenet: labels of {split}", len(records), "images") as progress:
-                found = np.empty(len(records), np.int32)
+                labels[split] = np.empty(len(records), np.int32)
                 for number in range(len(records)):
-                    found[number] = records[number]["label"]
+                    labels[split][number] = records[number]["label"]
                     progress(number + 1)
         except Exception as error:  # the reader's errors have no common class
             reason = str(error).split("\n")[0] or repr(error)
             raise UserError(
-                f"{place}: {split} cannot be read: {reason}. Remove this folder and prepare it anew: ablations data "
+                f"{folder}: {split} cannot be read: {reason}. Remove this folder and prepare it anew: ablations data "
                 "prepare data=imagenet"
             ) from error
-        labels[split] = found
     file = io.BytesIO()
     np.savez(file, stamp=np.array(stamp), **labels)
-    for copy in copies:  # the second where the records are another's, or on a disk that cannot be written to
+    for copy in copies:  # the second if the records lie where we may not write
         with contextlib.suppress(OSError):
             copy.parent.mkdir(parents=True, exist_ok=True)
             write_whole(copy, file.getbuffer())
@@ -255,7 +255,7 @@ def _labels(place: Path) -> dict[str, np.ndarray]:
     return labels
 
 
-@lru_cache(maxsize=4)  # of a thousand files, and asked for once an image
-def _stamp(place: Path) -> str:
-    files = sorted((path.name, path.stat().st_size) for path in place.glob("*.array_record*"))
+@lru_cache(maxsize=4)  # a thousand files, and called once for each image
+def _stamp(folder: Path) -> str:
+    files = sorted((path.name, path.stat().st_size) for path in folder.glob("*.array_record*"))
     return hashlib.sha256(repr(files).encode()).hexdigest()

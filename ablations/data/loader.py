@@ -1,7 +1,7 @@
-"""Batches of encoded images, read, decoded and cropped by worker processes: Grain.
+"""Batches of encoded images, read, decoded and cropped by Grain's worker processes.
 
-What a batch holds is a function of the configuration and the batch's number alone, whatever the number of workers and of
-hosts: a run can begin at any step, and two workers or none give the same bits.
+A batch is a function of the configuration and the batch's number alone, whatever the number of workers and hosts: a run
+can begin at any step, and two workers or none give the same bits.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ from ablations.data.encoded import BrokenImage, Encoded
 from ablations.errors import UserError
 from ablations.system import machine
 
-BUFFERED = 2  # batches that wait, of each worker
+BUFFERED = 2  # finished batches that each worker keeps
 
-SHARED = Path("/dev/shm")  # where processes hand batches over, on Linux
+SHARED = Path("/dev/shm")  # where workers put batches, on Linux
 
 # What a terminal or SLURM may send to all processes of a run at once.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -35,7 +35,7 @@ Batch = dict[str, np.ndarray]
 
 
 def check() -> None:
-    """Raise UserError, before anything is read, where Grain is not installed."""
+    """Raise UserError, before anything is read, if Grain is not installed."""
     if find_spec("grain") is None:
         raise UserError("data=imagenet and image_folder need Grain: pip install 'ablations[imagenet]'")
 
@@ -44,7 +44,7 @@ def check() -> None:
 class Training:
     """Step -> its batch: (rows, pixels, pixels, 3) uint8 images, (rows,) int32 labels, and the numbers of broken images.
 
-    rows: which of the `batch_size` images are read, those of this host. skip: a broken image is replaced by the next.
+    rows: which of the `batch_size` images this host reads. skip: replace a broken image by the next.
     """
 
     images: Encoded
@@ -58,12 +58,12 @@ class Training:
     def __call__(self, step: int) -> Batch:
         chosen = randomness.batches(self.seed, step, 1, self.batch_size, len(self.images))[0]
         batch, labels, broken = _empty(len(self.rows), self.crop.pixels), [], []
-        for place, row in enumerate(self.rows):
+        for i, row in enumerate(self.rows):
             for past in range(len(self.images)):
                 number = (int(chosen[row]) + past) % len(self.images)
                 try:
                     random = randomness.of_image(self.seed, step * self.batch_size + row)
-                    batch[place] = self.images.decode(number, self.crop, random)
+                    batch[i] = self.images.decode(number, self.crop, random)
                     labels.append(self.labels[number])
                     break
                 except BrokenImage:
@@ -71,15 +71,15 @@ class Training:
                         raise
                     broken.append(number)
             else:
-                raise UserError(f"{self.images.name(number)}: broken, as are all other images")
+                raise UserError(f"{self.images.name(number)}: broken, as are all the others")
         return {"images": batch, "labels": np.array(labels, np.int32), "broken": np.array(broken, np.int64)}
 
 
 @dataclass(frozen=True)
 class InOrder:
-    """Number -> the batch of these images in the order that they have; the last may be smaller.
+    """Number -> that batch of the images, in their own order; the last may be smaller.
 
-    skip: a broken image has label -1 and no pixels.
+    skip: a broken image gets label -1 and black pixels.
     """
 
     images: Encoded
@@ -91,14 +91,14 @@ class InOrder:
     def __call__(self, number: int) -> Batch:
         chosen = range(number * self.batch_size, min((number + 1) * self.batch_size, len(self.images)))
         batch, labels, broken = _empty(len(chosen), self.crop.pixels), self.labels[chosen].astype(np.int32), []
-        for place, i in enumerate(chosen):
+        for i, number in enumerate(chosen):
             try:
-                batch[place] = self.images.decode(i, self.crop)
+                batch[i] = self.images.decode(number, self.crop)
             except BrokenImage:
                 if not self.skip:
                     raise
-                labels[place] = -1
-                broken.append(i)
+                labels[i] = -1
+                broken.append(number)
         return {"images": batch, "labels": labels, "broken": np.array(broken, np.int64)}
 
     def __len__(self) -> int:
@@ -111,19 +111,19 @@ def _empty(rows: int, pixels: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def reading(batch: Callable[[int], Batch], numbers: range, workers: int | None) -> Iterator[Iterator[Batch]]:
-    """The batches of these numbers, in their order, made ahead of time by so many processes; None: one a core.
+    """The batches with these numbers, in order, made ahead of time by so many processes; None: one for each core.
 
-    Raises UserError where an image is broken, a worker dies, or there is no memory to hand batches over.
+    Raises UserError if an image is broken, a worker dies, or there is no shared memory for batches.
     """
     check()
     import grain
     from absl import flags
 
     if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()  # Grain asks for flags, which nobody has
+        flags.FLAGS.mark_as_parsed()  # Grain reads absl's flags, which only absl's own main parses
     workers = machine.cores() if workers is None else workers
     data = grain.MapDataset.range(numbers.start, numbers.stop).map(batch)
-    ahead = 0 if workers else 1  # without workers a thread reads the next batch while this one is trained on
+    ahead = 0 if workers else 1  # without workers, a thread reads the next batch during a step
     data = data.to_iter_dataset(grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=ahead))
     if workers:
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=BUFFERED)
@@ -136,7 +136,7 @@ def reading(batch: Callable[[int], Batch], numbers: range, workers: int | None) 
         batches.close()
         iterator.close()
         del iterator
-        gc.collect()  # shared memory goes back when nothing refers to it, and Grain's last errors do, in circles
+        gc.collect()  # shared memory is freed once nothing refers to it; Grain's last errors do, in reference cycles
 
 
 def _translated(iterator) -> Iterator[Batch]:
@@ -151,29 +151,31 @@ def _translated(iterator) -> Iterator[Batch]:
             if "terminated unexpectedly" not in str(error):
                 raise
             raise UserError(
-                "a process that reads images was killed, perhaps for want of memory; what was finished is kept. Type the "
-                "same command to go on, with fewer data.workers=..."
+                "a process that reads images was killed, perhaps because it ran out of memory; what was finished is kept. "
+                "To go on, type the same command with fewer data.workers=..."
             ) from error
-        # A copy: what a worker has made lies in memory that goes back to it.
+        # A copy: the worker reuses its shared memory.
         yield {name: np.array(value) for name, value in batch.items()}
 
 
 def check_room(batch_bytes: int, workers: int | None) -> None:
-    """Raise UserError where the memory in which workers hand batches over is too small for them.
+    """Raise UserError if there is too little shared memory for the workers' batches.
 
-    batch_bytes: of all batches that are read at a time, one of each kind.
+    batch_bytes: one training batch and one of each test that is open at the same time.
     """
     workers = machine.cores() if workers is None else workers
-    needed = workers * 2 * (BUFFERED + 1) * batch_bytes  # Grain buffers twice: in each worker, and of each here
+    needed = (
+        workers * 2 * (BUFFERED + 1) * batch_bytes
+    )  # Grain buffers twice: in each worker, and in this process for each worker
     if workers and SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < needed:
         raise UserError(
-            f"data.workers={workers}: batches are handed over in {SHARED}, which has {free / 1e6:,.0f} MB free and needs "
+            f"data.workers={workers}: workers pass batches through {SHARED}, which has {free / 1e6:,.0f} MB free and needs "
             f"{needed / 1e6:,.0f} MB; choose fewer, or data.workers=0 for none"
         )
 
 
 def _begin(_index: int, _count: int) -> None:
-    """In a worker: signals are the training process's to heed, and without that process there is nothing to do."""
+    """In a worker: leave signals to the training process, and end when it has ended."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     parent = os.getppid()

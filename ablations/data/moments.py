@@ -1,6 +1,6 @@
-"""Mean and covariance of the colours of encoded images, which normalisation and colour augmentation need.
+"""Mean and covariance of the colours of encoded images, for normalisation and colour augmentation.
 
-From a fixed sample of the training set, as in the authors' Torch code, and kept in `~/.cache/ablations/moments`.
+Taken from a fixed sample of the training set, as in the authors' Torch code, and kept in `~/.cache/ablations/moments`.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ BATCH = 50
 
 @dataclass(frozen=True)
 class Moments:
-    """Of pixels in [0, 1]. mean_image: (H, W, C) float64; products: (C, C), the mean of x x^T over all pixels."""
+    """Moments of pixels in [0, 1]. mean_image: (H, W, C) float64; products: (C, C), the mean of x x^T over all pixels."""
 
     mean_image: np.ndarray
     products: np.ndarray
@@ -47,13 +47,13 @@ class Moments:
 
 
 def of(images: Encoded | np.ndarray, workers: int | None) -> Moments:
-    """Of some thousand of them, the same ones always, read by so many workers; of an array, of all.
+    """The moments of a fixed sample of encoded images, read by so many workers, or of all images of an array.
 
-    Raises UserError where all of these are broken.
+    Raises UserError if every image of the sample is broken.
     """
     if isinstance(images, np.ndarray):
         return _mean(_sums(images[i : i + BATCH]) for i in range(0, len(images), BATCH))
-    chosen = np.sort(np.random.RandomState(0).permutation(len(images))[:SAMPLE])  # the same numbers for good (NEP 19)
+    chosen = np.sort(np.random.RandomState(0).permutation(len(images))[:SAMPLE])  # stable across versions (NEP 19)
     sample = images[chosen]
     stamps = "\n".join([str(images.pixels), *(sample.source.stamp(number) for number in sample.numbers)])
     kept = files.cache() / "moments" / f"{hashlib.sha256(stamps.encode()).hexdigest()[:32]}.npz"
@@ -64,29 +64,29 @@ def of(images: Encoded | np.ndarray, workers: int | None) -> Moments:
         sample, np.zeros(len(sample), np.int32), middle(images.pixels, images.pixels), BATCH, skip=True
     )
     with loader.reading(batches, range(len(batches)), workers) as read:
-        found = _mean(_sums(batch["images"][batch["labels"] >= 0]) for batch in read)
-    with contextlib.suppress(OSError):  # without a cache it is made again
-        _keep(kept, found)
-    return found
+        moments = _mean(_sums(batch["images"][batch["labels"] >= 0]) for batch in read)
+    with contextlib.suppress(OSError):  # without a cache it is computed again
+        _keep(kept, moments)
+    return moments
 
 
 def _sums(images: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-    """Whole numbers, which float64 adds exactly in any order: another number of threads gives the same bits."""
+    """Number of images, their sum and their products: whole numbers, which float64 adds exactly in any order and number of threads."""
     flat = images.reshape(-1, images.shape[-1]).astype(np.float64)
     return len(images), images.sum(0, dtype=np.float64), flat.T @ flat
 
 
 def _mean(sums) -> Moments:
     count, total, products = 0, 0.0, 0.0
-    for images, of_images, of_products in sums:
-        count, total, products = count + images, total + of_images, products + of_products
+    for images, image_sum, product_sum in sums:
+        count, total, products = count + images, total + image_sum, products + product_sum
     if not count:
-        raise UserError("of the images that the mean is taken of, all are broken")
+        raise UserError("every image of the sample from which the mean is computed is broken")
     return Moments(total / (255 * count), products / (255**2 * count * total.shape[0] * total.shape[1]))
 
 
-def _keep(path: Path, found: Moments) -> None:
+def _keep(path: Path, moments: Moments) -> None:
     file = io.BytesIO()
-    np.savez(file, mean_image=found.mean_image, products=found.products)
+    np.savez(file, mean_image=moments.mean_image, products=moments.products)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, file.getbuffer())

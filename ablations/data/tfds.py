@@ -1,4 +1,8 @@
-"""TensorFlow Datasets' own place and format, written without TensorFlow."""
+"""TensorFlow Datasets' own place and format, written without TensorFlow.
+
+The stock builder needs TensorFlow to unpack an archive and to encode images; here both are done for it. The result is
+the same: the stock `tfds.data_source("cifar10")` reads it.
+"""
 
 import contextlib
 import io
@@ -21,10 +25,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def once(config: DataConfig, name: str, make: Callable[[Path], Path]) -> Path:
-    """The prepared folder of this name, which `make` makes in the folder that it is given where there is none.
+    """The prepared folder of this name; if there is none, `make(folder)` builds it below a temporary folder.
 
-    Everything happens in a folder beside the final one, which then gets its name: there is a whole data set or
-    none. A second process waits for the first. What a process leaves that was killed (SIGKILL), the next removes.
+    The temporary folder lies beside the final one and is then renamed: there is a whole data set or none. A second
+    process waits for the first. What a killed process (SIGKILL) leaves behind, the next one removes.
     """
     root = data_dir(config)
     try:
@@ -34,38 +38,38 @@ def once(config: DataConfig, name: str, make: Callable[[Path], Path]) -> Path:
             say(f"{config.name}: another process is preparing it in {root}: waiting")
 
         with _stopping_at_signals(), locked(root / f".{name}.ablations.lock", waiting):
-            if place := find(config, name):
-                return place
-            for left in root.glob(f".{name}.ablations-*"):
-                shutil.rmtree(left)
+            if folder := find(config, name):
+                return folder
+            for leftover in root.glob(f".{name}.ablations-*"):
+                shutil.rmtree(leftover)
             with tempfile.TemporaryDirectory(prefix=f".{name}.ablations-", dir=root) as temporary:
                 built = make(Path(temporary))
                 return _move(built, root / name / built.name)
     except OSError as error:
         raise UserError(
-            f"{root}: cannot be written to: {error}; choose another place with data.data_dir=..."
+            f"{root}: cannot be written to: {error}; choose another folder with data.data_dir=..."
         ) from error
 
 
 def write(builder_class, folder: Path) -> Path:
-    """Let a builder of TensorFlow Datasets write its data set; returns FOLDER/NAME/VERSION."""
+    """Run a builder of TensorFlow Datasets; returns FOLDER/NAME/VERSION."""
     builder = builder_class(data_dir=folder, file_format="array_record")
     try:
-        # It announces a place that is not the final one.
+        # It prints the temporary folder, not the final one.
         with _shuffled_without_tensorflow(), contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_dir=folder / "download")
-    except RuntimeError as error:  # of the writer, when the disk is full
+    except RuntimeError as error:  # raised by the writer when the disk is full
         raise OSError(str(error).split(";")[0]) from error
     return Path(builder.data_dir)
 
 
 @contextlib.contextmanager
 def _shuffled_without_tensorflow() -> Iterator[None]:
-    """Let TensorFlow Datasets sort through files of Python's what does not fit in its memory, which is 1,000 MiB."""
+    """Let TensorFlow Datasets use Python's files, not TensorFlow's, to sort what exceeds its 1,000 MiB of memory."""
     from tensorflow_datasets.core import shuffle
 
     files = SimpleNamespace(GFile=open, exists=os.path.exists, remove=os.remove)
-    # Its name for "too many open files", as which Python's own error is not caught.
+    # It catches TensorFlow's "too many open files" by this name; Python's own error passes through.
     errors = SimpleNamespace(ResourceExhaustedError=shuffle.DuplicatedKeysError)
     theirs, shuffle.tf = shuffle.tf, SimpleNamespace(io=SimpleNamespace(gfile=files), errors=errors)
     try:
@@ -74,25 +78,25 @@ def _shuffled_without_tensorflow() -> Iterator[None]:
         shuffle.tf = theirs
 
 
-def _move(built: Path, place: Path) -> Path:
+def _move(built: Path, folder: Path) -> Path:
     for path in built.iterdir():
         with open(path, "rb") as file:
             os.fsync(file.fileno())
-    place.parent.mkdir(exist_ok=True)
+    folder.parent.mkdir(exist_ok=True)
     try:
-        built.rename(place)
+        built.rename(folder)
     except OSError as error:
-        if place.exists():
+        if folder.exists():
             raise UserError(
-                f"{place}: expected nothing or a prepared data set, found something else; remove it"
+                f"{folder}: expected nothing or a prepared data set, found something else; remove it"
             ) from error
         raise
-    return place
+    return folder
 
 
 @contextlib.contextmanager
 def _stopping_at_signals() -> Iterator[None]:
-    """Let a signal that would end the process at once end it as Ctrl-C does: cleaning up."""
+    """Make signals that would end the process at once end it as Ctrl-C does, after cleaning up."""
 
     def stop(number, _frame):
         raise SystemExit(128 + number)
@@ -110,21 +114,21 @@ def _stopping_at_signals() -> Iterator[None]:
 
 
 def say(line: str) -> None:
+    """Print to standard error at once."""
     print(line, file=sys.stderr, flush=True)
 
 
 def data_dir(config: DataConfig) -> Path:
-    """Where TensorFlow Datasets keeps what it has prepared, unless the user has said another place."""
-    place = config.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(place).expanduser()
+    """Where prepared data sets are kept: `data.data_dir`, or TensorFlow Datasets' own choice."""
+    return Path(config.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
 def find(config: DataConfig, name: str | None = None) -> Path | None:
-    """The folder of the newest prepared version, None where there is none; name: by which TensorFlow Datasets knows it.
+    """The folder of the newest prepared version, None if there is none; name: the one that TensorFlow Datasets uses.
 
-    Raises UserError where it is prepared in a format that takes TensorFlow to read.
+    Raises UserError if it is prepared in a format that only TensorFlow can read.
     """
-    found, other = [], None
+    versions, other = [], None
     for info in (data_dir(config) / (name or config.name)).glob("*.*.*/dataset_info.json"):
         try:
             version = tuple(int(part) for part in info.parent.name.split("."))
@@ -132,9 +136,9 @@ def find(config: DataConfig, name: str | None = None) -> Path | None:
         except (OSError, ValueError):
             continue
         if content.get("fileFormat") == "array_record":
-            found.append((version, info.parent))
+            versions.append((version, info.parent))
         else:
             other = f"{info.parent}: expected {config.name} as array_record, found {content.get('fileFormat')}"
-    if not found and other:
-        raise UserError(f"{other}; choose another place with data.data_dir=...")
-    return max(found)[1] if found else None
+    if not versions and other:
+        raise UserError(f"{other}; choose another folder with data.data_dir=...")
+    return max(versions)[1] if versions else None

@@ -1,4 +1,4 @@
-"""`ablations plan`: what a study or a sweep costs and how far it is, before anything of it runs.
+"""What a study or a sweep costs and how far it is, before anything of it runs.
 
 The jobs are those that `ablations train` would run of the same command, and what is done is what it would not
 run again.

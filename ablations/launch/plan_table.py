@@ -1,4 +1,4 @@
-"""How a plan looks: on a terminal, in Markdown, as CSV. `ablations plan` is here."""
+"""How a plan looks: on a terminal, in Markdown, as CSV."""
 
 import csv
 import io

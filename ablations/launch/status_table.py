@@ -1,4 +1,4 @@
-"""How a status looks: on a terminal, in Markdown, as JSON. `ablations status` is here."""
+"""How a status looks: on a terminal, in Markdown, as JSON."""
 
 from dataclasses import asdict
 from itertools import groupby

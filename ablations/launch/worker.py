@@ -38,9 +38,7 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
         except Exception:
             why = traceback.format_exc()
             if configs[0].distributed.name != "none":
-                from ablations.launch import worker
-
-                why = f"{worker.ANOTHER_LOST}\n" if worker.was_lost(why) else why
+                why = f"{ANOTHER_LOST}\n" if was_lost(why) else why
             for folder in folders if first else ():
                 _note(folder, why)
             raise

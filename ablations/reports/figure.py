@@ -1,4 +1,4 @@
-"""A study's figures from the records and metrics of its runs. `ablations figure` is here.
+"""A study's figures from the records and metrics of its runs.
 
 What a figure shows is data, in the study's file (`study.Figure`); how it looks is in style.py.
 """

@@ -1,4 +1,4 @@
-"""A workspace of Weights & Biases for a study, as code: `ablations dashboard`."""
+"""A study's workspace at Weights & Biases, as code."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""`ablations table`: a study's table on a terminal, or as a file of another format."""
+"""A study's table on a terminal."""
 
 from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.tables.table import Table

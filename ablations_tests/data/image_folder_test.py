@@ -249,7 +249,7 @@ def test_too_little_room_is_said_before_the_first_step(root, tmp_path, monkeypat
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(UserError, match=r"the run's checkpoints take .* MB of disk, 1 kB are free"):
         train(configure(*settings(root)), tmp_path, quiet=True)
-    with pytest.raises(UserError, match=r"data.workers=2: batches are handed over in /dev/shm, which has 0 MB free"):
+    with pytest.raises(UserError, match=r"data.workers=2: workers pass batches through /dev/shm, which has 0 MB free"):
         loader.check_room(10**6, 2)
     loader.check_room(10**6, 0)
 
@@ -279,7 +279,7 @@ def test_the_next_image_takes_the_place_of_a_broken_one(tmp_path):
         np.testing.assert_array_equal(batch["images"][place], expected)
         assert batch["labels"][place] == dataset.train_labels[taken]
     spoil(made, "train", range(8))
-    with pytest.raises(UserError, match="broken, as are all other images"):
+    with pytest.raises(UserError, match="broken, as are all the others"):
         loader.Training(dataset.train_images, dataset.train_labels, crop, 0, 8, range(8), True)(0)
 
 

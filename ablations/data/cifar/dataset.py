@@ -16,9 +16,9 @@ from ablations.terminal.bar import bar
 
 
 def prepare(config: DataConfig, *, download: bool = False) -> Path:
-    """The folder of the prepared data set, prepared now if it is not: from `archive_dir`, or else from the network.
+    """The folder of the prepared data set, prepared now if it is not: from `archive_dir`, else from the network.
 
-    Raises UserError, with what to type, where that takes a network and `download` is false.
+    Raises UserError, with what to type, if that needs the network and `download` is false.
     """
     if folder := find(config):
         return folder
@@ -30,14 +30,14 @@ def prepare(config: DataConfig, *, download: bool = False) -> Path:
 def load(config: DataConfig) -> Dataset:
     """All images and labels, in the published order.
 
-    Raises UserError where there are none, or where they are not the published ones (unless verify is false).
+    Raises UserError if there are none or, unless verify is false, if they are not the published ones.
     """
-    place = prepare(config)
-    splits, wrong = cached(config.name, place)
+    folder = prepare(config)
+    splits, wrong = cached(config.name, folder)
     if config.verify and wrong:
         raise UserError(
-            f"{place}: {wrong}: this is not the published {CIFARS[config.name].title}. Remove this folder and prepare "
-            f"it anew (ablations data prepare data={config.name}), or use it all the same: data.verify=false"
+            f"{folder}: {wrong}: this is not the published {CIFARS[config.name].title}. Remove this folder and prepare "
+            f"it anew (ablations data prepare data={config.name}), or use it anyway: data.verify=false"
         )
     parts = [part for s in ("train", "test") for part in (splits[s].images, splits[s].labels["label"].astype(np.int32))]
     return Dataset(config.name, CIFARS[config.name].classes["label"], *parts)
@@ -56,8 +56,8 @@ def _without_network(config: DataConfig) -> str:
 
 
 def _command(config: DataConfig) -> str:
-    place = f" data.data_dir={config.data_dir}" if config.data_dir else ""
-    return f"ablations data prepare data={config.name}{place}"
+    folder = f" data.data_dir={config.data_dir}" if config.data_dir else ""
+    return f"ablations data prepare data={config.name}{folder}"
 
 
 def _read(config: DataConfig, temporary: Path) -> official.Splits:

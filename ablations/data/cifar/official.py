@@ -1,8 +1,8 @@
-"""CIFAR-10 and CIFAR-100 from the official files: finding, checking and reading them.
+"""The official files of CIFAR-10 and CIFAR-100: find, check and read them.
 
-Source: https://www.cs.toronto.edu/~kriz/cifar.html. A record of a binary file is the label (in CIFAR-100: the
-coarse, then the fine label), one byte each, then 3,072 bytes of pixels: 32x32 red, then green, then blue.
-Nothing here writes a file.
+Source: https://www.cs.toronto.edu/~kriz/cifar.html. A record of a binary file is the label (in CIFAR-100: the coarse,
+then the fine label), one byte each, then 3,072 bytes of pixels: 32x32 red, then green, then blue. Nothing here writes a
+file.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from ablations.data.cifar import pickled
 from ablations.data.cifar.published import CIFARS, PIXELS, Cifar
 from ablations.errors import UserError
 
-TRUST = "; data.verify=false reads it all the same"
+TRUST = "; data.verify=false reads it anyway"
 
 
 @dataclass(frozen=True)
@@ -34,35 +34,35 @@ Splits = dict[Literal["train", "test"], Split]
 
 
 def find(name: str, folder: Path) -> Path:
-    """The archive, or the folder of its files, that `folder` holds or is.
+    """The archive, or the folder of its files: `folder` itself, or what lies in it.
 
-    Raises UserError where there is none, with what is there instead.
+    Raises UserError, with what is there instead, if it is neither.
     """
     cifar = CIFARS[name]
-    places = [folder / cifar.archive, folder / cifar.binary, folder / cifar.python]
+    names = cifar.archive, cifar.binary, cifar.python
     if not folder.exists():
-        raise UserError(f"{folder}: expected a folder with {cifar.archive}, found nothing of this name")
-    if folder.name in (cifar.archive, cifar.binary, cifar.python):
+        raise UserError(f"{folder}: expected a folder with {cifar.archive}, but it does not exist")
+    if folder.name in names:
         return folder
-    for place in places:
-        if place.exists():
-            return place
+    for path in (folder / name for name in names):
+        if path.exists():
+            return path
     if any(_holds(folder, cifar, suffix) for suffix in (".bin", "")):
         return folder
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    contents = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
     hint = ""
-    for other, another in CIFARS.items():
-        if other != name and {another.archive, another.binary, another.python} & (there | {folder.name}):
-            hint = f", which is {another.title}: data={other} reads it"
-    found = ", ".join(sorted(there)[:5]) + (", ..." if len(there) > 5 else "")
+    for other_name, other in CIFARS.items():
+        if other_name != name and {other.archive, other.binary, other.python} & (contents | {folder.name}):
+            hint = f", which is {other.title}: data={other_name} reads it"
+    found = ", ".join(sorted(contents)[:5]) + (", ..." if len(contents) > 5 else "")
     expected = f"{cifar.archive}, {cifar.binary}/ or {cifar.python}/"
     raise UserError(f"{folder}: expected {expected}, found {found or 'an empty folder'}{hint}")
 
 
 def read(name: str, path: Path, *, verify: bool = True) -> tuple[Splits, str]:
-    """The images and labels of an official archive or folder (see `find`), and one line on its checksums.
+    """The images and labels of an official archive or folder (see `find`), and one line about its checksums.
 
-    verify: refuse what is not, to the byte, what is published; otherwise its structure is still checked.
+    verify: refuse files that are not the published ones, byte for byte; their structure is checked in any case.
     Raises UserError with the file, what was expected and what was found.
     """
     cifar, note = CIFARS[name], ""
@@ -71,7 +71,7 @@ def read(name: str, path: Path, *, verify: bool = True) -> tuple[Splits, str]:
     suffix = "" if python else ".bin"
     wanted = [f"{file}{suffix}" for of_split in files.values() for file in of_split]
     try:
-        contents = _of_folder(path, wanted) if path.is_dir() else _of_archive(cifar, path, wanted)
+        contents = _read_folder(path, wanted) if path.is_dir() else _read_archive(cifar, path, wanted)
         whole = verify and not path.is_dir() and _sum(path, "sha256") == cifar.archive_sha256
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -88,38 +88,38 @@ def read(name: str, path: Path, *, verify: bool = True) -> tuple[Splits, str]:
             parts.append(records)
         records = np.concatenate(parts)
         if not len(records):
-            raise UserError(f"{path}: expected images to {split}, found none")
+            raise UserError(f"{path}: expected images in {split}, found none")
         splits[split] = _split(cifar, records)
     if not verify:
-        note = "checksums were not compared: data.verify=false"
+        note = "checksums were not compared (data.verify=false)"
     elif whole:
         note = "its checksum is the published one"
     elif path.is_dir() and wanted[0] not in cifar.checksums:
         if wrong := difference(name, splits):
             raise UserError(f"{path}: {wrong}{TRUST}")
-        note = "no checksum of its files is published: the number of images of each class is the right one"
+        note = "no checksums are published for its files; each class has the right number of images"
     elif path.is_dir():
         note = "the checksum of every file is the published one"
     else:
-        note = "it was packed anew (another checksum), but every file in it is the published one"
+        note = "the archive was repacked (its checksum differs), but every file in it is the published one"
     return splits, note
 
 
 def difference(name: str, splits: Splits) -> str:
-    """What tells these images and labels from the published ones; "" where nothing does.
+    """How these images and labels differ from the published ones; "" if they do not.
 
-    CIFAR-10 is compared by the checksums of its files, CIFAR-100, of which only the archive's is published,
-    by the number of images of each class.
+    CIFAR-10 is compared by the checksums of its files; CIFAR-100, which has a published checksum for the archive only, by
+    the number of images of each class.
     """
     cifar = CIFARS[name]
     for split, part in splits.items():
         if len(part.images) != cifar.images(split):
-            return f"expected {cifar.images(split):,} images to {split}, found {len(part.images):,}"
+            return f"expected {cifar.images(split):,} images in {split}, found {len(part.images):,}"
         counts = np.bincount(part.labels["label"], minlength=cifar.classes["label"])
         each = cifar.images(split) // cifar.classes["label"]
         if (counts != each).any():
             wrong = int(np.argmax(counts != each))
-            return f"expected {each:,} images of each class to {split}, found {counts[wrong]:,} of class {wrong}"
+            return f"expected {each:,} images of each class in {split}, found {counts[wrong]:,} of class {wrong}"
         size = cifar.images_a_file[split]
         for i, file in enumerate(getattr(cifar, split)):
             expected = cifar.checksums.get(f"{file}.bin")
@@ -139,14 +139,13 @@ def _inside(path: Path, file: str) -> str:
     return str(path / file) if path.is_dir() else f"{path}: {file}"
 
 
-def _of_folder(folder: Path, wanted: list[str]) -> dict[str, bytes]:
-    there = sorted(path.name for path in folder.iterdir())
-    _check_complete(folder, wanted, there)
+def _read_folder(folder: Path, wanted: list[str]) -> dict[str, bytes]:
+    _check_complete(folder, wanted, sorted(path.name for path in folder.iterdir()))
     return {name: (folder / name).read_bytes() for name in wanted}
 
 
-def _of_archive(cifar: Cifar, path: Path, wanted: list[str]) -> dict[str, bytes]:
-    contents, there = {}, []
+def _read_archive(cifar: Cifar, path: Path, wanted: list[str]) -> dict[str, bytes]:
+    contents, members = {}, []
     size = f"expected a whole archive ({cifar.archive_bytes:,} bytes as published), found {path.stat().st_size:,} bytes"
     try:
         with gzip.open(path) as stream:
@@ -154,29 +153,29 @@ def _of_archive(cifar: Cifar, path: Path, wanted: list[str]) -> dict[str, bytes]
                 for member in archive:
                     inside = PurePosixPath(member.name)
                     if member.isfile():
-                        there.append(str(inside))
+                        members.append(str(inside))
                         if str(inside.parent) == cifar.binary and inside.name in wanted:
                             contents[inside.name] = archive.extractfile(member).read()
-            while stream.read(1 << 20):  # the checksum of a gzip file is compared at its end
+            while stream.read(1 << 20):  # gzip compares its checksum at the end of the stream
                 pass
     except EOFError as error:
-        raise UserError(f"{path}: {size}, then its end: it is cut short") from error
+        raise UserError(f"{path}: {size}: it is cut short") from error
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path}: {size}, which are damaged: {error}") from error
-    _check_complete(path, [f"{cifar.binary}/{name}" for name in wanted], there)
+        raise UserError(f"{path}: {size}: it is damaged: {error}") from error
+    _check_complete(path, [f"{cifar.binary}/{name}" for name in wanted], members)
     return contents
 
 
-def _check_complete(path: Path, wanted: list[str], there: list[str]) -> None:
-    missing = [name for name in wanted if name not in there]
+def _check_complete(path: Path, wanted: list[str], present: list[str]) -> None:
+    missing = [name for name in wanted if name not in present]
     if not missing:
         return
     hint = ""
     for name, other in CIFARS.items():
         files = {file + suffix for file in other.train + other.test for suffix in ("", ".bin")}
-        if files & _last_parts(there) and not files & _last_parts(wanted):
+        if files & _last_parts(present) and not files & _last_parts(wanted):
             hint = f": this is {other.title}; data={name} reads it"
-    found = ", ".join(there[:8]) + (", ..." if len(there) > 8 else "") or "nothing"
+    found = ", ".join(present[:8]) + (", ..." if len(present) > 8 else "") or "nothing"
     raise UserError(f"{path}: expected {', '.join(missing)}, found {found}{hint}")
 
 
@@ -208,7 +207,7 @@ def _python_records(cifar: Cifar, where: str, content: bytes) -> np.ndarray:
 
 
 def _check_labels(cifar: Cifar, where: str, records: np.ndarray) -> None:
-    """Of the first columns of (N, ...)."""
+    """Check the labels in the first columns of (N, ...)."""
     for column, (label, classes) in enumerate(cifar.classes.items()):
         wrong = (records[:, column] < 0) | (records[:, column] >= classes)
         if wrong.any():
@@ -225,13 +224,13 @@ def _check_count(where: str, found: int, expected: int) -> None:
 
 
 def _check_sum(cifar: Cifar, path: Path, file: str, content: bytes) -> None:
-    """Of one file; where none is published, of the archive that it is in."""
+    """Compare the checksum of a file, or of the archive that it is in if none is published for the file."""
     expected = cifar.checksums.get(file)
     if expected:
         kind = "md5" if len(expected) == 32 else "sha256"
         found, where = hashlib.new(kind, content, usedforsecurity=False).hexdigest(), _inside(path, file)
     elif path.is_dir():
-        return  # nothing to compare it with; `read` compares the number of images of each class
+        return  # nothing to compare; `read` counts the images of each class
     else:
         kind, expected, found, where = "sha256", cifar.archive_sha256, _sum(path, "sha256"), path
     if found != expected:

@@ -1,9 +1,9 @@
-"""Data sets prepared by TensorFlow Datasets as array_record: where they are, and reading them without TensorFlow.
+"""CIFAR as TensorFlow Datasets' array_record files: written, and decoded again, without TensorFlow.
 
-Decoding 60,000 PNG images takes longer than anyone wants to wait at each start. What has been decoded once is
-therefore kept beside the array_record files as `ablations.npz` (184 MB for CIFAR), with the SHA-256 of the
-files that it was decoded from: where they are no longer the same, or where the copy is damaged, they are decoded
-again. Other tools read the array_record files and never see the copy.
+Decoding 60,000 PNG images takes longer than anyone wants to wait at each start. The decoded arrays are therefore kept
+beside the array_record files as `ablations.npz` (184 MB for CIFAR), with the SHA-256 of the files that they come from: if
+those change, or if the copy is damaged, they are decoded again. Other tools read the array_record files and never see
+the copy.
 """
 
 import contextlib
@@ -21,6 +21,8 @@ from ablations.errors import UserError
 from ablations.system.files import write_whole
 from ablations.terminal.bar import bar
 
+CACHE = "ablations.npz"
+
 
 def build(name: str, splits: official.Splits, folder: Path) -> Path:
     """Write a data set as TensorFlow Datasets does, read it back, and return FOLDER/NAME/VERSION."""
@@ -29,14 +31,14 @@ def build(name: str, splits: official.Splits, folder: Path) -> Path:
     tfds.disable_progress_bar()
     total = sum(len(part.images) for part in splits.values())
     with bar(f"{name}: prepare", total, "images") as progress:
-        place = write(_builder_class(name, splits, progress), folder)
-    written = decode(name, place)
+        folder = write(_builder_class(name, splits, progress), folder)
+    written = decode(name, folder)
     for split, part in splits.items():
         same = np.array_equal(written[split].images, part.images)
         if not same or any((written[split].labels[label] != part.labels[label]).any() for label in part.labels):
-            raise UserError(f"{place}: what was written is not what is read again: this disk or memory is damaged")
-    keep(place, splits, official.difference(name, splits))
-    return place
+            raise UserError(f"{folder}: reading it back gave other data: this disk or memory is damaged")
+    keep(folder, splits, official.difference(name, splits))
+    return folder
 
 
 def _builder_class(name: str, splits: official.Splits, progress):
@@ -54,7 +56,7 @@ def _builder_class(name: str, splits: official.Splits, progress):
             def _generate_examples(self, split, part):
                 before = len(splits["train"].images) if split == "test" else 0
                 for i, image in enumerate(part.images):
-                    labels = {label: int(of[i]) for label, of in part.labels.items()}
+                    labels = {label: int(values[i]) for label, values in part.labels.items()}
                     yield i, labels | {"id": f"{split}_{i:05}", "image": png(image)}
                     progress(before + i + 1)
 
@@ -63,7 +65,7 @@ def _builder_class(name: str, splits: official.Splits, progress):
 
 
 def png(image: np.ndarray) -> bytes:
-    """(H, W, 3) uint8, encoded without loss."""
+    """Encode (H, W, 3) uint8 without loss."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -71,31 +73,30 @@ def png(image: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-CACHE = "ablations.npz"
-
-
-def cached(name: str, place: Path) -> tuple[official.Splits, str]:
-    """The images and labels, and what tells them from the published ones."""
-    source = _sum_of_files(place)
+def cached(name: str, folder: Path) -> tuple[official.Splits, str]:
+    """The images and labels, and how they differ from the published ones (`official.difference`)."""
+    source = _checksum(folder)
     damage = OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile
-    with contextlib.suppress(*damage), open(place / CACHE, "rb") as file, np.load(file) as cache:
+    with contextlib.suppress(*damage), open(folder / CACHE, "rb") as file, np.load(file) as cache:
         if str(cache["source"]) == source:
             return _splits(cache), str(cache["difference"])
-    splits = decode(name, place)
+    splits = decode(name, folder)
     wrong = official.difference(name, splits)
-    with contextlib.suppress(OSError):  # a place that cannot be written to is read more slowly
-        keep(place, splits, wrong)
+    with contextlib.suppress(OSError):  # a folder that we may not write to is read more slowly
+        keep(folder, splits, wrong)
     return splits, wrong
 
 
-def keep(place: Path, splits: official.Splits, difference: str) -> None:
+def keep(folder: Path, splits: official.Splits, difference: str) -> None:
     """Write the decoded copy."""
-    arrays = {"source": np.array(_sum_of_files(place)), "difference": np.array(difference)}
+    arrays = {"source": np.array(_checksum(folder)), "difference": np.array(difference)}
     for split, part in splits.items():
-        arrays |= {f"{split}/images": part.images} | {f"{split}/{label}": of for label, of in part.labels.items()}
+        arrays |= {f"{split}/images": part.images} | {
+            f"{split}/{label}": values for label, values in part.labels.items()
+        }
     file = io.BytesIO()
     np.savez(file, **arrays)
-    write_whole(place / CACHE, file.getbuffer())
+    write_whole(folder / CACHE, file.getbuffer())
 
 
 def _splits(cache) -> official.Splits:
@@ -107,18 +108,18 @@ def _splits(cache) -> official.Splits:
     return splits
 
 
-def _sum_of_files(place: Path) -> str:
+def _checksum(folder: Path) -> str:
     total = hashlib.sha256()
-    for path in sorted(place.glob("*.array_record*")):
+    for path in sorted(folder.glob("*.array_record*")):
         with open(path, "rb") as file:
             total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
 
 
-def decode(name: str, place: Path) -> official.Splits:
+def decode(name: str, folder: Path) -> official.Splits:
     """Decode the PNG images of the array_record files.
 
-    Raises UserError where a file is missing or damaged.
+    Raises UserError if a file is missing or damaged.
     """
     import tensorflow_datasets as tfds
     from PIL import Image
@@ -126,7 +127,7 @@ def decode(name: str, place: Path) -> official.Splits:
     splits = {}
     for split in ("train", "test"):
         try:
-            builder = tfds.builder_from_directory(place)
+            builder = tfds.builder_from_directory(folder)
             source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
             records = sorted(source.__getitems__(range(len(source))), key=lambda record: record["id"])
             images = np.stack([np.asarray(Image.open(io.BytesIO(record["image"]))) for record in records])
@@ -136,7 +137,7 @@ def decode(name: str, place: Path) -> official.Splits:
         except Exception as error:  # the reader's errors have no common class
             reason = str(error).split("\n")[0] or repr(error)
             raise UserError(
-                f"{place}: the {split} split cannot be read: {reason}. "
+                f"{folder}: the {split} split cannot be read: {reason}. "
                 f"Remove this folder and prepare it anew: ablations data prepare data={name}"
             ) from error
         splits[split] = official.Split(images, labels)

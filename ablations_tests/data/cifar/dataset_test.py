@@ -85,7 +85,7 @@ def test_a_damaged_shard_is_named(config):
 def test_what_is_not_published_is_refused_from_the_copy_too(config):
     config.verify = True
     for _ in range(2):
-        with pytest.raises(UserError, match=r"3.0.2: expected 50,000 images to train, found 100: this is not the publ"):
+        with pytest.raises(UserError, match=r"3.0.2: expected 50,000 images in train, found 100: this is not the publ"):
             catalogue.load(config)
         (tfds.find(config) / prepared.CACHE).unlink(missing_ok=True)
 
@@ -112,7 +112,7 @@ def test_a_format_that_takes_tensorflow_is_named(tmp_path):
     place.mkdir(parents=True)
     (place / "dataset_info.json").write_text('{"fileFormat": "tfrecord"}')
     with pytest.raises(
-        UserError, match=r"3.0.2: expected cifar10 as array_record, found tfrecord; choose another place"
+        UserError, match=r"3.0.2: expected cifar10 as array_record, found tfrecord; choose another folder"
     ):
         tfds.find(DataConfig("cifar10", data_dir=str(tmp_path)))
 

@@ -41,7 +41,7 @@ def test_every_official_form_is_read_from_its_place_and_from_the_folder_around_i
     for place in (tmp_path, path):
         splits, note = read(name, place)
         check(name, splits)
-        assert note == "checksums were not compared: data.verify=false"
+        assert note == "checksums were not compared (data.verify=false)"
 
 
 def test_the_published_facts_fit_together():
@@ -82,7 +82,7 @@ def test_without_published_checksums_the_images_of_each_class_are_counted(tmp_pa
     first, content = next(iter(files.items()))
     other = bytes([content[0], (content[1] + 1) % 100]) + content[2:]
     official.write("cifar100", "binary", tmp_path, files | {first: other})
-    with pytest.raises(UserError, match=r"expected \d+ images of each class to train, found .*; data.verify=false"):
+    with pytest.raises(UserError, match=r"expected \d+ images of each class in train, found .*; data.verify=false"):
         read("cifar100", tmp_path, verify=True)
 
 
@@ -90,7 +90,7 @@ def test_an_archive_packed_anew_passes_where_the_checksums_of_its_files_are_publ
     for name in NAMES:
         official.publish(monkeypatch, name)
         official.write(name, "archive", tmp_path / name)
-    assert "packed anew" in read("cifar10", tmp_path / "cifar10", verify=True)[1]
+    assert "was repacked" in read("cifar10", tmp_path / "cifar10", verify=True)[1]
     with pytest.raises(UserError, match=r"tar.gz: expected SHA-256 58a81ae1.* \(as published\), found"):
         read("cifar100", tmp_path / "cifar100", verify=True)
 
@@ -121,7 +121,7 @@ def damaged_files():
         "missing": ("cifar10", few, r"expected (cifar-10-batches-bin/)?data_batch_3.bin, found .*data_batch_1.bin, .*data"),
         "other": ("cifar10", hundred, r"expected .*data_batch_1.bin, .*, found .*train.bin.*: this is CIFAR-100; data=c"),
         "other 100": ("cifar100", ten, r"expected .*train.bin, .*test.bin, found .*: this is CIFAR-10; data=cifar10 reads"),
-        "empty": ("cifar10", dict.fromkeys(ten, b""), r"expected images to train, found none"),
+        "empty": ("cifar10", dict.fromkeys(ten, b""), r"expected images in train, found none"),
     }  # fmt: skip
 
 
@@ -138,10 +138,10 @@ def test_damaged_files_are_named(case, form, tmp_path):
 @pytest.mark.parametrize(
     "damage, message",
     [
-        (lambda whole: whole[:5000], r"expected a whole archive \(170,052,171 bytes as published\), found 5,000 bytes, then"),
-        (lambda whole: whole[:-4], r"found [0-9,]+ bytes, then its end: it is cut short"),
-        (lambda whole: b"", r"found 0 bytes, which are damaged"),
-        (lambda whole: b"<html>" * 9, r"found 54 bytes, which are damaged: Not a gzipped file"),
+        (lambda whole: whole[:5000], r"expected a whole archive \(170,052,171 bytes as published\), found 5,000 bytes: it is cut"),
+        (lambda whole: whole[:-4], r"found [0-9,]+ bytes: it is cut short"),
+        (lambda whole: b"", r"found 0 bytes: it is damaged"),
+        (lambda whole: b"<html>" * 9, r"found 54 bytes: it is damaged: Not a gzipped file"),
         (lambda whole: gzip.compress(b"text" * 999), r"damaged"),
         (lambda whole: whole[:9000] + b"\xff" * 99 + whole[9099:], r"damaged"),
         (lambda whole: whole[:-8] + b"\0\0\0\0" + whole[-4:], r"damaged: CRC check failed"),
@@ -167,7 +167,9 @@ def test_the_archive_of_the_other_data_set_is_named_whatever_its_name(tmp_path):
 def test_a_folder_without_an_archive_says_what_is_there(tmp_path):
     with pytest.raises(UserError, match=r"expected cifar-10-binary.tar.gz, .*, found an empty folder"):
         cifar.find("cifar10", tmp_path)
-    with pytest.raises(UserError, match=r"nowhere: expected a folder with cifar-10-binary.tar.gz, found nothing"):
+    with pytest.raises(
+        UserError, match=r"nowhere: expected a folder with cifar-10-binary.tar.gz, but it does not exist"
+    ):
         cifar.find("cifar10", tmp_path / "nowhere")
     official.write("cifar100", "archive", tmp_path)
     for place in (tmp_path, tmp_path / "cifar-100-binary.tar.gz"):
@@ -243,8 +245,8 @@ def test_differences_from_the_published_data_are_found(tmp_path, monkeypatch):
     moved = cifar.Split(train.images[order], train.labels)
     assert "with SHA-256" in cifar.difference("cifar10", ten | {"train": moved})
     fewer = cifar.Split(train.images[:50], {"label": train.labels["label"][:50]})
-    assert cifar.difference("cifar10", ten | {"train": fewer}) == "expected 100 images to train, found 50"
+    assert cifar.difference("cifar10", ten | {"train": fewer}) == "expected 100 images in train, found 50"
     hundred, _ = read("cifar100", official.write("cifar100", "binary", tmp_path))
     hundred["test"].labels["label"][0] = 1
-    expected = "expected 1 images of each class to test, found 0 of class 0"
+    expected = "expected 1 images of each class in test, found 0 of class 0"
     assert cifar.difference("cifar100", hundred) == expected
