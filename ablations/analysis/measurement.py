@@ -20,7 +20,7 @@ from ablations.system.files import write_whole
 SCHEMA_VERSION = 1
 
 # What each command can be asked, with its default; help in cli.py. None: as much as the network allows, up to 20.
-ASKED = {
+ASKED: dict[str, dict[str, int | None]] = {
     "probe": {"images": 64},
     "lesion": {"k": None, "draws": 20, "paths": 256},
     "landscape": {"images": 512, "directions": 5, "points": 21},
@@ -109,7 +109,7 @@ def _measure(kind: str, subject: Subject, asked: dict) -> dict:
     from ablations.analysis import landscape
 
     found = plain(landscape.surfaces(steps, state, subject.name, **asked))
-    return found | {"metrics": read_metrics(subject.folder)}
+    return found | {"metrics": read_metrics(subject.folder) if subject.folder else []}
 
 
 def _along(folder: Path | None) -> list[dict]:

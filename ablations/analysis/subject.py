@@ -35,12 +35,12 @@ class Subject:
 
         steps = Steps(self.config, catalogue.load(self.config.data))
         state = steps.init()
+        if self.folder is None:
+            return steps, state, 0
         if self.record:
             state, normalization = weights.load(self.folder / "weights.safetensors", state)
             steps.data |= normalization
             return steps, state, self.record["steps"]
-        if self.folder is None:
-            return steps, state, 0
         from ablations.training.checkpoint import Checkpoints
 
         restored = Checkpoints(self.folder).restore(state, self.config.resolved(), print)

@@ -5,6 +5,7 @@ How they work together is in `hosts.py`. Nothing here imports JAX.
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from ablations.errors import UserError
 from ablations.system import machine
@@ -55,7 +56,7 @@ class Slurm(Distributed):
             raise UserError("distributed=slurm: this is no task of srun; see ablations train --help")
 
     def arguments(self) -> dict:
-        here = {"cluster_detection_method": "slurm"}
+        here: dict[str, Any] = {"cluster_detection_method": "slurm"}
         if self.local_devices is not None:
             here["local_device_ids"] = self.local_devices
         return here

@@ -24,15 +24,14 @@ def of_run(kind: str, found: dict, form: str) -> bytes:
         return _finished(figure, f"{kind.capitalize()} of {found['name']}. {caption} {about([found])}.", form)
 
 
-def of_study(kind: str, study: Study, found: list[dict], form: str, *, captioned: bool = True):
-    """The figure of the rows of a study, as a file of that format; not captioned: the file and its caption."""
+def of_study(kind: str, study: Study, found: list[dict], form: str, *, captioned: bool = True) -> tuple[bytes, str]:
+    """The figure of the rows of a study, as a file of that format, and its caption, which the file has only if captioned."""
     draw = {"probe": _probes, "lesion": _lesions, "landscape": _landscapes}[kind]
     with style.applied():
         figure, caption = draw(found)
         figure.set_figwidth(STUDY_INCHES)
         caption = f"{kind.capitalize()} of {study.name}. {caption} {about(found)}."
-        drawn = _finished(figure, caption, form, captioned)
-    return drawn if captioned else (drawn, caption)
+        return _finished(figure, caption, form, captioned), caption
 
 
 def _finished(figure, caption: str, form: str, captioned: bool = True) -> bytes:

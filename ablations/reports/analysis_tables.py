@@ -94,7 +94,7 @@ def _probe_of_study(study: Study, found: list[dict]) -> Grid:
 def _lesion_of_run(found: dict) -> Grid:
     rows = []
     for i, deleted in enumerate(found["deletions"]):
-        swapped, taus = (found["swaps"][i], found["taus"][i]) if found["swaps"] else ((), ())
+        swapped, taus = (found["swaps"][i], found["taus"][i]) if found["swaps"] else ([], [])
         rows.append((str(i + 1), spread(deleted), spread(swapped), middle(taus)))
     single, changing = found["without_unit"], found["changing"]
     worst = sorted((i for i, error in enumerate(single) if error is not None), key=lambda i: -single[i])[:5]

@@ -6,6 +6,7 @@ What a figure shows is data, in the study's file (`study.Figure`); how it looks 
 import math
 import statistics
 from itertools import takewhile
+from typing import Any
 
 from ablations.config.study import Figure, Study
 from ablations.errors import UserError
@@ -90,7 +91,7 @@ def _together(rows: list[str]) -> str:
     )
 
 
-def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float | None], losses=None):
+def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float], losses=None):
     """Fig. 1, 3 and 6; the first row is the one that the others are compared with.
 
     losses: the left axes of another panel, to have the same scale. Returns the panel's left axes.
@@ -138,7 +139,7 @@ def _over_seeds(values: list[list[float]], worst: float) -> tuple[list[float], l
     return [statistics.median(of) for of in finite], [min(of) for of in finite], [max(of) for of in finite]
 
 
-def _percent(median: float | None) -> str:
+def _percent(median: float) -> str:
     return "diverged" if median == math.inf else f"{median:.2f} %"
 
 
@@ -177,7 +178,7 @@ def _error(record: dict) -> float:
     return math.nan if record["status"] == "diverged" else record["test_error_percent"]
 
 
-def _x_and_series(config: dict, figure: Figure) -> tuple[float | None, tuple]:
+def _x_and_series(config: dict, figure: Figure) -> tuple[Any, tuple]:
     """Where a run stands, and the settings that make its line, as pairs."""
     x, series = _at(config, figure.x), []
     for part in figure.series:
@@ -192,10 +193,11 @@ def _plain(value) -> str:
     return (" ".join(map(str, value)) or "nothing") if isinstance(value, list) else str(value)
 
 
-def _at(config: dict, key: str):
+def _at(config: dict, key: str) -> Any:
+    value = config
     for part in key.split("."):
-        config = config.get(part) if isinstance(config, dict) else None
-    return config
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _common(rows: list[str]) -> str:
