@@ -1,4 +1,4 @@
-"""What the measurements of `why` say, as figures in the style of the studies' (`style`)."""
+"""Probes, lesions and landscapes as figures, in the style of the studies' figures."""
 
 import math
 import statistics
@@ -11,26 +11,28 @@ from ablations.reports import style
 from ablations.reports.analysis_tables import WHEN, about, gap
 from ablations.runs.record import FAIL_PERCENT
 
-STUDY_INCHES = 10.0  # rows' names stand beside their fields
+STUDY_INCHES = 10.0  # the width, with the rows' names beside the panels
 
-LINES = 8  # rows in one panel: so many looks there are
+LINES = 8  # rows in one panel, as many as there are looks
 
 
-def of_run(kind: str, found: dict, form: str) -> bytes:
-    """The figure of one network, as a file of that format."""
+def of_run(kind: str, measured: dict, form: str) -> bytes:
+    """The figure of one network, as a file of this format."""
     draw = {"probe": _probe, "lesion": _lesion, "landscape": _landscape}[kind]
     with style.applied():
-        figure, caption = draw(found)
-        return _finished(figure, f"{kind.capitalize()} of {found['name']}. {caption} {about([found])}.", form)
+        figure, caption = draw(measured)
+        return _finished(figure, f"{kind.capitalize()} of {measured['name']}. {caption} {about([measured])}.", form)
 
 
-def of_study(kind: str, study: Study, found: list[dict], form: str, *, captioned: bool = True) -> tuple[bytes, str]:
-    """The figure of the rows of a study, as a file of that format, and its caption, which the file has only if captioned."""
+def of_study(
+    kind: str, study: Study, measurements: list[dict], form: str, *, captioned: bool = True
+) -> tuple[bytes, str]:
+    """The figure of a study's rows, as a file of this format, and its caption, which the file has only if captioned."""
     draw = {"probe": _probes, "lesion": _lesions, "landscape": _landscapes}[kind]
     with style.applied():
-        figure, caption = draw(found)
+        figure, caption = draw(measurements)
         figure.set_figwidth(STUDY_INCHES)
-        caption = f"{kind.capitalize()} of {study.name}. {caption} {about(found)}."
+        caption = f"{kind.capitalize()} of {study.name}. {caption} {about(measurements)}."
         return _finished(figure, caption, form, captioned), caption
 
 
@@ -40,7 +42,7 @@ def _finished(figure, caption: str, form: str, captioned: bool = True) -> bytes:
 
 
 def _units(axes, series: dict[str, list | None], title: str, *, log: bool) -> None:
-    """Lines over the units; a zero has no place on a log axis."""
+    """Lines over the units; a log axis leaves out zeros."""
     for look, (name, values) in enumerate(series.items()):
         if values:
             shown = [math.nan if value is None or (log and value <= 0) else value for value in values]
@@ -61,11 +63,11 @@ def _log(axes) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _probe(found: dict):
-    along = found["along"]
-    gated = "kept" in found["units"]
+def _probe(measured: dict):
+    along = measured["along"]
+    gated = "kept" in measured["units"]
     figure, axes = style.panels(4 + (1 + gated if along else 0))
-    units = found["units"]
+    units = measured["units"]
     gradients = {
         "|dE/dx|": units["gradient"],
         "through shortcuts alone": units["through_shortcuts"],
@@ -85,7 +87,7 @@ def _probe(found: dict):
         _heat(figure, axes[4], steps, gradients, "|dE/dx| along training", _log_norm(gradients))
         if gated:
             _heat(figure, axes[5], steps, [line["kept"] for line in along], "1 - g(x) along training", Normalize(0, 1))
-    return figure, f"{found['asked']['images']} training images, {WHEN[found['at']]}."
+    return figure, f"{measured['asked']['images']} training images, {WHEN[measured['at']]}."
 
 
 def _heat(figure, axes, names: list[str], rows: list[list], title: str, norm) -> None:
@@ -122,60 +124,63 @@ def _log_norm(rows: list[list]) -> LogNorm:
     return LogNorm(min(positive, default=0.1), max(positive, default=1))
 
 
-def _probes(found: list[dict]):
+def _probes(measurements: list[dict]):
     figure, axes = style.panels(4)
-    names = [one["row"] for one in found]
-    products = [one["units"]["product"] for one in found]
+    names = [measured["row"] for measured in measurements]
+    products = [measured["units"]["product"] for measured in measurements]
     _heat(figure, axes[0], names, products, "Product on the shortcuts, from l to L", _log_norm(products))
-    gradients = [[_over(value, one["units"]["gradient"][-1]) for value in one["units"]["gradient"]] for one in found]
+    gradients = [
+        [_over(value, measured["units"]["gradient"][-1]) for value in measured["units"]["gradient"]]
+        for measured in measurements
+    ]
     _heat(figure, axes[1], names, gradients, "|dE/dx_l| over |dE/dx_L|", _log_norm(gradients))
-    stds = [one["units"]["x_std"] for one in found]
+    stds = [measured["units"]["x_std"] for measured in measurements]
     _heat(figure, axes[2], names, stds, "std of x_l", _log_norm(stds))
-    cut = [one["units"].get("cut_off", [None] * len(one["units"]["stage"])) for one in found]
+    cut = [measured["units"].get("cut_off", [None] * len(measured["units"]["stage"])) for measured in measurements]
     _heat(figure, axes[3], names, cut, "Share of y_l that f = ReLU cuts off", Normalize(0, 1))
     return (
         figure,
-        f"{found[0]['asked']['images']} training images, {WHEN[found[0]['at']]}. Grey: there is none, or it is 0 in float32.",
+        f"{measurements[0]['asked']['images']} training images, {WHEN[measurements[0]['at']]}. Grey: there is none, or it is 0 in float32.",
     )
 
 
-def _over(one: float | None, other: float | None) -> float | None:
-    return one / other if one is not None and other else None
+def _over(value: float | None, last: float | None) -> float | None:
+    return value / last if value is not None and last else None
 
 
-def _band(axes, of_sizes: list[list[float]], look: int, label: str, *, band: bool) -> None:
-    medians = [statistics.median(errors) for errors in of_sizes]
-    span = ([min(errors) for errors in of_sizes], [max(errors) for errors in of_sizes]) if band else None
+def _band(axes, by_size: list[list[float]], look: int, label: str, *, band: bool) -> None:
+    medians = [statistics.median(errors) for errors in by_size]
+    span = ([min(errors) for errors in by_size], [max(errors) for errors in by_size]) if band else None
     style.line(axes, range(1, len(medians) + 1), medians, look, label=label, band=span)
 
 
-def _lesion(found: dict):
+def _lesion(measured: dict):
     figure, axes = style.panels(4)
-    singles = {"without the unit": found["without_unit"], "without its F": found["without_residual"]}
+    singles = {"without the unit": measured["without_unit"], "without its F": measured["without_residual"]}
     _units(axes[0], singles, "One unit deleted", log=False)
     axes[0].set_ylabel("test error (%)")
-    _band(axes[1], found["deletions"], 0, "k units deleted", band=True)
-    if found["swaps"]:
-        _band(axes[1], found["swaps"], 1, "k pairs swapped", band=True)
+    _band(axes[1], measured["deletions"], 0, "k units deleted", band=True)
+    if measured["swaps"]:
+        _band(axes[1], measured["swaps"], 1, "k pairs swapped", band=True)
     _percent(axes[1], "k")
     style.legend(axes[1], "Several units")
     axes[2].plot(
-        [tau for of in found["taus"] for tau in of], [error for of in found["swaps"] for error in of],
+        [tau for draws_of_size in measured["taus"] for tau in draws_of_size], [error for draws_of_size in measured["swaps"] for error in draws_of_size],
         "o", color=style.LOOKS[1][0], markerfacecolor="none", markersize=3, label="swaps",
     )  # fmt: skip
     axes[2].invert_xaxis()
     _percent(axes[2], "Kendall's tau of the order with the trained one")
     style.legend(axes[2], "Order")
-    units = len(found["path_shares"]) - 1
+    units = len(measured["path_shares"]) - 1
     style.line(axes[3], range(units + 1), [math.comb(units, n) / 2**units for n in range(units + 1)], 0, label="paths")
-    style.line(axes[3], range(units + 1), found["path_shares"], 1, label="their gradient")
+    style.line(axes[3], range(units + 1), measured["path_shares"], 1, label="their gradient")
     axes[3].set_xlabel("length of a path in units")
     axes[3].set_ylabel("share")
     style.legend(axes[3], "Paths")
-    draws, paths = found["asked"]["draws"], found["asked"]["paths"]
+    draws, paths = measured["asked"]["draws"], measured["asked"]["paths"]
     return figure, (
-        f"Lines: the median of {draws} draws; band: lowest to highest. Whole network: {found['whole']:.2f} %. Units "
-        f"{', '.join(map(str, found['changing']))} change the shape. {paths} paths of each length."
+        f"Lines: the median of {draws} draws; band: lowest to highest. Whole network: {measured['whole']:.2f} %. Units "
+        f"{', '.join(map(str, measured['changing']))} change the shape. {paths} paths of each length."
     )  # fmt: skip
 
 
@@ -186,46 +191,53 @@ def _percent(axes, x: str) -> None:
     axes.grid(axis="y")
 
 
-def _lesions(found: list[dict]):
-    names = [one["row"] for one in found]
-    learned = [one for one in found if one["whole"] <= FAIL_PERCENT]
+def _lesions(measurements: list[dict]):
+    names = [measured["row"] for measured in measurements]
+    learned = [measured for measured in measurements if measured["whole"] <= FAIL_PERCENT]
     groups = _groups(learned)
     figure, axes = style.panels(2 + 2 * len(groups))
-    for of_axes, key, title in zip(
+    for panel, key, title in zip(
         axes, ("without_unit", "without_residual"), ("Without unit l", "Without F of unit l"), strict=False
     ):
-        _heat(figure, of_axes, names, [one[key] for one in found], f"{title}: test error (%)", Normalize(0, 100))
-    for of_axes, (key, title), group in zip(
+        _heat(
+            figure,
+            panel,
+            names,
+            [measured[key] for measured in measurements],
+            f"{title}: test error (%)",
+            Normalize(0, 100),
+        )
+    for panel, (key, title), group in zip(
         axes[2:],
-        [one for one in (("deletions", "k units deleted"), ("swaps", "k pairs swapped")) for _ in groups],
+        [kind for kind in (("deletions", "k units deleted"), ("swaps", "k pairs swapped")) for _ in groups],
         groups * 2,
         strict=True,
     ):
-        for look, one in enumerate(group):
-            if one[key]:
-                _band(of_axes, one[key], look, one["row"], band=False)
-        _percent(of_axes, "k")
-        of_axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        style.legend(of_axes, title)
+        for look, measured in enumerate(group):
+            if measured[key]:
+                _band(panel, measured[key], look, measured["row"], band=False)
+        _percent(panel, "k")
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        style.legend(panel, title)
     return figure, (
-        f"Lines: the median of {found[0]['asked']['draws']} draws, of the rows that learn (test error at most {FAIL_PERCENT:g} %). "
+        f"Lines: the median of {measurements[0]['asked']['draws']} draws, of the rows that learn (test error at most {FAIL_PERCENT:g} %). "
         "Grey: cannot be deleted."
     )
 
 
-def _groups(found: list[dict]) -> list[list[dict]]:
-    return [found[i : i + LINES] for i in range(0, len(found), LINES)]
+def _groups(measurements: list[dict]) -> list[list[dict]]:
+    return [measurements[i : i + LINES] for i in range(0, len(measurements), LINES)]
 
 
-def _landscape(found: dict):
+def _landscape(measured: dict):
     figure, axes = style.panels(3)
-    for i, line in enumerate(found["lines"]):
-        style.line(axes[0], found["distances"], _finite(line), 0, label=None if i else "a line each")
+    for i, line in enumerate(measured["lines"]):
+        style.line(axes[0], measured["distances"], _finite(line), 0, label=None if i else "a line each")
     _distance(axes[0], "Along random directions")
-    _plane(axes[1], found, "In a plane: log10 of the loss")
-    _curve(axes[2], found, 0, "training loss and test error")
+    _plane(axes[1], measured, "In a plane: log10 of the loss")
+    _curve(axes[2], measured, 0, "training loss and test error")
     _curves(axes[2], "Along training")
-    return figure, " ".join([f"{found['asked']['images']} training images.", *gap(found)])
+    return figure, " ".join([f"{measured['asked']['images']} training images.", *gap(measured)])
 
 
 def _finite(values: list) -> list[float]:
@@ -240,16 +252,20 @@ def _distance(axes, title: str) -> None:
     style.legend(axes, title)
 
 
-def _plane(axes, found: dict, title: str) -> None:
-    levels = [[math.nan if loss is None else math.log10(max(loss, 1e-12)) for loss in row] for row in found["plane"]]
-    drawn = axes.contour(found["plane_distances"], found["plane_distances"], levels, 10, cmap="cividis", linewidths=0.9)
+def _plane(axes, measured: dict, title: str) -> None:
+    levels = [[math.nan if loss is None else math.log10(max(loss, 1e-12)) for loss in row] for row in measured["plane"]]
+    drawn = axes.contour(
+        measured["plane_distances"], measured["plane_distances"], levels, 10, cmap="cividis", linewidths=0.9
+    )
     axes.clabel(drawn, fontsize=5.5)
     axes.plot([0], [0], "+", color=style.INK)
     axes.set_title(title)
 
 
-def _curve(axes, found: dict, look: int, label: str) -> None:
-    losses, errors = (_finite([line[key] for line in found["metrics"]]) for key in ("train_loss", "test_error_percent"))
+def _curve(axes, measured: dict, look: int, label: str) -> None:
+    losses, errors = (
+        _finite([line[key] for line in measured["metrics"]]) for key in ("train_loss", "test_error_percent")
+    )
     style.line(axes, losses, errors, look, label=label)
 
 
@@ -260,25 +276,29 @@ def _curves(axes, title: str) -> None:
     style.legend(axes, title)
 
 
-def _landscapes(found: list[dict]):
-    groups, best = _groups(found), {}
-    for one in found:  # the best row of each kind
-        kind = one["config"]["shortcut"]["name"], one["config"]["activation"]["name"], one["config"]["model"]["name"]
-        if kind not in best or one["test_error_percent"] < best[kind]["test_error_percent"]:
-            best[kind] = one
+def _landscapes(measurements: list[dict]):
+    groups, best = _groups(measurements), {}
+    for measured in measurements:  # the best row of each kind
+        kind = (
+            measured["config"]["shortcut"]["name"],
+            measured["config"]["activation"]["name"],
+            measured["config"]["model"]["name"],
+        )
+        if kind not in best or measured["test_error_percent"] < best[kind]["test_error_percent"]:
+            best[kind] = measured
     figure, axes = style.panels(2 * len(groups) + len(best))
     for i, group in enumerate(groups):
-        for look, one in enumerate(group):
-            _curve(axes[2 * i], one, look, one["row"])
-            medians = [_median([line[k] for line in one["lines"]]) for k in range(len(one["distances"]))]
-            style.line(axes[2 * i + 1], one["distances"], medians, look, label=one["row"])
+        for look, measured in enumerate(group):
+            _curve(axes[2 * i], measured, look, measured["row"])
+            medians = [_median([line[k] for line in measured["lines"]]) for k in range(len(measured["distances"]))]
+            style.line(axes[2 * i + 1], measured["distances"], medians, look, label=measured["row"])
         _curves(axes[2 * i], "Along training, left to right")
         _distance(axes[2 * i + 1], "Along random directions: the median")
-    for of_axes, one in zip(axes[2 * len(groups) :], best.values(), strict=True):
-        _plane(of_axes, one, f"{one['row']}: log10 of the loss")
+    for panel, measured in zip(axes[2 * len(groups) :], best.values(), strict=True):
+        _plane(panel, measured, f"{measured['row']}: log10 of the loss")
     return (
         figure,
-        f"{found[0]['asked']['images']} training images; {len(found[0]['lines'])} directions, and the plane of two.",
+        f"{measurements[0]['asked']['images']} training images; {len(measurements[0]['lines'])} directions, and the plane of two.",
     )
 
 

@@ -1,6 +1,6 @@
 """A study's figures from the records and metrics of its runs.
 
-What a figure shows is data, in the study's file (`study.Figure`); how it looks is in style.py.
+What a figure shows is data in the study's file (`study.Figure`); style.py says how it looks.
 """
 
 import math
@@ -18,12 +18,12 @@ NONE_RUN = "none of its rows is run"
 
 
 def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captioned: bool = True) -> bytes:
-    """The figure as a file of that format.
+    """The figure as a file of this format.
 
-    Raises UserError where none of its rows is run, or where the runs of a row differ in more than their seed.
+    Raises UserError if none of its rows has runs, or if the runs of a row differ in more than their seed.
     """
     runs = runs_of(figure, records)
-    done = [record for of in runs.values() for record in of]
+    done = [record for its_runs in runs.values() for record in its_runs]
     if not done:
         raise UserError(f"figure {figure.name}: {NONE_RUN}; ablations train study={study.name} runs them")
     made = table.make(study, done)
@@ -31,16 +31,18 @@ def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captio
     with style.applied():
         drawn, axes = style.panels(len(figure.panels))
         losses = None
-        for panel, of_panel in zip(figure.panels, axes, strict=True):
-            of_rows = {row: runs[row] for row in panel.rows}
+        for panel, panel_axes in zip(figure.panels, axes, strict=True):
+            its_rows = {row: runs[row] for row in panel.rows}
             if figure.kind == "curves":
-                losses = _curves(of_panel, of_rows, medians, losses)
+                losses = _curves(panel_axes, its_rows, medians, losses)
             else:
-                _against(of_panel, of_rows, figure)
-            style.error_axis(of_panel, fails=any(map(failed, done)))
-            # The points of a figure "against" that are not run are too many for a legend: the caption has them.
-            missing = [f"{row}: not run" for row, of in of_rows.items() if not of and figure.kind == "curves"]
-            style.legend(of_panel, panel.title, missing=missing)
+                _against(panel_axes, its_rows, figure)
+            style.error_axis(panel_axes, fails=any(map(failed, done)))
+            # A figure "against" a number has too many points for a legend: its caption names those that are not run.
+            missing = [
+                f"{row}: not run" for row, its_runs in its_rows.items() if not its_runs and figure.kind == "curves"
+            ]
+            style.legend(panel_axes, panel.title, missing=missing)
         text = f"{figure.caption}. {made.settings}. {caption(figure, records)}"
         style.finish(drawn, caption=text if captioned else "")
         about = f"{made.settings}. {made.departures} {made.provenance}"
@@ -58,10 +60,10 @@ def runs_of(figure: Figure, records: list[dict]) -> dict[str, list[dict]]:
 
 
 def caption(figure: Figure, records: list[dict]) -> str:
-    """What one must know to read the figure, and what is not in it."""
+    """How to read the figure, and which rows it lacks."""
     runs = runs_of(figure, records)
-    done = [record for of in runs.values() for record in of]
-    counts = sorted({len(of) for of in runs.values() if of})
+    done = [record for its_runs in runs.values() for record in its_runs]
+    counts = sorted({len(its_runs) for its_runs in runs.values() if its_runs})
     text = []
     if figure.kind == "curves":
         text.append("Dashed: training loss, left axis. Solid: test error, right axis; in brackets the last.")
@@ -74,35 +76,37 @@ def caption(figure: Figure, records: list[dict]) -> str:
         text.append(f"Shaded, and compressed: above {FAIL_PERCENT:g} %, a fail.")
     if any(record["status"] == "diverged" for record in done):
         text.append("A run that diverged is drawn at 100 %.")
-    if missing := [row for row, of in runs.items() if not of]:
+    if missing := [row for row, its_runs in runs.items() if not its_runs]:
         text.append(f"Not run: {_together(missing)}.")
     return " ".join(text)
 
 
 def _together(rows: list[str]) -> str:
-    """Rows by what their names begin with: conv1x1_relu_{0, -1}."""
+    """Names of rows with common beginnings joined, such as conv1x1_relu_{0, -1}."""
     tails = {}
     for row in rows:
         head, line, tail = row.rpartition("_")
         tails.setdefault(head + line, []).append(tail)
     return ", ".join(
-        f"{head}{{{', '.join(of)}}}" if head and of[1:] else ", ".join(map(head.__add__, of))
-        for head, of in tails.items()
+        f"{head}{{{', '.join(tails_of_head)}}}"
+        if head and tails_of_head[1:]
+        else ", ".join(map(head.__add__, tails_of_head))
+        for head, tails_of_head in tails.items()
     )
 
 
 def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float], losses=None):
-    """Fig. 1, 3 and 6; the first row is the one that the others are compared with.
+    """Figs. 1, 3 and 6; the first row is the one with which the others are compared.
 
-    losses: the left axes of another panel, to have the same scale. Returns the panel's left axes.
+    losses: the left axes of another panel, whose scale is shared. Returns this panel's left axes.
     """
     left, last = axes.twinx(), 1
     if losses:
         left.sharey(losses)
-    for look, (row, of) in enumerate(runs.items()):
-        if not of:
+    for look, (row, its_runs) in enumerate(runs.items()):
+        if not its_runs:
             continue
-        curves = [_curve(record) for record in of]
+        curves = [_curve(record) for record in its_runs]
         steps = sorted({step for curve in curves for step in curve})
         last = max([last, *steps])
 
@@ -111,7 +115,7 @@ def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float], losses
 
         style.line(left, steps, over_seeds("train_loss", math.inf)[0], look, loss=True)
         median, *band = over_seeds("test_error_percent", 100.0)
-        label = f"{row} ({_percent(medians[row])}, n = {len(of)})"
+        label = f"{row} ({_percent(medians[row])}, n = {len(its_runs)})"
         style.line(axes, steps, median, look, label=label, band=band if len(curves) > 1 else None)
     style.step_axis(axes, last)
     style.loss_axis(left)
@@ -123,20 +127,20 @@ def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float], losses
 
 
 def _curve(record: dict) -> dict[int, dict]:
-    """The evaluations of a run, by step. A run may diverge before the first one."""
+    """The evaluations of a run, by step; none if it diverged before the first."""
     try:
         curve = {line["step"]: line for line in read_metrics(record["folder"])}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{record['folder'] / 'metrics.jsonl'} is damaged: {error}") from error
     if not curve and record["status"] != "diverged":
-        raise UserError(f"{record['folder'] / 'metrics.jsonl'} is gone: train with force=true to make it anew")
+        raise UserError(f"{record['folder'] / 'metrics.jsonl'} is gone: train again with force=true")
     return curve
 
 
 def _over_seeds(values: list[list[float]], worst: float) -> tuple[list[float], list[float], list[float]]:
-    """Median, lowest and highest of each list of seeds' values; `worst` stands for what is not finite."""
-    finite = [[value if math.isfinite(value) else worst for value in of] for of in values]
-    return [statistics.median(of) for of in finite], [min(of) for of in finite], [max(of) for of in finite]
+    """Median, lowest and highest of the seeds' values at each x; `worst` replaces values that are not finite."""
+    finite = [[value if math.isfinite(value) else worst for value in of_x] for of_x in values]
+    return [statistics.median(of_x) for of_x in finite], [min(of_x) for of_x in finite], [max(of_x) for of_x in finite]
 
 
 def _percent(median: float) -> str:
@@ -144,28 +148,28 @@ def _percent(median: float) -> str:
 
 
 def _against(axes, runs: dict[str, list[dict]], figure: Figure) -> None:
-    """The error over a number of the configuration; runs without it are a level."""
+    """The error over a number of the configuration; rows without that number are horizontal lines."""
     lines, rows = {}, {}
-    for row, of in runs.items():
-        for x, series in {_x_and_series(record["config"], figure) for record in of}:
+    for row, its_runs in runs.items():
+        for x, series in {_x_and_series(record["config"], figure) for record in its_runs}:
             if x in lines.setdefault(series, {}):
                 raise UserError(
-                    f"figure {figure.name}: row {row} stands where another row does; let what tells them apart make a "
-                    "line: add it to series"
+                    f"figure {figure.name}: row {row} has the same point as another row; add the setting that "
+                    "tells them apart to series, so that they are two lines"
                 )
-            lines[series][x] = [_error(record) for record in of]
+            lines[series][x] = [_error(record) for record in its_runs]
             rows.setdefault(series, []).append(row)
     numbers = sorted({x for points in lines.values() for x in points if x is not None})
     if not numbers:
         raise UserError(f"figure {figure.name}: no run of its rows has a number {figure.x}")
-    names = {series: _common(of) for series, of in rows.items()}
+    names = {series: _common(its_runs) for series, its_runs in rows.items()}
     if len(set(names.values())) < len(names) or not all(names.values()):
         names = {series: _name(series, lines) for series in lines}
     for look, (series, points) in enumerate(lines.items()):
         name = names[series]
         if None in points:
             (median,), *band = _over_seeds([points[None]], 100.0)
-            style.level(axes, median, look, label=name, band=[of_one for (of_one,) in band])
+            style.level(axes, median, look, label=name, band=[end for (end,) in band])
         else:
             xs = sorted(points)
             median, *band = _over_seeds([points[x] for x in xs], 100.0)
@@ -179,7 +183,7 @@ def _error(record: dict) -> float:
 
 
 def _x_and_series(config: dict, figure: Figure) -> tuple[Any, tuple]:
-    """Where a run stands, and the settings that make its line, as pairs."""
+    """The x of a run, and the settings that define its line, as pairs."""
     x, series = _at(config, figure.x), []
     for part in figure.series:
         settings = _at(config, part)
@@ -201,14 +205,14 @@ def _at(config: dict, key: str) -> Any:
 
 
 def _common(rows: list[str]) -> str:
-    """The words that the names of a line's rows begin with: exclusive_gating of exclusive_gating_0 and _-6."""
+    """The words with which all names begin: exclusive_gating for exclusive_gating_0 and exclusive_gating_-6."""
     words = [row.split("_") for row in rows]
-    same = takewhile(lambda at: len(set(at)) == 1, zip(*words, strict=False))
-    return "_".join(at[0] for at in same)
+    same = takewhile(lambda same: len(set(same)) == 1, zip(*words, strict=False))
+    return "_".join(words[0] for words in same)
 
 
 def _name(series: tuple, lines) -> str:
-    """A line's name, where those of its rows are none: of its settings, those in which lines of the same kind differ."""
+    """A line's name from its settings: those in which it differs from lines of the same kind."""
     name, *settings = series
     alike = [other for other in lines if other[0] == name]
     differing = [f"{key} {value}" for key, value in settings if any((key, value) not in other for other in alike)]

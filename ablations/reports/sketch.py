@@ -1,13 +1,13 @@
-"""Small drawings of the report, as SVG: the curve of a run, the seeds of a row. Written by hand, for there are thousands.
+"""The report's small drawings, as SVG: the curve of a run, the seeds of a row. Made without matplotlib: there are thousands.
 
-Errors stand as in the figures (style.py): 0 to 20 percent, and above it the fails, eight times compressed.
+Errors are drawn as in the figures (style.py): 0 to 20 percent, and fails above that, compressed eight times.
 """
 
 import math
 
 from ablations.runs.record import FAIL_PERCENT
 
-POINTS = 200  # of a curve; a screen shows no more
+POINTS = 200  # of a curve; more would not be visible
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 150, 38, 32, 8, 22
 
@@ -15,13 +15,13 @@ STRIP_WIDTH, STRIP_HEIGHT = 120, 16
 
 
 def compressed(error: float) -> float:
-    """0 ... 100 percent -> 0 ... 1, the part above 20 eight times compressed."""
+    """0 ... 100 percent -> 0 ... 1, with the part above 20 compressed eight times."""
     top = FAIL_PERCENT + (100 - FAIL_PERCENT) / 8
     return (min(error, FAIL_PERCENT) + max(error - FAIL_PERCENT, 0) / 8) / top
 
 
 def seeds(errors: list[float | None], paper: float | None) -> str:
-    """A dot a seed, a cross for one that diverged, a bar for the paper's figure."""
+    """A dot for each seed, a cross for seeds that diverged, a bar for the paper's figure."""
 
     def x(error):
         return f"{4 + (STRIP_WIDTH - 8) * compressed(error):.1f}"
@@ -39,7 +39,7 @@ def seeds(errors: list[float | None], paper: float | None) -> str:
 
 
 def curve(metrics: list[dict]) -> str:
-    """Training loss, dashed, on a log axis; test error, solid."""
+    """Training loss (dashed, log axis) and test error (solid)."""
     metrics = metrics[:: math.ceil(len(metrics) / POINTS)] + metrics[-1:]
     steps = metrics[-1]["step"]
     losses = [line["train_loss"] for line in metrics if _drawable(line["train_loss"])]

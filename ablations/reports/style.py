@@ -1,4 +1,4 @@
-"""How a figure looks: a paper's column wide, legible in black and white, the same bytes each time it is drawn.
+"""How figures look: as wide as a paper's column, legible in black and white, the same bytes each time.
 
     with style.applied():
         figure, (axes,) = style.panels(1)
@@ -6,10 +6,10 @@
         style.line(axes, steps, others, 1, label="plain")
         style.error_axis(axes, fails=True)
         style.legend(axes, "What is compared")
-        style.finish(figure, caption="What is to be seen.")
+        style.finish(figure, caption="What the figure shows.")
         content = style.render(figure, "svg", title="...", description="...")
 
-Importing this module imports matplotlib; a command imports it where it draws.
+Importing this module imports matplotlib, so commands import it only when they draw.
 """
 
 import io
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 FORMATS = ("svg", "pdf", "png")
 
-PANEL_INCHES = (3.4, 2.0)  # without the names above it; a paper's column is 3.3 to 3.5 inches wide
+PANEL_INCHES = (3.4, 2.0)  # without the legend above it; a paper's column is 3.3 to 3.5 inches wide
 
 LINE_INCHES = 0.15
 
 INK, GRID, SHADE = "#222222", "#dddddd", "#eeeeee"
 
-# Number, colour, marker, whether the marker is filled, dashes of its training loss. Neighbours differ in lightness, in
-# shape and in filling, so that no pair needs colour; the colours are ones that the colour-blind tell apart.
+# Colour, marker, whether the marker is filled, dashes of the training loss. Neighbours differ in lightness, shape and
+# filling, so that no pair needs colour; colour-blind readers can tell the colours apart.
 LOOKS = (
     ("#004488", "o", True, (0, (6, 1.6))),
     ("#d1603d", "s", False, (0, (2.6, 1.2))),
@@ -73,15 +73,15 @@ _SETTINGS: "dict[RcKeyType, Any]" = {
     "lines.markersize": 4.2,
     "lines.markeredgewidth": 1,
     "savefig.dpi": 200,
-    "svg.fonttype": "none",  # text stays text: small, and readable aloud
-    "svg.hashsalt": "ablations",  # clip paths have the same names each time
+    "svg.fonttype": "none",  # text stays text: smaller, and screen readers can read it
+    "svg.hashsalt": "ablations",  # the same names of clip paths each time
     "pdf.fonttype": 42,  # TrueType, which publishers ask for
 }
 
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """The style, whatever the user's matplotlibrc says; drawing and rendering belong inside."""
+    """Use this style, whatever the user's matplotlibrc says; draw and render inside the block."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -89,7 +89,7 @@ def applied() -> Iterator[None]:
 
 
 def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure of so many axes, two beside each other."""
+    """A figure with so many axes, two in a row."""
     columns = min(count, 2)
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows), layout="constrained")
@@ -100,10 +100,10 @@ def panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def line(axes: Axes, x, y, look: int, *, label: str | None = None, band=None, loss: bool = False) -> None:
-    """A line in the look of that number (`LOOKS`); a NaN in y is a gap.
+    """A line in one of `LOOKS`; a NaN in y is a gap.
 
-    band: the lowest and the highest values, two sequences as long as y. loss: dashed and without
-    markers, as the paper draws a training loss.
+    band: the lowest and the highest values, two sequences as long as y. loss: dashed and without markers, as the paper
+    draws a training loss.
     """
     colour, marker, filled, dashes = LOOKS[look % len(LOOKS)]
     if band is not None:
@@ -116,7 +116,7 @@ def line(axes: Axes, x, y, look: int, *, label: str | None = None, band=None, lo
 
 
 def level(axes: Axes, y: float, look: int, *, label: str, band: Sequence[float] | None = None) -> None:
-    """A value that does not depend on x."""
+    """A horizontal line: a value that does not depend on x."""
     colour = LOOKS[look % len(LOOKS)][0]
     if band is not None:
         axes.axhspan(*band, color=colour, alpha=0.15, linewidth=0)
@@ -126,8 +126,8 @@ def level(axes: Axes, y: float, look: int, *, label: str, band: Sequence[float] 
 def error_axis(axes: Axes, *, fails: bool) -> None:
     """Test error in percent, 0 to 20 as in the paper.
 
-    fails: something ends above 20 %. The part from 20 to 100 is then shown above, shaded and eight
-    times compressed.
+    fails: whether a run ends above 20 %. If so, the part from 20 to 100 is shown too, shaded and compressed eight
+    times.
     """
     axes.set_ylabel("test error (%)")
     axes.grid(axis="y")
@@ -171,7 +171,7 @@ def step_axis(axes: Axes, steps: int) -> None:
 
 
 def legend(axes: Axes, title: str, *, missing: Sequence[str] = ()) -> None:
-    """The panel's title and its lines' names above the axes, where they hide nothing; what has no line too."""
+    """The panel's title and the names of its lines, above the axes where they hide nothing; `missing` are names without a line."""
     for name in missing:
         axes.plot([], [], linestyle="none", label=name)
     legend = axes.legend(
@@ -185,12 +185,12 @@ def legend(axes: Axes, title: str, *, missing: Sequence[str] = ()) -> None:
         handlelength=2.4,
     )
     for text in legend.get_texts():
-        text.set_text(textwrap.fill(text.get_text(), 44))  # the axes shrink beside what is wider than they are
+        text.set_text(textwrap.fill(text.get_text(), 44))  # a legend wider than the axes would shrink them
     legend.get_title().set_visible(bool(title))
 
 
 def finish(figure: Figure, *, caption: str = "") -> None:
-    """Make room for the legends and, under the figure, for a caption."""
+    """Make room for the legends and for a caption below the figure."""
     legends = [legend.get_texts() for axes in figure.axes if (legend := axes.get_legend())]
     names = max([1 + sum(1 + text.get_text().count("\n") for text in texts) for texts in legends] or [1])
     lines = textwrap.wrap(caption, int(figure.get_figwidth() * 21))
@@ -202,7 +202,7 @@ def finish(figure: Figure, *, caption: str = "") -> None:
 
 
 def render(figure: Figure, form: str, *, title: str, description: str) -> bytes:
-    """The figure as a file of the format svg, pdf or png. No date is in it."""
+    """The figure as a file of the format svg, pdf or png, without a date."""
     about = {
         "svg": {"Title": title, "Description": description, "Date": None},
         "pdf": {"Title": title, "Subject": description, "CreationDate": None},

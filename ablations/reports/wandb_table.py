@@ -11,10 +11,10 @@ from ablations.tables.table import Table
 
 
 def publish(logger: Logger, table: Table, records: list[dict], runs_dir: Path, settings: dict[str, str]) -> str:
-    """A table and its figures as one run of job type "table"; returns where it is.
+    """Send a table and its figures as one run of job type "table"; returns its address or folder.
 
-    settings: what selected the records. The same table of the same runs_dir is the same run.
-    Raises UserError where there is no login, no network or no room: what was asked for is not done then.
+    settings: those that selected the records. The same table from the same runs_dir is the same run.
+    Raises UserError if there is no login, no network or no room on the disk.
     """
     if not isinstance(logger, Wandb):
         raise UserError(f"logger={logger.name}: a table goes to logger=wandb only")
@@ -29,9 +29,9 @@ def publish(logger: Logger, table: Table, records: list[dict], runs_dir: Path, s
     options |= {"job_type": "table", "config": {"study": study.name} | settings}
     options["notes"] = "\n\n".join([cells.title(table), table.settings, *cells.notes(table)])
     media = {}
-    for one in study.figures:
-        with contextlib.suppress(UserError):  # of too few runs for this one
-            media[f"figures/{one.name}"] = Image.open(io.BytesIO(figure.draw(one, study, records, "png")))
+    for drawn in study.figures:
+        with contextlib.suppress(UserError):  # too few runs for this figure
+            media[f"figures/{drawn.name}"] = Image.open(io.BytesIO(figure.draw(drawn, study, records, "png")))
     try:
         (runs_dir / study.name).mkdir(exist_ok=True)
         run = start(vars(logger), runs_dir / study.name, resume=True, **options)
@@ -41,5 +41,7 @@ def publish(logger: Logger, table: Table, records: list[dict], runs_dir: Path, s
         where = place_of(run)
         finish(run, exit_code=0)
     except (wandb.Error, TimeoutError, OSError) as error:
-        raise UserError(f"logger=wandb: {str(error).splitlines()[0]}; logger.mode=offline keeps it here") from error
+        raise UserError(
+            f"logger=wandb: {str(error).splitlines()[0]}; logger.mode=offline keeps it on this machine"
+        ) from error
     return where

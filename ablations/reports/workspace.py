@@ -8,11 +8,11 @@ from ablations.config.study import Study
 
 LOGGER = ("logger.mode", "logger.project", "logger.entity")
 
-MOST_ROWS = 100  # W&B shows ten lines unless told
+MOST_ROWS = 100  # W&B shows ten lines by default
 
 
 def workspace(study: Study, logger: Wandb):
-    """Test error and losses against steps, a line a row: the mean over seeds within its spread."""
+    """Test error and losses against steps, a line for each row: the mean over seeds and its spread."""
     import wandb_workspaces.reports.v2 as reports
     import wandb_workspaces.workspaces as workspaces
     from wandb_workspaces import expr
@@ -55,22 +55,22 @@ def workspace(study: Study, logger: Wandb):
             order=[expr.Ordering(expr.Metric("Group"), ascending=True)],
         ),
     )
-    made._internal_name = f"nw-{_stable(study.name)}-v"  # saved again, it is the same workspace
+    made._internal_name = f"nw-{_stable(study.name)}-v"  # saving again replaces the same workspace
     return made
 
 
 def specification(made) -> dict:
-    """What Weights & Biases is sent: the same for the same study."""
+    """What is sent to Weights & Biases; the same for the same study."""
     return made._to_model().model_dump(by_alias=True, exclude_none=True)
 
 
 def _stable(*words: str) -> str:
-    # In place of the random names that wandb-workspaces gives.
+    # wandb-workspaces would use random names.
     return hashlib.sha256("/".join(words).encode()).hexdigest()[:11]
 
 
 def save(study: Study, logger: Wandb) -> tuple[str | None, str]:
-    """The address of the saved workspace, or None and why there is none."""
+    """The address of the saved workspace, or None and the reason why there is none."""
     if logger.mode != "online":
         return None, f"logger.mode={logger.mode}"
     import wandb
@@ -80,5 +80,5 @@ def save(study: Study, logger: Wandb) -> tuple[str | None, str]:
             return None, "there is no login; `wandb login`, then the same command"
         logger.entity = logger.entity or wandb.Api(timeout=20).default_entity
         return workspace(study, logger).save().url, ""
-    except Exception as error:  # of a server, a network, a login: what the library raises is not written down
+    except Exception as error:  # a server, a network, a login: the library does not document what it raises
         return None, (str(error).splitlines() or [type(error).__name__])[0]

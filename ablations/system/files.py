@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all; where what can be made again is kept."""
+"""Files that are written whole or not at all, and the folder for what can be made again."""
 
 import contextlib
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def cache() -> Path:
-    """Where is kept what can be made again."""
+    """The folder for what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablations"
 
 
 def write_whole(path: Path, content: str | bytes | memoryview) -> None:
-    """Write a file so that a reader sees all of it or nothing, also after a power cut."""
+    """Write a file so that readers see all of it or nothing, even after a power cut."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

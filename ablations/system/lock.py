@@ -1,4 +1,4 @@
-"""One process at a time: locks that the system takes back when a process ends, however it ends."""
+"""Locks that the system releases when a process ends, however it ends."""
 
 import contextlib
 import errno
@@ -12,17 +12,16 @@ from ablations.errors import UserError
 
 SECONDS_BETWEEN_TRIES = 0.5
 
-# Where a file system has none: Lustre without -o flock, some network shares.
+# The errors of file systems without locks: Lustre without -o flock, some network shares.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextlib.contextmanager
 def hold(folder: Path, patience_seconds: float = 0.0) -> Iterator[bool]:
-    """Whether this process has the run in this folder now; false where another one has it, after so long a wait.
+    """Try to lock a run's folder for so many seconds; yields whether we hold it.
 
-    It tries twice at least: who looks whether a run is held, holds it for a moment.
-    Locks reach across hosts where the folder is on NFS, or on Lustre mounted with -o flock. Raises UserError where
-    its file system has none.
+    It tries at least twice, since `holder` takes the lock for a moment. Locks reach across hosts on NFS, and on Lustre
+    mounted with -o flock. Raises UserError if the file system has no locks.
     """
     until = time.monotonic() + max(patience_seconds, SECONDS_BETWEEN_TRIES)
     with open(folder / "lock", "a+") as file:
@@ -46,14 +45,14 @@ def _take(file, kind: int, *, wait: bool = False) -> bool:
         if error.errno not in NO_LOCKS:
             raise
         raise UserError(
-            f"{file.name}: its file system keeps no locks ({error.strerror}), so two processes could do the same work; "
+            f"{file.name}: its file system has no locks ({error.strerror}), so two processes could do the same work; "
             "choose another runs_dir=..., for a data set data.data_dir=..., or have it mounted with locks (Lustre: -o flock)"
         ) from error
     return True
 
 
 def holder(folder: Path) -> str | None:
-    """Who works on a run now, None where nobody does."""
+    """The process that works on a run now; None if none does."""
     try:
         with open(folder / "lock") as file:
             if not _take(file, fcntl.LOCK_SH):
@@ -64,7 +63,7 @@ def holder(folder: Path) -> str | None:
 
 
 def give(file) -> None:
-    """Take the lock of an open file for the processes that will inherit it: it is held as long as one of them lives."""
+    """Lock an open file for as long as any process that inherits it lives."""
     _take(file, fcntl.LOCK_EX)
 
 
@@ -79,9 +78,9 @@ def is_held(path: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock named by a file, which is gone afterwards; `waiting` is called once if another holds it.
+    """Hold the lock of this file and remove the file afterwards; `waiting` is called once if another process holds it.
 
-    Raises UserError where its file system has no locks.
+    Raises UserError if the file system has no locks.
     """
     while True:
         with open(path, "a") as file:
@@ -89,7 +88,7 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
                 waiting()
                 _take(file, fcntl.LOCK_EX, wait=True)
             if not _is(file.fileno(), path):
-                continue  # its last holder has removed it: the file of this name is another one
+                continue  # its last holder has removed the file: another one has its name now
             try:
                 yield
             finally:

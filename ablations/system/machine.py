@@ -1,7 +1,7 @@
-"""The cores and GPUs of this machine, as they are known without JAX, and which GPUs a process takes for itself.
+"""The cores and GPUs of this machine, found without JAX, and the GPUs that a process takes for itself.
 
-What a process may use must be said before it imports JAX: then runs side by side, of one sweep or of several commands,
-have devices of their own.
+A process must choose its GPUs before it imports JAX. Runs side by side, of one sweep or of several commands, then have
+GPUs of their own.
 """
 
 import contextlib
@@ -15,22 +15,22 @@ from pathlib import Path
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-_taken = contextlib.ExitStack()  # the locks, which the system takes back when this process ends
+_taken = contextlib.ExitStack()  # the locks; the system releases them when this process ends
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable() -> bool:
-    """Whether JAX would look for an accelerator here: a plugin for one is installed, which does not say that one is there."""
+    """Whether JAX would look for an accelerator: a plugin is installed, which does not mean that there is a device."""
     installed = any(find_spec(name) for name in ("jax_cuda12_plugin", "jax_cuda13_plugin", "libtpu"))
     return installed and os.environ.get("JAX_PLATFORMS", "") != "cpu"
 
 
 def gpus() -> list[str]:
-    """By the names that CUDA takes; empty where JAX would use none."""
+    """The GPUs by the names that CUDA_VISIBLE_DEVICES takes; empty if JAX would use none."""
     if not usable() or find_spec("libtpu"):
         return []
     if (visible := os.environ.get(VISIBLE)) is not None:
@@ -39,22 +39,22 @@ def gpus() -> list[str]:
 
 
 def take(count: int) -> None:
-    """Make so many the only ones that this process, and those that it starts, may use: those that fewest others took.
+    """Restrict this process, and those that it starts, to so many GPUs: those that the fewest others have taken.
 
-    Does nothing where no more are there.
+    Does nothing if there are no more than that.
     """
-    there = gpus()
-    if count >= len(there):
+    available = gpus()
+    if count >= len(available):
         return
-    place = Path(tempfile.gettempdir()) / f"ablations-{os.getuid()}"
-    place.mkdir(exist_ok=True)
+    locks = Path(tempfile.gettempdir()) / f"ablations-{os.getuid()}"
+    locks.mkdir(exist_ok=True)
     chosen = []
-    for turn, name in ((turn, name) for turn in itertools.count() for name in there):
-        if name not in chosen and _lock(place / f"gpu-{name}-{turn}"):
+    for turn, name in ((turn, name) for turn in itertools.count() for name in available):
+        if name not in chosen and _lock(locks / f"gpu-{name}-{turn}"):
             chosen.append(name)
         if len(chosen) == count:
             break
-    os.environ[VISIBLE] = ",".join(sorted(chosen, key=there.index))
+    os.environ[VISIBLE] = ",".join(sorted(chosen, key=available.index))
 
 
 def _lock(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What a table says, in sentences for somebody who has not read the paper; every number is computed from the runs."""
+"""What a table says, in sentences for someone who has not read the paper; every number is computed from the runs."""
 
 from ablations.runs.record import FAIL_PERCENT
 from ablations.tables.cells import resolution
@@ -7,27 +7,28 @@ from ablations.tables.verdict import verdict
 
 
 def answer(table: Table) -> list[str]:
-    """First which row is best and how sure that is, then what else the rows say.
+    """First which row is best and how certain that is, then what else the rows say.
 
-    Rows with another baseline, as networks of another depth, are another question: each group has its own answer.
+    Rows with different baselines, such as networks of different depth, are different questions: each group has its own
+    answer.
     """
-    of_groups = [sorted(lines, key=lambda line: line.median) for lines in groups(table)]
-    if not of_groups:
+    ordered_groups = [sorted(lines, key=lambda line: line.median) for lines in groups(table)]
+    if not ordered_groups:
         return ["Nothing of this study has been run yet."]
-    sentences = [" ".join(_best(ordered) for ordered in of_groups)]
-    for ordered in of_groups:
+    sentences = [" ".join(_best(ordered) for ordered in ordered_groups)]
+    for ordered in ordered_groups:
         sentences.append(_next(ordered))
     sentences += [_fails(table), resolution(table), _paper(table)]
     return [sentence for sentence in sentences if sentence]
 
 
 def groups(table: Table) -> list[list[Line]]:
-    """The rows that are run, those with one baseline together with it."""
-    found = {}
+    """The rows that have runs, grouped with the baseline that they share."""
+    by_baseline = {}
     for line in table.lines:
         if line.n and not line.row.tests:
-            found.setdefault(line.row.baseline or line.row.name, []).append(line)
-    return list(found.values())
+            by_baseline.setdefault(line.row.baseline or line.row.name, []).append(line)
+    return list(by_baseline.values())
 
 
 def _best(ordered: list[Line]) -> str:
@@ -52,7 +53,7 @@ def _learning(ordered: list[Line]) -> list[Line]:
 
 
 def _unsure(ordered: list[Line]) -> list[str]:
-    """The rows that learn and that the seeds do not tell from the best one."""
+    """The rows that learn and that the seeds cannot tell from the best row."""
     best, *others = _learning(ordered)
     compared = [(line, line.against(best)) for line in others if line.median > best.median]
     return [line.row.name for line, comparison in compared if comparison is None or not comparison.resolved]
@@ -63,7 +64,7 @@ def _all(lines: list[Line]) -> str:
 
 
 def _error(line: Line) -> str:
-    """The median and what it is a median of."""
+    """The median, and over how many seeds."""
     if line.n == 1:
         return f"{line.median:.2f} % test error (one seed)"
     spread = f"from {min(line.finite):.2f} to {max(line.finite):.2f} %" if not line.diverged else "some diverged"
@@ -71,7 +72,7 @@ def _error(line: Line) -> str:
 
 
 def _next(ordered: list[Line]) -> str:
-    """The runner-up, and how far it is from the best, seed by seed."""
+    """The second best row, and how far it is behind the best, seed by seed."""
     behind = [line for line in _learning(ordered) if line.median > ordered[0].median]
     if not behind:
         return ""
@@ -96,7 +97,7 @@ def _fails(table: Table) -> str:
 
 
 def _paper(table: Table) -> str:
-    """What the rows have in common with the paper's."""
+    """In what the rows agree with the paper's."""
     verdicts = [verdict(line, table) for line in table.lines]
     kinds = {
         "agrees: fails": "{} there and here",
@@ -109,12 +110,13 @@ def _paper(table: Table) -> str:
         "differs: ": "{} on the other side",
         "not resolved": "{} not resolved by so few seeds",
     }
-    beside = [text for text in verdicts if text not in kinds]
-    beside = [text.format(n) for kind, text in sides.items() if (n := sum(one.startswith(kind) for one in beside))]
-    if not failing and not beside:
+    learning = [text for text in verdicts if text not in kinds]
+    counts = {text: sum(ours.startswith(kind) for ours in learning) for kind, text in sides.items()}
+    learning = [text.format(count) for text, count in counts.items() if count]
+    if not failing and not learning:
         return ""
     parts = [f"of the rows that fail, {_list(failing)}"] if failing else []
-    parts += [f"of those that learn in both, {_list(beside)}"] if beside else []
+    parts += [f"of those that learn in both, {_list(learning)}"] if learning else []
     text = f"Beside the paper: {'; '.join(parts)}."
     return (
         f"{text} These runs are not the paper's, so compare the order, not the figures: see the notes."

@@ -1,4 +1,4 @@
-"""What a table says in words and figures, the same in every format."""
+"""The cells of a table as text, the same in every format."""
 
 import statistics
 
@@ -18,7 +18,7 @@ NUMERIC = ("paper", "ours", "ours - paper", "mean ± std", "95 % interval", "n")
 
 
 def cells(line: Line, table: Table) -> tuple[str, ...]:
-    """What a row prints, in the order of HEADER."""
+    """The cells of a row, in the order of HEADER."""
     row = line.row
     if row.overrides is None and not row.tests:
         ours = "-"
@@ -73,7 +73,7 @@ def _against(line: Line, table: Table) -> str:
 
 
 def used(table: Table) -> list[int]:
-    """The columns in which some row has something to say."""
+    """The indices of the columns that are not empty in every row."""
     rows = [cells(line, table) for line in table.lines]
     return [i for i in range(len(HEADER)) if any(row[i] for row in rows)]
 
@@ -85,7 +85,7 @@ def title(table: Table) -> str:
 
 
 def notes(table: Table) -> list[str]:
-    """What stands below a table."""
+    """The lines below a table."""
     tau, rows = kendall_tau(table)
     lines = [
         f"Test error in percent, of the last evaluation; above {FAIL_PERCENT:g} % or diverged is a fail. Ours: the median."
@@ -123,7 +123,7 @@ def _baseline_note(table: Table) -> str:
 
 
 def resolution(table: Table) -> str:
-    """What the number of seeds can tell apart, given the spread of the rows that learn; "" where nothing spreads."""
+    """The difference that so many seeds can resolve, given the spread of the rows that learn; "" if nothing spreads."""
     learning = [line for line in table.lines if line.n > 1 and not line.fails and not line.diverged]
     if not learning:
         return (

@@ -1,6 +1,6 @@
-"""How sure a figure is: intervals at 95 %, and what a number of seeds can tell apart.
+"""How certain a figure is: intervals at 95 %, and the differences that a number of seeds can resolve.
 
-SciPy is imported where it is used: a table without runs needs none.
+SciPy is imported where it is used, since a table without runs does not need it.
 """
 
 LEVEL = 0.95
@@ -13,7 +13,7 @@ POWER = 0.8
 def binomial(error_percent: float, images: int) -> tuple[float, float]:
     """Exact interval of one run's error, in percent, over test images (Clopper and Pearson 1934).
 
-    Says how far other test images would move it; other seeds are not in it.
+    It says how far other test images would move the error; it leaves out the spread over seeds.
     """
     from scipy.special import betaincinv
 
@@ -24,10 +24,10 @@ def binomial(error_percent: float, images: int) -> tuple[float, float]:
 
 
 def bootstrap(errors: list[float]) -> tuple[float, float]:
-    """Interval of the mean over at least two seeds: percentiles of means of seeds drawn with replacement.
+    """Interval of the mean over at least two seeds: percentiles of the means of seeds drawn with replacement.
 
-    Always the same draws. Too narrow for few seeds: of normal errors it holds the true mean in
-    50 % of cases for two seeds, 74 % for three, 84 % for five, 89 % for ten.
+    The draws are always the same. Too narrow for few seeds: if errors are normal it contains the true mean in 50 % of
+    cases for two seeds, 74 % for three, 84 % for five, 89 % for ten.
     """
     import numpy as np
 
@@ -38,7 +38,7 @@ def bootstrap(errors: list[float]) -> tuple[float, float]:
 
 
 def paired(differences: list[float]) -> tuple[float, float]:
-    """Student's interval of the mean of at least two differences, one a seed."""
+    """Student's interval of the mean of at least two differences, one for each seed."""
     import statistics
 
     from scipy.special import stdtrit
@@ -50,9 +50,9 @@ def paired(differences: list[float]) -> tuple[float, float]:
 
 
 def resolvable(std: float, n: int) -> float:
-    """The smallest difference of means that n against n seeds, at least two, see with a power of 0.8.
+    """The smallest difference of means that n seeds a row, at least two, detect with a power of 0.8.
 
-    By a two-sided t-test at 5 % that finds the right sign, where both spread by `std`.
+    With a two-sided t-test at 5 % that finds the right sign, if both rows have the standard deviation `std`.
     """
     from scipy.special import nctdtrinc, stdtrit
 

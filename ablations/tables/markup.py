@@ -20,7 +20,7 @@ def markdown(table: Table) -> str:
 
 
 def as_csv(table: Table) -> str:
-    """One line a row; errors of the seeds separated by spaces."""
+    """One line for each row; the errors of its seeds are separated by spaces."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
@@ -60,7 +60,7 @@ def _number(value: float) -> str:
     return f"{value:.4f}"
 
 
-# What LaTeX reads as something else than itself.
+# Characters that LaTeX does not print as they are.
 SPECIAL = {c: rf"\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -71,7 +71,7 @@ SPECIAL |= {"±": r"$\pm$", "<": "$<$", ">": "$>$"}
 
 
 def latex(table: Table) -> str:
-    """A `table` environment; the document needs \\usepackage{booktabs}. Columns that the row's name says are left out."""
+    """A `table` environment; the document needs \\usepackage{booktabs}. Columns that repeat the row's name are left out."""
     columns = [i for i in used(table) if HEADER[i] not in ("figure", "on shortcut", "on F")]
     align = "".join("r" if HEADER[i] in NUMERIC else "l" for i in columns)
     rows = [" & ".join(_latex(cells(line, table)[i]) for i in columns) + r" \\" for line in table.lines]
@@ -103,7 +103,7 @@ def _latex(text: str) -> str:
 
 
 def html(table: Table) -> str:
-    """A <table> with its title and notes, for any page."""
+    """A <table> with its title and notes, to be put into any page."""
     columns = used(table)
 
     def row(values, tag):

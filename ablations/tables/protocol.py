@@ -1,4 +1,4 @@
-"""What stands around a table: what was trained on what, where that leaves the paper, and by which code on which machine."""
+"""What stands around a table: what was trained on what, where that departs from the paper, which code and machine."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from ablations.config.study import Study
 
 
 def paper_lines(table: str) -> dict[str, dict[str, str]]:
-    """Row -> its line of `results/paper.csv`; value: test error in percent, "fail" or "curve only"."""
+    """Row -> its line of `results/paper.csv`, where `value` is a test error in percent, "fail" or "curve only"."""
     text = (resources.files("ablations.results") / "paper.csv").read_text()
     return {line["row"]: line for line in csv.DictReader(io.StringIO(text)) if line["table"] == table}
 
@@ -45,20 +45,20 @@ def _ranges(seeds: list[int]) -> str:
 
 
 def departures(study: Study, records: list[dict]) -> str:
-    """Where the recipe of every row leaves the paper's; what makes a row is not said again."""
+    """Where the recipe departs from the paper's, except in the settings that define a row."""
     rows = {row.name: row.settings for row in study.rows}
-    paper, found = paper_protocol(paper_data(study.paper_table)), {}
+    paper, differences = paper_protocol(paper_data(study.paper_table)), {}
     for record in records:
         recipe, own = record["config"]["recipe"], rows.get(study.row_of(record["row"]), {})
         for key, value in paper.items():
             if _plain(recipe[key]) != _plain(value) and f"recipe.{key}" not in own:
-                found[key] = f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
+                differences[key] = f"{key} {_plain(recipe[key])} (the paper: {_plain(value)})"
     if not records:
         return ""
-    listed = ", ".join(found[key] for key in paper if key in found)
+    listed = ", ".join(differences[key] for key in paper if key in differences)
     recipe = (
         f"Recipe {records[0]['config']['recipe']['name']} departs from the paper's protocol in {listed}."
-        if found
+        if differences
         else ""
     )
     data = sorted({record["config"]["data"]["name"] for record in records} - paper_data(study.paper_table))
@@ -66,7 +66,7 @@ def departures(study: Study, records: list[dict]) -> str:
 
 
 def paper_data(paper_table: str) -> set[str]:
-    """The data sets of a table of the paper."""
+    """The data sets of one of the paper's tables."""
     return {line["dataset"] for line in paper_lines(paper_table).values()}
 
 
@@ -79,12 +79,12 @@ def _not_the_papers(data: list[str]) -> str:
 
 
 def paper_protocol(data: set[str]) -> dict:
-    """What the paper says of training on these data sets: conf/recipe/, but for what it does not say or we left."""
-    name, on_a_gpu = ("imagenet", 32) if data == {"imagenet"} else ("paper", 64)
+    """What the paper says about training on these data sets: conf/recipe/ without the settings that the paper leaves open."""
+    name, images_on_a_gpu = ("imagenet", 32) if data == {"imagenet"} else ("paper", 64)
     stated = yaml.safe_load((resources.files("ablations.conf") / "recipe" / f"{name}.yaml").read_text())
     ours = {"defaults", "name", "evaluate_every", "nesterov", "weight_decay_on", "bn_momentum", "bn_statistics"}
     ours |= {"normalization"} if name == "imagenet" else set()
-    return {key: value for key, value in stated.items() if key not in ours} | {"bn_group": on_a_gpu}
+    return {key: value for key, value in stated.items() if key not in ours} | {"bn_group": images_on_a_gpu}
 
 
 def _plain(value) -> str:
@@ -99,7 +99,7 @@ def _plain(value) -> str:
 
 
 def provenance(records: list[dict]) -> str:
-    """Machine, versions and commit; where there are several, each with its number of runs."""
+    """Machine, versions and commit; each with its number of runs if they differ."""
 
     def short(commit: str) -> str:
         return commit[:12] + ("+" if commit.endswith("+") else "")
@@ -112,8 +112,9 @@ def provenance(records: list[dict]) -> str:
     return "; ".join(
         f"{name} "
         + ", ".join(
-            f"{value} ({n} {'run' if n == 1 else 'runs'})" if len(of) > 1 else value for value, n in sorted(of.items())
+            f"{value} ({n} {'run' if n == 1 else 'runs'})" if len(counts) > 1 else value
+            for value, n in sorted(counts.items())
         )
-        for name, of in parts.items()
-        if of
+        for name, counts in parts.items()
+        if counts
     )

@@ -4,7 +4,7 @@ from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.tables.table import Table
 from ablations.terminal.grid import console
 
-# What a screen that is too narrow does without, in this order; the other formats have it all.
+# Columns that a narrow screen leaves out, the first one first; the other formats have them all.
 SPARED = ("figure", "on F", "mean ± std", "ours - paper", "95 % interval", "on shortcut", "against its baseline")
 
 

@@ -16,10 +16,11 @@ from ablations.tables import protocol
 
 @dataclass(frozen=True)
 class Line:
-    """A row with its runs: errors in percent, of the last evaluation, by seed; a diverged run has None.
+    """A row and its runs.
 
-    paper: the row's line of `results/paper.csv`. test_images: of its test set, 0 where an
-    old record does not say. top5: as errors, of images as ImageNet's.
+    errors: of the last evaluation, in percent, by seed; None for a run that diverged. paper: the row's line of
+    `results/paper.csv`. test_images: the size of the test set, 0 if an old record does not say. top5: as `errors`, where
+    it is measured.
     """
 
     row: Row
@@ -42,20 +43,20 @@ class Line:
 
     @cached_property
     def median(self) -> float:
-        """inf where most runs diverged, for such a run has no error that could be averaged; nan where there is no run."""
+        """inf if most runs diverged, since those have no error to average; nan if there is no run."""
         ordered = sorted(self.finite) + [math.inf] * self.diverged
         return statistics.median(ordered) if ordered else math.nan
 
     @cached_property
     def median_top5(self) -> float | None:
-        """None where some run diverged, or none says."""
+        """None if a run diverged or has no top-5 error."""
         known = [error for error in self.top5.values() if error is not None]
         complete = len(known) == len(self.top5) and self.top5.keys() == self.errors.keys()
         return statistics.median(known) if known and complete else None
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """At 95 %: over seeds of the mean, or for one run over test images. None where a run diverged."""
+        """At 95 %: of the mean over seeds or, for one run, over test images. None if a run diverged."""
         if not self.n or self.diverged or (self.n == 1 and not self.test_images):
             return None
         return (
@@ -74,7 +75,7 @@ class Line:
 
     @property
     def paper_error(self) -> float | None:
-        """In percent; None where nothing was published, or a fail, or a curve only."""
+        """In percent; None if the paper has no number: nothing, "fail", or a curve only."""
         try:
             return float(self.paper["value"]) if self.paper else None
         except ValueError:
@@ -86,7 +87,7 @@ class Line:
         return bool(self.n) and (self.paper_fails or self.paper_error is not None)
 
     def against(self, baseline: "Line") -> "Comparison | None":
-        """The differences to another row, over the seeds that both have; None where there are none."""
+        """The differences from another row, over the seeds that both have; None if they share none."""
         differences = [
             error - other
             for seed, error in sorted(self.errors.items())
@@ -97,7 +98,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Differences of two rows in points, one a seed."""
+    """The differences between two rows, in points, one for each seed."""
 
     differences: tuple[float, ...]
 
@@ -107,7 +108,7 @@ class Comparison:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """At 95 %; None for one seed, which says nothing about other seeds."""
+        """At 95 %; None for a single seed, which says nothing about others."""
         return tables_interval.paired(list(self.differences)) if len(self.differences) > 1 else None
 
     @property
@@ -118,7 +119,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Table:
-    """settings: what was trained on what; departures: where the recipe leaves the paper's protocol."""
+    """settings: what was trained on what. departures: where the recipe departs from the paper's protocol."""
 
     study: Study
     settings: str
@@ -130,22 +131,24 @@ class Table:
         return next((line for line in self.lines if line.row.name == name), None)
 
     def comparison(self, line: Line) -> Comparison | None:
-        """Of a row with its baseline."""
+        """A row compared with its baseline."""
         baseline = self.line(line.row.baseline)
         return line.against(baseline) if baseline else None
 
 
 def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
-    """The records whose configuration has these settings: data=digits, recipe.total_steps=440.
+    """The records whose configuration has these settings, such as data=digits, recipe.total_steps=440.
 
-    Raises UserError where a setting is in no configuration.
+    Raises UserError if no configuration has such a setting.
     """
     for key, value in settings.items():
-        found = [_lookup(record, key) for record in records]
-        if records and all(one is None for one in found):
+        values = [_lookup(record, key) for record in records]
+        if records and all(theirs is None for theirs in values):
             raise UserError(f"{key}={value}: no run has such a setting; see ablations table --help")
         wanted = yaml.safe_load(value)
-        records = [record for record, one in zip(records, found, strict=True) if one == wanted or str(one) == value]
+        records = [
+            record for record, theirs in zip(records, values, strict=True) if theirs == wanted or str(theirs) == value
+        ]
     return records
 
 
@@ -157,16 +160,15 @@ def _lookup(record: dict, key: str):
 
 
 def make(study: Study, records: list[dict]) -> Table:
-    """The rows of the study in the paper's order, then rows of the user's own.
+    """The study's rows in the paper's order, then the user's own.
 
-    Raises UserError where the runs of one row differ in more than their seed, or two rows in more than
-    what makes them rows.
+    Raises UserError if the runs of a row differ in more than their seed, or two rows in more than what defines them.
     """
     runs = by_row(study, records)
     paper, known = protocol.paper_lines(study.paper_table), {row.name for row in study.rows}
     own = [
-        Row(name, (), on_shortcut=_shortcut(of), baseline=_baseline(study))
-        for name, of in runs.items()
+        Row(name, (), on_shortcut=_shortcut(its_runs), baseline=_baseline(study))
+        for name, its_runs in runs.items()
         if name not in known
     ]
     lines = []
@@ -185,32 +187,32 @@ def make(study: Study, records: list[dict]) -> Table:
 
 
 def _by_seed(records: list[dict], row: Row, name: str) -> dict[int, float | None]:
-    """A figure of the runs that have it, of the row's own test."""
-    found = {}
+    """A figure by seed, from the test that the row is about; runs without that figure are left out."""
+    figures = {}
     for record in records:
         crops = [str(crop) for crop in record["config"]["data"].get("test_crops") or []]
-        of_crop = f"{name}_{row.test_crop}" if row.test_crop and row.test_crop != (crops or [""])[0] else name
-        if of_crop in record or (record["status"] == "diverged" and name in record):
-            found[record["seed"]] = None if record["status"] == "diverged" else record[of_crop]
-    return found
+        name_of_crop = f"{name}_{row.test_crop}" if row.test_crop and row.test_crop != (crops or [""])[0] else name
+        if name_of_crop in record or (record["status"] == "diverged" and name in record):
+            figures[record["seed"]] = None if record["status"] == "diverged" else record[name_of_crop]
+    return figures
 
 
 def by_row(study: Study, records: list[dict]) -> dict[str, list[dict]]:
-    """The records of each row; checked: a table never mixes what differs in more than rows and seeds.
+    """The records of each row. A table never mixes runs that differ in more than their row and seed.
 
-    Raises UserError with the first setting that differs.
+    Raises UserError, with the first setting that differs.
     """
     runs, seen = {}, {}
     for record in records:
         runs.setdefault(study.row_of(record["row"]), []).append(record)
     rows = {row.name: row for row in study.rows}
-    for name, of in runs.items():
-        for record in of[1:]:
-            _agree(_settings(of[0]), _settings(record), f"the runs of row {name}")
+    for name, (first, *others) in runs.items():
+        for record in others:
+            _agree(_settings(first), _settings(record), f"the runs of row {name}")
         row = rows.get(name)
-        makes = [*row.settings] if row else ["shortcut", "activation", "model"]
-        shared = {key: value for key, value in _settings(of[0]).items() if not _under(key, makes)}
-        if row and row.data:  # rows of several data sets: each of them has one kind of data
+        own = [*row.settings] if row else ["shortcut", "activation", "model"]
+        shared = {key: value for key, value in _settings(first).items() if not _under(key, own)}
+        if row and row.data:  # a study with rows of several data sets: rows of the same data set must agree
             shared = {f"{row.data} {key}" if _under(key, ["data"]) else key: value for key, value in shared.items()}
         _agree(seen, shared, "the runs")
         seen |= shared
@@ -218,7 +220,7 @@ def by_row(study: Study, records: list[dict]) -> dict[str, list[dict]]:
 
 
 def _settings(record: dict) -> dict:
-    """What must be equal for two seeds of one row, by dotted key."""
+    """The settings that all seeds of a row must share, by dotted key."""
     return {
         f"{group}.{key}" if isinstance(values, dict) else group: value
         for group, values in record["config"].items()
@@ -227,15 +229,15 @@ def _settings(record: dict) -> dict:
     }
 
 
-def _under(key: str, makes: list[str]) -> bool:
-    return any(key == one or key.startswith(f"{one}.") for one in makes)
+def _under(key: str, groups: list[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
 
 
-def _agree(one: dict, other: dict, what: str) -> None:
-    for key in one:
-        if key in other and one[key] != other[key]:
+def _agree(first: dict, second: dict, what: str) -> None:
+    for key in first:
+        if key in second and first[key] != second[key]:
             raise UserError(
-                f"{what} differ in {key.split()[-1].removesuffix('.name')} ({one[key]} and {other[key]}): a table never "
+                f"{what} differ in {key.split()[-1].removesuffix('.name')} ({first[key]} and {second[key]}): a table never "
                 "mixes those; choose with key=value"
             )
 
@@ -246,6 +248,6 @@ def _shortcut(records: list[dict]) -> str:
 
 
 def _baseline(study: Study) -> str:
-    """The row that most rows of the study are compared with."""
+    """The row with which most rows of the study are compared."""
     named = [row.baseline for row in study.rows if row.baseline]
     return max(named, key=named.count) if named else ""

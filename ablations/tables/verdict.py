@@ -1,4 +1,4 @@
-"""Whether our rows agree with the paper's: the verdict of each, and Kendall's tau of their order."""
+"""Whether our rows agree with the paper's: a verdict for each, and Kendall's tau for their order."""
 
 from itertools import combinations
 
@@ -6,9 +6,9 @@ from ablations.tables.table import Line, Table
 
 
 def verdict(line: Line, table: Table) -> str:
-    """Ours against the paper's: first the side of "fail", then the side of the baseline row.
+    """Our row against the paper's: first whether both fail, then whether both lie on the same side of the baseline row.
 
-    "not resolved" where our seeds cannot tell the row from its baseline.
+    "not resolved" if our seeds cannot tell the row from its baseline.
     """
     if not line.comparable:
         return ""
@@ -27,15 +27,15 @@ def verdict(line: Line, table: Table) -> str:
 
 
 def kendall_tau(table: Table) -> tuple[float | None, int]:
-    """Kendall's tau-b between the paper's order and ours, and the number of rows; all "fail" are tied.
+    """Kendall's tau-b between the paper's order and ours, and the number of rows; all rows that fail are tied.
 
-    None for fewer than three rows, or where one of the two orders has nothing but ties.
+    None for fewer than three rows, or if one of the orders consists of ties only.
     """
     lines = [line for line in table.lines if line.comparable]
     concordant = discordant = paper_pairs = our_pairs = 0
-    for one, other in combinations(lines, 2):
-        paper = _sign(_paper_key(one), _paper_key(other))
-        ours = _sign(_our_key(one), _our_key(other))
+    for first, second in combinations(lines, 2):
+        paper = _sign(_paper_key(first), _paper_key(second))
+        ours = _sign(_our_key(first), _our_key(second))
         paper_pairs, our_pairs = paper_pairs + bool(paper), our_pairs + bool(ours)
         concordant, discordant = concordant + (paper * ours > 0), discordant + (paper * ours < 0)
     if len(lines) < 3 or not paper_pairs or not our_pairs:
@@ -51,5 +51,5 @@ def _our_key(line: Line) -> float:
     return float("inf") if line.fails else line.median
 
 
-def _sign(one: float, other: float) -> int:
-    return (one > other) - (one < other)
+def _sign(first: float, second: float) -> int:
+    return (first > second) - (first < second)

@@ -1,4 +1,4 @@
-"""How far one long job is: a bar on a terminal, a line a quarter elsewhere."""
+"""Progress of a long job: a bar on a terminal, a line at each quarter elsewhere."""
 
 import contextlib
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
-    """Yields a function to call with how many of `total` are done; None: nobody knows how many there will be."""
+    """Yields a function to call with how many of `total` are done; total: None if it is unknown."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,7 +17,7 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], Non
             task = progress.add_task(what, total=total, figures="")
 
             def update(done: int) -> None:
-                progress.update(task, completed=done, figures=_of(done, total, unit))
+                progress.update(task, completed=done, figures=_count(done, total, unit))
 
             yield update
         return
@@ -27,10 +27,10 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], Non
         nonlocal quarter
         if total is None or 4 * done // total > quarter:
             quarter = 4 * done // (total or done)
-            print(f"{what}: {_of(done, total, unit)}", file=sys.stderr, flush=True)
+            print(f"{what}: {_count(done, total, unit)}", file=sys.stderr, flush=True)
 
     yield line
 
 
-def _of(done: int, total: int | None, unit: str) -> str:
+def _count(done: int, total: int | None, unit: str) -> str:
     return f"{done:,} {unit}" if total is None else f"{done:,} of {total:,} {unit}"

@@ -1,4 +1,4 @@
-"""A grid of cells, on a terminal or in Markdown: a title, the rows, and the notes below them."""
+"""A grid of cells on a terminal or in Markdown: a title, rows, and notes below them."""
 
 import shutil
 import sys
@@ -10,14 +10,17 @@ if TYPE_CHECKING:
 
 
 def console(usual: int = 132):
-    """Where a table is printed; `usual` columns wide where no terminal gives the width."""
+    """The console for a table; without a terminal, `usual` columns wide."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((usual, 24)).columns, 132))
 
 
 def show(title: str, rows: Sequence[Mapping[str, "str | Text"]], right: tuple[str, ...], notes: list[str]) -> None:
-    """Print to the terminal. Each row has its cells, strings or rich's Text, by their headings; `right` is aligned so."""
+    """Print to the terminal.
+
+    rows: heading -> cell, a string or rich's Text. right: the headings of columns that are aligned to the right.
+    """
     from rich.table import Table
 
     screen = console(200)
@@ -39,7 +42,7 @@ def markdown(title: str, rows: Sequence[Mapping[str, "str | Text"]], notes: list
 
 
 def markdown_grid(rows: list[list[str]]) -> list[str]:
-    """The lines of a grid; its first row is the heading."""
+    """The lines of a grid; the first row is the heading."""
     rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]

@@ -1,4 +1,4 @@
-"""What a command makes: printed, or written to a file."""
+"""Output of a command: printed, or written to a file."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from ablations.system.files import write_whole
 
 
 def give_out(text: str, out: str | Path | None, note: str = "") -> None:
-    """What a command makes: printed, or written to `out`, which is then said with the note.
+    """Print the text, or write it to `out` and report the path, followed by the note.
 
-    Raises UserError where it cannot be written.
+    Raises UserError if it cannot be written.
     """
     if not out:
         print(text, end="")

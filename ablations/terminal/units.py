@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: bytes, durations, rates. Tables of errors have their own forms."""
+"""Numbers for people: bytes, durations, rates. Tables of errors have their own formats."""
 
 
 def scientific(number: float) -> str:
@@ -7,7 +7,7 @@ def scientific(number: float) -> str:
 
 
 def size(count: float | None) -> str:
-    """Bytes as 1.3 GB."""
+    """Bytes, such as 1.3 GB."""
     if count is None:
         return "-"
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
@@ -17,7 +17,7 @@ def size(count: float | None) -> str:
 
 
 def rate(amount: float | None, unit: str) -> str:
-    """FLOP/s and bytes/s as 31.4 GFLOP/s."""
+    """FLOP/s and bytes/s, such as 31.4 GFLOP/s."""
     if amount is None:
         return "-"
     for prefix, factor in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
@@ -34,7 +34,7 @@ def short(seconds: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds of a run or a study, in the unit that a person would choose."""
+    """Seconds of a run or a study, in a unit that suits their size."""
     if seconds is None:
         return "-"
     for unit, factor, until in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 48), ("days", 86400, 730)):

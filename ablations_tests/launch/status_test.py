@@ -119,7 +119,7 @@ def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", refused)
     for held in (lock.hold(tmp_path), lock.locked(tmp_path / "one", waiting=lambda: None)):
-        with pytest.raises(UserError, match="keeps no locks .Function not implemented.*another runs_dir"), held:
+        with pytest.raises(UserError, match="has no locks .Function not implemented.*another runs_dir"), held:
             pass
 
 

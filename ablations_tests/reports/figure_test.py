@@ -168,7 +168,7 @@ def test_two_rows_at_one_point_are_refused(tmp_path, monkeypatch):
         "shortcut.bias",
         ("shortcut",),
     )
-    with pytest.raises(UserError, match="row exclusive_gating_-1 stands where another row does"):
+    with pytest.raises(UserError, match="row exclusive_gating_-1 has the same point as another row"):
         drawn(monkeypatch, against, tmp_path)
 
 
