@@ -22,7 +22,7 @@ from ablations.system.files import write_whole
 SCHEMA_VERSION = 1
 
 # What each command can be asked, with its default; help in cli.py. None: as much as the network allows, up to 20.
-ASKED = {
+ASKED: dict[str, dict[str, int | None]] = {
     "probe": {"images": 64},
     "lesion": {"k": None, "draws": 20, "paths": 256},
     "landscape": {"images": 512, "directions": 5, "points": 21},
@@ -120,7 +120,7 @@ def _measure(kind: str, subject: Subject, asked: dict) -> dict:
     from ablations.analysis import landscape
 
     found = plain(landscape.surfaces(steps, state, subject.name, **asked))
-    return found | {"metrics": subject.folder.metrics()}
+    return found | {"metrics": subject.folder.metrics() if subject.folder else []}
 
 
 def _along(folder: RunFolder | None) -> list[dict]:

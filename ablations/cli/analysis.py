@@ -36,7 +36,7 @@ def command(kind: str, arguments: list[str]) -> int:
     at = settings.pop("at", "end") if kind == "probe" else "end"
     if at not in ("start", "end"):
         raise UserError(f"at={at}: legal are start, end")
-    asked = {key: _number(key, settings.pop(key, default)) for key, default in ASKED[kind].items()}
+    asked = ASKED[kind] | {key: _number(key, settings.pop(key)) for key in ASKED[kind] if key in settings}
     out = Path(out) if out else None
     if "study" in settings:
         return _of_study(kind, settings, asked, at, out, form, force)
@@ -57,7 +57,7 @@ def command(kind: str, arguments: list[str]) -> int:
         raise UserError(f"{kind} needs run=RUNS_DIR/STUDY/ROW/seed=K, or study=NAME; see ablations {kind} --help")
     measurement = measured(kind, subject, asked, place, force)
     _show(analysis_tables.of_run(kind, measurement))
-    if form:
+    if form and place:
         from ablations.reports import analysis_figures
 
         write(place / f"{stem(kind, subject)}.{form}", analysis_figures.of_run(kind, measurement, form))
@@ -102,7 +102,8 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     if form:
         from ablations.reports import analysis_figures
 
-        write(folder / f"{name}-{study.name}.{form}", analysis_figures.of_study(kind, study, found, form))
+        drawn, _ = analysis_figures.of_study(kind, study, found, form)
+        write(folder / f"{name}-{study.name}.{form}", drawn)
     return 0
 
 
@@ -111,18 +112,16 @@ def _without(subject: Subject, units: str) -> int:
     from ablations.analysis.lesion import HOW, Lesions
 
     steps, state, _ = subject.load()
-    lesions, units = Lesions(steps, state), [_number("unit", unit) for unit in units.split(",")]
-    lesions.check(units)
+    lesions, numbers = Lesions(steps, state), [_number("unit", unit) for unit in units.split(",")]
+    lesions.check(numbers)
     print(f"{subject.name}: test error {lesions.error_percent():.2f} %")
     for name, how in HOW.items():
-        error = lesions.error_percent([unit - 1 for unit in units], how)
-        print(f"without {name} {', '.join(map(str, units))}: {error:.2f} %")
+        error = lesions.error_percent([number - 1 for number in numbers], how)
+        print(f"without {name} {', '.join(map(str, numbers))}: {error:.2f} %")
     return 0
 
 
-def _number(key: str, value) -> int | None:
-    if value is None or isinstance(value, int):
-        return value
+def _number(key: str, value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise UserError(f"{key}={value}: must be a number of at least 1")
     return int(value)

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from ablations.config import study as studies
 from ablations.errors import UserError
-from ablations.reports import style
-from ablations.reports.figure import NONE_RUN, draw, runs_of
 from ablations.runs.folder import read_records
 from ablations.system.files import write_whole
 from ablations.tables import table
@@ -33,6 +31,9 @@ Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selec
 
 def command(arguments: list[str]) -> int:
     """`ablations figure`: write figures of a study."""
+    from ablations.reports import style
+    from ablations.reports.figure import NONE_RUN, draw, runs_of
+
     for argument in arguments:
         if "=" not in argument:
             raise UserError(f"{argument}: settings are key=value; see ablations figure --help")

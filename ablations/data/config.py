@@ -117,6 +117,13 @@ class DataConfig:
         if self.train_images is not None and self.train_images < 1:
             raise ValueError(f"data.train_images={self.train_images}: must be at least 1")
 
+    @property
+    def crop_pixels(self) -> int:
+        """`crop`, of a data set of image files, which always has it."""
+        if self.crop is None:
+            raise ValueError(f"{self.name} has no crop")
+        return self.crop
+
     def _check_streamed(self) -> None:
         if self.name == "image_folder" and not self.root:
             raise ValueError("data.root: say which folder has train/ and val/, as data.root=~/pictures")

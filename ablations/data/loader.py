@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,7 +74,7 @@ class Training:
                         raise
                     broken.append(number)
             else:
-                raise UserError(f"{self.images.name(number)}: broken, as are all the others")
+                raise UserError(f"{self.images.name(int(chosen[row]))}: broken, as are all the others")
         return {"images": batch, "labels": np.array(labels, np.int32), "broken": np.array(broken, np.int64)}
 
 
@@ -142,7 +142,7 @@ def reading(batch: Callable[[int], Batch], numbers: range, workers: int | None) 
         gc.collect()  # shared memory is freed once nothing refers to it; Grain's last errors do, in reference cycles
 
 
-def _translated(iterator) -> Iterator[Batch]:
+def _translated(iterator) -> Generator[Batch, None, None]:
     while True:
         try:
             batch = next(iterator)

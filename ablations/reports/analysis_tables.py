@@ -94,7 +94,7 @@ def _probe_of_study(study: Study, measurements: list[dict]) -> Grid:
 def _lesion_of_run(measured: dict) -> Grid:
     rows = []
     for i, deleted in enumerate(measured["deletions"]):
-        swapped, taus = (measured["swaps"][i], measured["taus"][i]) if measured["swaps"] else ((), ())
+        swapped, taus = (measured["swaps"][i], measured["taus"][i]) if measured["swaps"] else ([], [])
         rows.append((str(i + 1), spread(deleted), spread(swapped), middle(taus)))
     single, changing = measured["without_unit"], measured["changing"]
     worst = sorted((i for i, error in enumerate(single) if error is not None), key=lambda i: -single[i])[:5]

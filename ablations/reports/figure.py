@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Collection, Sequence
 from itertools import takewhile
+from typing import Any
 
 from ablations.config.study import Figure, Study
 from ablations.errors import UserError
@@ -106,7 +107,7 @@ def _together(rows: list[str]) -> str:
     )
 
 
-def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float | None], losses=None):
+def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float], losses=None):
     """Figs. 1, 3 and 6; the first row is the one with which the others are compared.
 
     losses: the left axes of another panel, whose scale is shared. Returns this panel's left axes.
@@ -154,7 +155,7 @@ def _over_seeds(values: list[list[float]], worst: float) -> tuple[list[float], l
     return [statistics.median(of_x) for of_x in finite], [min(of_x) for of_x in finite], [max(of_x) for of_x in finite]
 
 
-def _percent(median: float | None) -> str:
+def _percent(median: float) -> str:
     return "diverged" if median == math.inf else f"{median:.2f} %"
 
 
@@ -193,7 +194,7 @@ def _error(record: dict) -> float:
     return math.nan if record["status"] == "diverged" else record["test_error_percent"]
 
 
-def _x_and_series(config: dict, figure: Figure) -> tuple[float | None, tuple]:
+def _x_and_series(config: dict, figure: Figure) -> tuple[Any, tuple]:
     """The x of a run, and the settings that define its line, as pairs."""
     x, series = _at(config, figure.x), []
     for part in figure.series:
@@ -208,10 +209,11 @@ def _plain(value) -> str:
     return (" ".join(map(str, value)) or "nothing") if isinstance(value, list) else str(value)
 
 
-def _at(config: dict, key: str):
+def _at(config: dict, key: str) -> Any:
+    value = config
     for part in key.split("."):
-        config = config.get(part) if isinstance(config, dict) else None
-    return config
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _common(rows: list[str]) -> str:

@@ -4,10 +4,12 @@ How the page looks and what its buttons do is in report.html, a Jinja template.
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
 import shlex
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -67,7 +69,7 @@ def make_page(runs_dir: Path, of: list[Study], settings: dict[str, str]) -> str:
 
 
 def _beside(name: str) -> Markup:
-    return Markup((resources.files(__package__) / name).read_text())
+    return Markup((resources.files("ablations.reports") / name).read_text())
 
 
 def _unread(
@@ -90,15 +92,21 @@ def groups(study: Study, records: list[dict], unreadable: list[UnreadableRecord]
         lambda record: (_parts(record, ("data", "recipe", "precision")), record["row"].partition(",")[2]),
         lambda record: _parts(record, sorted(record["config"].keys() - {"seed", "threads"})),
     )
-    for way in ways:
-        parts = {}
-        for record in records:
-            parts.setdefault(way(record), []).append(record)
-        try:
-            return [(make(study, part, unreadable), part) for part in parts.values() or [[]]]
-        except UserError as error:
-            refused = error
-    raise refused
+    *coarser, finest = ways
+    for way in coarser:
+        with contextlib.suppress(UserError):
+            return _grouped(study, records, unreadable, way)
+    return _grouped(study, records, unreadable, finest)
+
+
+def _grouped(
+    study: Study, records: list[dict], unreadable: list[UnreadableRecord], way: Callable
+) -> list[tuple[Table, list[dict]]]:
+    """A table of each group of runs that `way` calls alike."""
+    parts = {}
+    for record in records:
+        parts.setdefault(way(record), []).append(record)
+    return [(make(study, part, unreadable), part) for part in parts.values() or [[]]]
 
 
 def _parts(record: dict, names) -> str:

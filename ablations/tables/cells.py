@@ -29,8 +29,9 @@ def cells(line: Line, table: Table) -> tuple[str, ...]:
     else:
         ours = f"{line.median:.2f}" + (f"/{line.median_top5:.2f}" if line.median_top5 is not None else "")
         ours = f"fail ({ours})" if line.fails else ours
-    comparable = line.n and not line.fails and line.paper_error is not None
-    difference = f"{line.median - line.paper_error:+.2f}" if comparable else ""
+    difference = ""
+    if line.n and not line.fails and line.paper_error is not None:
+        difference = f"{line.median - line.paper_error:+.2f}"
     within = f"{line.interval[0]:.2f} - {line.interval[1]:.2f}" if line.interval else ""
     return (
         row.name, row.figure, row.on_shortcut, row.on_residual, _paper(line), ours, difference, _spread(line), within,

@@ -1,5 +1,6 @@
 """A study's table from the records of its runs: the paper's figures beside ours. Imports neither JAX nor Hydra."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,16 +45,17 @@ class Line:
         return self.n - len(self.finite)
 
     @cached_property
-    def median(self) -> float | None:
-        """inf if most runs diverged, since those have no error to average."""
-        ordered = sorted(self.finite) + [float("inf")] * self.diverged
-        return statistics.median(ordered) if ordered else None
+    def median(self) -> float:
+        """inf if most runs diverged, since those have no error to average; nan if there is no run."""
+        ordered = sorted(self.finite) + [math.inf] * self.diverged
+        return statistics.median(ordered) if ordered else math.nan
 
     @cached_property
     def median_top5(self) -> float | None:
         """None if a run diverged or has no top-5 error."""
-        known = bool(self.top5) and None not in self.top5.values() and self.top5.keys() == self.errors.keys()
-        return statistics.median(self.top5.values()) if known else None
+        known = [error for error in self.top5.values() if error is not None]
+        complete = len(known) == len(self.top5) and self.top5.keys() == self.errors.keys()
+        return statistics.median(known) if known and complete else None
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
@@ -68,7 +70,7 @@ class Line:
 
     @property
     def fails(self) -> bool:
-        return self.median is not None and self.median > FAIL_PERCENT
+        return self.median > FAIL_PERCENT
 
     @property
     def paper_fails(self) -> bool:
@@ -89,12 +91,12 @@ class Line:
 
     def against(self, baseline: "Line") -> "Comparison | None":
         """The differences from another row, over the seeds that both have; None if they share none."""
-        shared = [
-            seed for seed, error in self.errors.items() if error is not None and baseline.errors.get(seed) is not None
+        differences = [
+            error - other
+            for seed, error in sorted(self.errors.items())
+            if error is not None and (other := baseline.errors.get(seed)) is not None
         ]
-        if not shared:
-            return None
-        return Comparison(tuple(self.errors[seed] - baseline.errors[seed] for seed in sorted(shared)))
+        return Comparison(tuple(differences)) if differences else None
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_trained_on_is_one_message(damage, message, tmp_
 def test_illegal_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         DataConfig(**({"name": "image_folder", "root": "x", "crop": 16, "test_crops": [16]} | settings))
-    with pytest.raises(ValueError, match="data.crop=16: only for images in files"):
+    with pytest.raises(ValueError, match="data.crop=16: only for image files"):
         DataConfig("digits", crop=16)
 
 
