@@ -132,7 +132,7 @@ def _lesion_of_study(study: Study, measurements: list[dict]) -> Grid:
                 f"{statistics.median(residual[i] for i in same):.2f}",
                 *(_median(measured["deletions"], size) for size in (5, 10, 20)),
                 _median(measured["swaps"], 20),
-                _path_range(measured["path_shares"]).partition(" of ")[2].removeprefix("it along paths of "),
+                _path_range(measured["path_shares"]).removeprefix("90 % of it along paths of "),
             )
         )
     notes = [

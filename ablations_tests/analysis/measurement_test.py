@@ -66,17 +66,31 @@ def test_figures_are_drawn_and_the_same_each_time(kind):
 
 
 def test_a_row_that_learns_nothing_is_drawn_too():
-    """A network of which everything is 0 or not finite, and none of whose shape-changing units can be deleted."""
+    """A network of which everything is 0 or not finite, and none of whose shape-changing units can be deleted.
+
+    Nothing is said of it that was not measured, and nothing in place of what is 0.
+    """
     dead = {name: [0.0] * UNITS for name in ("gradient", "through_shortcuts", "through_weights", "x_std", "negative")}
     dead |= {"product": [None] * UNITS, "residual_std": [0.0] * UNITS, "ratio": [None] * UNITS, "stage": [1] * UNITS}
-    probe = measurement("probe", "plain", units=dead, along=[])
+    probe = measurement("probe", "plain", units=dead, along=[], test_error_percent=90.0)
     lesion = measurement("lesion", "plain", whole=90.0, without_unit=[None if i in (3, 6) else 90.0 for i in range(UNITS)], path_shares=[0.0] * 10, swaps=[], taus=[])  # fmt: skip
     for found in (probe, lesion):
-        assert analysis_figures.of_run(found["kind"], found, "svg") and analysis_figures.of_study(
-            found["kind"], study.load("table1"), [found], "svg"
+        figures = (
+            analysis_figures.of_run(found["kind"], found, "svg"),
+            analysis_figures.of_study(found["kind"], study.load("table1"), [found], "svg"),
         )
-        analysis_tables.of_run(found["kind"], found)
-        analysis_tables.of_study(found["kind"], study.load("table1"), [found])
+        assert all(b">plain<" in figure or b"runs/table1/plain" in figure for figure in figures)
+    table = analysis_tables.of_study("probe", study.load("table1"), [probe])
+    assert table.rows == [("plain", "90.00", "-", "-", "-", "-", "0, 0", "-", "-", "-")]
+    of_units = analysis_tables.of_run("probe", probe).rows
+    assert of_units == [(str(unit), "1", "0", "0", "0", "-", "0", "0", "-", "0") for unit in range(1, UNITS + 1)]
+    [row] = analysis_tables.of_study("lesion", study.load("table1"), [lesion]).cells
+    assert (row["one deleted"], row["highest, at unit"], row["20 swapped"]) == ("90.00", "90.00, 1", "-")
+    assert row["shape changes"] == "cannot be deleted, cannot be deleted"
+    assert row["paths"] == "none of it is above what float32 holds"
+    table = analysis_tables.of_run("lesion", lesion)
+    assert {row["k pairs swapped"] for row in table.cells} == {row["tau"] for row in table.cells} == {"-"}
+    assert any("unit 4 changes the shape: cannot be deleted" in note for note in table.notes)
 
 
 def test_the_rows_of_a_study_in_its_order(tmp_path):

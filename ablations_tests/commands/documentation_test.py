@@ -143,7 +143,7 @@ def begun(tmp_path_factory):
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch):
+def shell(forgotten, tmp_path, monkeypatch):
     """In a home folder with small archives in the official formats and with pictures, without a network."""
     official.write("cifar10", "archive", tmp_path / "downloads")
     official.publish(monkeypatch, "cifar10")

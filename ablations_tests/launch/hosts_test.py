@@ -18,13 +18,13 @@ from ablations.runs.folder import RunFolder
 from ablations.runs.record import read_metrics, read_record
 from ablations.system import machine
 from ablations.training.loop import train
-from ablations_tests.conftest import COMMAND, ablations, configure
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, ablations, configure
 from ablations_tests.launch.plan_test import jobs_of
 
-STEPS = 160
+STEPS = 80
 LINE = (
-    "train", "model=resnet20", "model.depth=8", "recipe.batch_size=8", f"recipe.total_steps={STEPS}",
-    "recipe.evaluate_every=80", "recipe.learning_rate=0.001", "recipe.bn_statistics=running",
+    "train", "model=resnet20", "model.depth=8", *FEW_IMAGES, f"recipe.total_steps={STEPS}",
+    "recipe.evaluate_every=40", "recipe.learning_rate=0.001", "recipe.bn_statistics=running",
 )  # fmt: skip
 SLOWLY = "checkpoint_seconds=0"  # so that there is time to stop a run: a checkpoint after each step
 
@@ -117,7 +117,7 @@ def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path)
     ]  # fmt: skip
 
     whole = train(configure(*LINE[1:]), tmp_path, quiet=True)
-    assert [line["step"] for line in metrics] == [80, 160], "each evaluation once"
+    assert [line["step"] for line in metrics] == [40, 80], "each evaluation once"
     for key in ("train_loss", "test_loss"):
         expected = [line[key] for line in read_metrics(tmp_path)]
         np.testing.assert_allclose([line[key] for line in metrics], expected, rtol=1e-3)

@@ -28,7 +28,7 @@ from ablations.system import lock
 from ablations.terminal import grid, units
 from ablations.training.checkpoint import Checkpoints
 from ablations.training.steps import Steps
-from ablations_tests.conftest import ablations, configure
+from ablations_tests.conftest import COMMAND, configure, here
 
 SMALL = ("model=resnet110", "model.depth=8", "activation=original")
 FIGURES = Figures(parameters=10, macs=100, program="a", calls=(1,), traffic_bytes=8, weights_bytes=40, state_bytes=90)
@@ -120,7 +120,7 @@ def test_sizes_of_cifar_are_those_of_its_files(name):
 def test_a_data_set_that_is_not_here_is_planned_and_not_trained(tmp_path):
     figures = measure.figures(configure("model=resnet50", "data=imagenet", "recipe.batch_size=2"))
     assert figures.parameters == 25_557_032
-    done = ablations("train", "data=imagenet", f"data.data_dir={tmp_path}", "model=resnet18", cwd=tmp_path)
+    done = here("train", "data=imagenet", f"data.data_dir={tmp_path}", "model=resnet18", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith("ablations: data=imagenet is not prepared in")
     assert not (tmp_path / "runs").exists()
 
@@ -195,10 +195,10 @@ def test_what_all_rows_share_stands_in_the_title_and_what_differs_in_columns(kno
     assert grid.markdown("", plan_table.cells(found), []).count("\n| ") == 3
 
 
-def test_the_command_measures_once_and_then_imports_no_jax(tmp_path, monkeypatch, capsys):
+def test_the_command_measures_once_and_then_imports_no_jax(briefly, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     settings = [*SMALL, "shortcut=constant_scaling", "shortcut.residual_scale=0.5,1", "seeds=2", "format=csv"]
-    first = ablations("plan", *settings, cwd=tmp_path)
+    first = here("plan", *settings, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "calibrating: 1 of 1 programs" in first.stderr and not (tmp_path / "runs").exists()
     rows = list(csv.DictReader(io.StringIO(first.stdout)))
@@ -208,7 +208,7 @@ def test_the_command_measures_once_and_then_imports_no_jax(tmp_path, monkeypatch
         assert 0 < 440 * float(row["step_seconds"]) < float(row["run_seconds"])
         assert int(row["activation_bytes"]) > 64 * 8 * 8 * 16 * 4 * 2
     code = "import sys; from ablations.cli import dispatch; dispatch('plan', sys.argv[1:]); assert 'jax' not in sys.modules"
-    again = subprocess.run([sys.executable, "-c", code, *settings], cwd=tmp_path, capture_output=True, text=True)
+    again = subprocess.run([*COMMAND[:1], "-c", code, *settings], cwd=tmp_path, capture_output=True, text=True)
     assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
     cli_plan.command([*settings, "calibrate=false"])
     without = csv.DictReader(io.StringIO(capsys.readouterr().out))

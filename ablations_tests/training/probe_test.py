@@ -22,7 +22,7 @@ from ablations.training import augmentation
 from ablations.training.loop import train
 from ablations.training.probe import Probe
 from ablations.training.steps import Steps
-from ablations_tests.conftest import ablations, configure
+from ablations_tests.conftest import FEW_IMAGES, ablations, configure, here
 
 LINEAR = ActivationOrder("linear", [], [], [], [])
 
@@ -185,7 +185,7 @@ def test_what_f_cuts_off_is_what_its_relu_reads():
 
 ALONG = (
     "model=resnet20", "model.depth=8", "shortcut=exclusive_gating", "recipe.total_steps=5", "recipe.evaluate_every=5",
-    "checkpoint_seconds=0",
+    "checkpoint_seconds=0", *FEW_IMAGES,
 )  # fmt: skip
 
 
@@ -260,7 +260,7 @@ def test_one_clear_message(arguments, message, tmp_path):
     record = dict.fromkeys(FIELDS, 0) | {"schema_version": 1, "config": configure("model=resnet20").resolved()}
     os.mkdir(tmp_path / "bare")
     (tmp_path / "bare" / "record.json").write_text(json.dumps(record))
-    done = ablations("probe", *arguments, cwd=tmp_path)
+    done = here("probe", *arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("ablations: ") and done.stderr.count("\n") == 1, done.stderr
     assert message in done.stderr
