@@ -22,7 +22,6 @@ from ablations_tests.conftest import configure
 
 CLASS = """
 from dataclasses import dataclass
-from ablations.networks.skip import Match, Skip
 from ablations.networks.shortcut import Shortcut
 
 @dataclass
