@@ -88,7 +88,7 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     if not found:
         raise UserError(
             f"study={study.name}: no run in {runs_dir} has weights, and nothing was measured before; "
-            f"ablations train study={study.name} makes runs"
+            f"ablations train study={study.name} makes runs" + "".join(f"; left out: {error}" for error in unreadable)
         )
     check_one_kind(found)
     order = [row.name for row in study.rows]
