@@ -9,19 +9,9 @@ from ablations.config import study as studies
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
 from ablations.reports import analysis_tables
-from ablations.runs.record import read_records
+from ablations.runs.folder import RunFolder, read_records
 from ablations.tables import table
 from ablations.terminal import grid
-
-SHARED = """\
-    force=true         measure again what is measured
-    out=FOLDER         write there, not beside the run
-    format=svg         draw a figure, too: svg, pdf or png
-    runs_dir=runs      of a study: where the runs are
-    seed=0             of a study: which seed
-
-What is measured is written as {command}.json beside the run. Any other setting of a study, as data=digits or
-model=resnet110, selects the runs that have it."""
 
 FORMATS = ("svg", "pdf", "png")
 
@@ -42,10 +32,10 @@ def command(kind: str, arguments: list[str]) -> int:
         return _of_study(kind, settings, asked, at, out, form, force)
     units = settings.pop("unit", None) if kind == "lesion" else None
     if "run" in settings:
-        folder = Path(settings.pop("run"))
+        folder = RunFolder(Path(settings.pop("run")))
         if settings:
             raise UserError(f"{next(iter(settings))}: no setting of {kind} run=...; see ablations {kind} --help")
-        subject, place = of_run(folder, trained=kind != "probe"), out or folder
+        subject, place = of_run(folder, trained=kind != "probe"), out or folder.path
         if units:
             return _without(subject, units)
         if at == "start":
@@ -74,13 +64,13 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={study.name} makes runs")
     place = (out or runs_dir) / study.name
-    records = [record for record in read_records(runs_dir, study.name) if str(record["seed"]) == seed]
-    for record in table.select(records, settings):
+    records, unreadable = read_records(runs_dir, study.name)
+    for record in table.select([record for record in records if str(record["seed"]) == seed], settings):
         of_row = place / record["row"] / f"seed={seed}"
         if at == "start":
             subject = Subject(str(record["folder"]), from_resolved(record["config"]), row=record["row"])
             measured(kind, subject, asked, of_row, force)
-        elif (record["folder"] / "weights.safetensors").is_file():
+        elif record["folder"].weights_file.is_file():
             measured(kind, of_run(record["folder"]), asked, of_row, force)
     name = kind if at == "end" else f"{kind}-start"
     found = [read(path) for path in sorted(place.glob(f"*/seed={seed}/{name}.json"))]
@@ -94,6 +84,7 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     order = [row.name for row in study.rows]
     found.sort(key=lambda one: order.index(one["row"]) if one["row"] in order else len(order))
     made = analysis_tables.of_study(kind, study, found)
+    made.notes.extend(f"Left out: {error}." for error in unreadable)
     _show(made)
     folder = out or place
     if out:

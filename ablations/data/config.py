@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from ablations.setting import incidental
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -41,9 +43,6 @@ SPLITS = ("train_test", "train_val")
 
 # Settings that only data sets of image files have.
 OF_FILES = ("crop", "scale", "colour", "test_crops", "root")
-
-# Where a data set is found and how it is read, not what it is: equal runs may differ in it.
-PLACES = ("archive_dir", "data_dir", "verify", "workers")
 
 
 @dataclass
@@ -92,10 +91,11 @@ class DataConfig:
     root: str | None = None
     split: str = "train_test"
     train_images: int | None = None
-    archive_dir: str | None = None
-    data_dir: str | None = None
-    verify: bool = True
-    workers: int | None = None
+    # Where a data set is found and how it is read, not what it is.
+    archive_dir: str | None = incidental(None)
+    data_dir: str | None = incidental(None)
+    verify: bool = incidental(True)
+    workers: int | None = incidental(None)
 
     def __post_init__(self):
         if self.name not in DATASETS:

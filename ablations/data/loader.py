@@ -31,6 +31,9 @@ SHARED = Path("/dev/shm")  # where workers put batches, on Linux
 # What a terminal or SLURM may send to all processes of a run at once.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
+# Grain raises a RuntimeError of whatever happens to a worker; only its text tells one that was killed.
+WORKER_DIED = "process was terminated unexpectedly with exit code"
+
 Batch = dict[str, np.ndarray]
 
 
@@ -148,7 +151,7 @@ def _translated(iterator) -> Generator[Batch, None, None]:
         except UserError:
             raise
         except RuntimeError as error:
-            if "terminated unexpectedly" not in str(error):
+            if WORKER_DIED not in str(error):
                 raise
             raise UserError(
                 "a process that reads images was killed, perhaps because it ran out of memory; what was finished is kept. "

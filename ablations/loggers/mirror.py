@@ -21,7 +21,7 @@ from typing import IO
 
 from ablations.config.logger import is_on
 from ablations.config.run import Config
-from ablations.runs.record import read_metrics, read_record
+from ablations.runs.folder import RunFolder
 from ablations.system.child import Child, start
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -133,14 +133,14 @@ def main() -> None:
 
 def copy(run: dict, to) -> None:
     """Log every evaluation once, as soon as it is written, until standard input ends."""
-    folder, step, ended = Path(run["folder"]), 0, False
+    folder, step, ended = RunFolder(Path(run["folder"])), 0, False
     while not ended:
         ended = bool(select.select([sys.stdin], [], [], SECONDS_BETWEEN_LOOKS)[0])
-        for metrics in read_metrics(folder):
+        for metrics in folder.metrics():
             if metrics["step"] > step:
                 step = metrics["step"]
                 to.log(metrics)
-    to.finish(read_record(folder) if sys.stdin.read() == "done" else None)
+    to.finish(folder.record() if sys.stdin.read() == "done" else None)
 
 
 if __name__ == "__main__":

@@ -5,20 +5,29 @@ What a figure shows is data in the study's file (`study.Figure`); style.py says 
 
 import math
 import statistics
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 from typing import Any
 
 from ablations.config.study import Figure, Study
 from ablations.errors import UserError
 from ablations.reports import style
-from ablations.runs.record import FAIL_PERCENT, failed, read_metrics
+from ablations.runs.record import FAIL_PERCENT, UnreadableRecord, failed
 from ablations.tables import table
 
 NONE_RUN = "none of its rows is run"
 
 
-def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captioned: bool = True) -> bytes:
-    """The figure as a file of this format.
+def draw(
+    figure: Figure,
+    study: Study,
+    records: list[dict],
+    form: str,
+    *,
+    captioned: bool = True,
+    unreadable: Sequence[UnreadableRecord] = (),
+) -> bytes:
+    """The figure as a file of this format. unreadable: records of the study that cannot be read; their rows say so.
 
     Raises UserError if none of its rows has runs, or if the runs of a row differ in more than their seed.
     """
@@ -28,6 +37,7 @@ def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captio
         raise UserError(f"figure {figure.name}: {NONE_RUN}; ablations train study={study.name} runs them")
     made = table.make(study, done)
     medians = {line.row.name: line.median for line in made.lines}
+    without = table.unreadable_rows(study, unreadable)
     with style.applied():
         drawn, axes = style.panels(len(figure.panels))
         losses = None
@@ -39,11 +49,10 @@ def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captio
                 _against(panel_axes, its_rows, figure)
             style.error_axis(panel_axes, fails=any(map(failed, done)))
             # A figure "against" a number has too many points for a legend: its caption names those that are not run.
-            missing = [
-                f"{row}: not run" for row, its_runs in its_rows.items() if not its_runs and figure.kind == "curves"
-            ]
+            missing = [row for row, its_runs in its_rows.items() if not its_runs and figure.kind == "curves"]
+            missing = [f"{row}: {'not readable' if row in without else 'not run'}" for row in missing]
             style.legend(panel_axes, panel.title, missing=missing)
-        text = f"{figure.caption}. {made.settings}. {caption(figure, records)}"
+        text = f"{figure.caption}. {made.settings}. {caption(figure, records, without)}"
         style.finish(drawn, caption=text if captioned else "")
         about = f"{made.settings}. {made.departures} {made.provenance}"
         return style.render(drawn, form, title=figure.caption, description=about)
@@ -59,8 +68,8 @@ def runs_of(figure: Figure, records: list[dict]) -> dict[str, list[dict]]:
     return runs
 
 
-def caption(figure: Figure, records: list[dict]) -> str:
-    """How to read the figure, and which rows it lacks."""
+def caption(figure: Figure, records: list[dict], unreadable: Collection[str] = ()) -> str:
+    """How to read the figure, and which rows it lacks. unreadable: rows of which a record cannot be read."""
     runs = runs_of(figure, records)
     done = [record for its_runs in runs.values() for record in its_runs]
     counts = sorted({len(its_runs) for its_runs in runs.values() if its_runs})
@@ -76,8 +85,11 @@ def caption(figure: Figure, records: list[dict]) -> str:
         text.append(f"Shaded, and compressed: above {FAIL_PERCENT:g} %, a fail.")
     if any(record["status"] == "diverged" for record in done):
         text.append("A run that diverged is drawn at 100 %.")
-    if missing := [row for row, its_runs in runs.items() if not its_runs]:
-        text.append(f"Not run: {_together(missing)}.")
+    missing = [row for row, its_runs in runs.items() if not its_runs]
+    if not_run := [row for row in missing if row not in unreadable]:
+        text.append(f"Not run: {_together(not_run)}.")
+    if not_readable := [row for row in missing if row in unreadable]:
+        text.append(f"Not readable: {_together(not_readable)}.")
     return " ".join(text)
 
 
@@ -129,11 +141,11 @@ def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float], losses
 def _curve(record: dict) -> dict[int, dict]:
     """The evaluations of a run, by step; none if it diverged before the first."""
     try:
-        curve = {line["step"]: line for line in read_metrics(record["folder"])}
+        curve = {line["step"]: line for line in record["folder"].metrics()}
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{record['folder'] / 'metrics.jsonl'} is damaged: {error}") from error
+        raise UserError(f"{record['folder'].metrics_file} is damaged: {error}") from error
     if not curve and record["status"] != "diverged":
-        raise UserError(f"{record['folder'] / 'metrics.jsonl'} is gone: train again with force=true")
+        raise UserError(f"{record['folder'].metrics_file} is gone: train again with force=true")
     return curve
 
 

@@ -141,3 +141,10 @@ def test_the_report_shows_them(tmp_path):
     page = make_page(tmp_path, [load("table1")], {})
     assert page.index("Probe of table1.") < page.index("Lesion of table1.") and "Landscape of table1" not in page
     assert page.count("data:image/png;base64,") == 12 and "img-src data:" in page and 'src="http' not in page
+    assert "Not drawn: the measurements differ" not in page
+    other = tmp_path / "table1" / "plain" / "seed=0"
+    write(tmp_path, measurement("lesion", "plain", asked={"k": 1, "draws": 2, "paths": 16}))
+    (other / "record.json").write_text(json.dumps(record | {"row": "plain"}))
+    page = make_page(tmp_path, [load("table1")], {})
+    assert "Lesion of table1." not in page and "Probe of table1." in page
+    assert "Not drawn: the measurements differ in " in page, "what was measured otherwise is named, not dropped"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ablations.data import catalogue
+from ablations.runs.folder import RunFolder
 from ablations.runs.record import read_metrics, read_record
 from ablations.training import evaluation, statistics
 from ablations.training.loop import train
@@ -213,14 +214,13 @@ def test_a_run_that_is_stopped_and_killed_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_a_full_disk_ends_with_a_message_and_loses_nothing(finished, monkeypatch):
-    from ablations.config import run
     from ablations.errors import UserError
     from ablations.launch import entry
     from ablations.training import checkpoint
 
     cwd, folder = finished
     config = configure("model=resnet20", "recipe.total_steps=20", f"runs_dir={cwd}/runs", "checkpoint_seconds=0")
-    target = run.folder_of(config)
+    target = RunFolder.of(config).path
     target.mkdir(parents=True)
 
     def full(*_, **__):

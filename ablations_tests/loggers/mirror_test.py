@@ -18,7 +18,8 @@ from ablations.config import logger, study
 from ablations.errors import UserError
 from ablations.loggers import mirror
 from ablations.loggers import wandb as wandb_run
-from ablations.runs.record import read_metrics, read_record, read_records
+from ablations.runs.folder import read_records
+from ablations.runs.record import read_metrics, read_record
 from ablations.tables import cells, table
 from ablations_tests.config.jobs_test import folders, jobs
 from ablations_tests.conftest import COMMAND, ROOT, ablations, configure, processes_in
@@ -358,7 +359,7 @@ def test_the_finished_table_and_its_figures(tmp_path):
     assert run["job_type"] == "table" and run["config"]["update"] == {"_wandb": {}, "study": "table1", "data": "digits"}
     (item,) = history(records)
     files, of = tmp_path / where / "files", study.load("table1")
-    made = table.make(of, read_records(tmp_path / "runs", "table1"))
+    made = table.make(of, read_records(tmp_path / "runs", "table1")[0])
     kept = json.loads((files / item["table.path"]).read_text())
     assert kept["columns"] == list(cells.HEADER)
     assert kept["data"] == [list(cells.cells(line, made)) for line in made.lines]

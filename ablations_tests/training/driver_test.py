@@ -6,7 +6,7 @@ import subprocess
 import time
 from dataclasses import replace
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -17,6 +17,7 @@ from ablations.costs import calibrate
 from ablations.costs.cost import Timing
 from ablations.data import catalogue
 from ablations.launch import packing
+from ablations.runs.folder import RunFolder
 from ablations.runs.record import read_metrics, read_record
 from ablations.system import interrupt, machine
 from ablations.training import driver
@@ -234,22 +235,20 @@ def test_a_packing_that_cannot_be_is_refused(tmp_path, wrong):
 
 
 def test_the_device_that_has_too_little_memory_is_a_message(tmp_path, monkeypatch):
-    from ablations.config import run
     from ablations.launch import entry
 
     def too_much(*_):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+        jnp.zeros(1 << 45) + 1
 
     monkeypatch.setattr(driver, "run", too_much)
     configs = [replace(configure(*TINY), seed=seed, runs_dir=str(tmp_path)) for seed in (0, 1)]
     for config in configs:
-        run.folder_of(config).mkdir(parents=True)
+        RunFolder.of(config).path.mkdir(parents=True)
     for error in entry.run(configs, quiet=True):
         assert "2 runs at a time; choose a smaller runs_at_a_time" in str(error) and "remat=true" in str(error)
 
 
 def test_a_run_that_the_device_ends_is_closed(tmp_path, monkeypatch):
-    from ablations.config import run
     from ablations.launch import entry
     from ablations.training import loop
 
@@ -263,12 +262,12 @@ def test_a_run_that_the_device_ends_is_closed(tmp_path, monkeypatch):
 
     def too_much(runs, _):
         next(runs[0])
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+        jnp.zeros(1 << 45) + 1
 
     monkeypatch.setattr(loop, "training", waits)
     monkeypatch.setattr(driver, "run", too_much)
     config = replace(configure(*TINY), runs_dir=str(tmp_path))
-    run.folder_of(config).mkdir(parents=True)
+    RunFolder.of(config).path.mkdir(parents=True)
     [error] = entry.run([config], quiet=True)
     assert error and closed
 
