@@ -9,6 +9,7 @@ import numpy as np
 from ablations.config import compose
 from ablations.config.compose import parse
 from ablations.data import catalogue
+from ablations.training import statistics
 from ablations.training.devices import Devices
 from ablations.training.steps import Steps
 
@@ -31,11 +32,11 @@ def trained(config, dataset, devices: Devices) -> dict[str, np.ndarray]:
         state, losses, wrong = steps.train(state, batch)
         found["losses"] += losses.tolist()
         found["wrong"] += wrong.tolist()
-    text = steps._compiled["train", 1].as_text()
+    text = steps.programs.text(("train", 1))
     found |= {name: text.count(f" {name}(") + text.count(f" {name}-start(") for name in COLLECTIVES}
     trees = {"params": state.params, "others": state.others}
     if config.recipe.bn_group == 64:
-        trees["exact"] = steps.exact_statistics(state).others
+        trees["exact"] = statistics.exact(steps, state).others
         found["logits"] = steps.logits(state, dataset.test_images[:131])  # neither a multiple of 8 nor of a batch
     for part, tree in trees.items():
         leaves = [leaf for leaf in jax.tree.leaves(tree) if jax.numpy.issubdtype(leaf.dtype, np.floating)]

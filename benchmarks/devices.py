@@ -71,7 +71,7 @@ def measured(config, counts, groups, rounds: int) -> list[dict]:
     for (count, group), of in seconds.items():
         first = seconds[counts[0], group]
         ratios = [one / other for one, other in zip(first, of, strict=True)]
-        program = runs[count, group]._compiled["train", 1].as_text()
+        program = runs[count, group].programs.text(("train", 1))
         rows.append(
             {
                 "devices": str(count),

@@ -56,7 +56,8 @@ def ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[int], Non
     from ablations.training.steps import Steps
 
     images = measure.synthetic(config)
-    steps, call = Steps(config, images), steps_a_call(config, 0)
+    steps = Steps(config, images)
+    call = steps_a_call(config, 0, steps.devices.platform)
     batches = feed.gathered(images, randomness.batches(0, 0, call, case.batch, case.batch))
     batches = jax.device_put(batches) if images.streamed else batches
     state = steps.init()

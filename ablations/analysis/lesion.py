@@ -21,14 +21,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from ablations.analysis.paths import gradients, shares
-from ablations.data import dataset
 from ablations.errors import UserError
+from ablations.networks import stack
 from ablations.terminal import bar
-from ablations.training import augmentation
-from ablations.training.programs import DTYPES
 from ablations.training.steps import State, Steps
 
 KEEP, UNIT, RESIDUAL = 0, 1, 2
@@ -96,8 +93,7 @@ class Lesions:
         self.alike = [list(range(start + 1, start + count)) for start, count in zip(starts, self.counts, strict=False)]
         images, labels = steps.dataset.test_images, steps.dataset.test_labels
         if steps.dataset.streamed:
-            some = dataset.stratified(labels)[:DECODED]
-            images, labels = np.asarray(images[some]), labels[some]
+            images, labels = steps.sample(DECODED, test=True)
         size = min(IMAGES_PER_CALL, len(images))
         padding = -len(images) % size
         self.real = len(images)
@@ -122,7 +118,7 @@ class Lesions:
         order = np.arange(self.units) if order is None else np.asarray(order)
         ends = np.cumsum(self.counts)
         stages = [slice(end - count, end) for end, count in zip(ends, self.counts, strict=True)]
-        return [codes[one] for one in stages], [order[one][1:] - one.start - 1 for one in stages]
+        return [codes[stage] for stage in stages], [order[stage][1:] - stage.start - 1 for stage in stages]
 
     def check(self, units: list[int]) -> None:
         """Raise UserError where one of them, counted from 1, cannot be deleted."""
@@ -184,8 +180,8 @@ def swap(order: np.ndarray, alike: list[list[int]], random: np.random.Generator)
     """Exchange, in place, the units of two places of one stage; every such pair is as likely."""
     pairs = np.array([len(places) * (len(places) - 1) / 2 for places in alike])
     places = alike[random.choice(len(alike), p=pairs / pairs.sum())]
-    one, other = random.choice(places, 2, replace=False)
-    order[[one, other]] = order[[other, one]]
+    first, second = random.choice(places, 2, replace=False)
+    order[[first, second]] = order[[second, first]]
 
 
 def kendall_tau(order: np.ndarray) -> float:
@@ -200,19 +196,18 @@ def _changes(unit) -> bool:
     return stride != 1 or kernel.shape[2] != unit.convolutions[-1].kernel.shape[3]
 
 
-def logits(steps: Steps, params, others, arrays, images, codes, orders):
+def logits(steps: Steps, params, others, data, images, codes, orders):
     """uint8 images (N, H, W, C) -> (N, classes).
 
     codes: KEEP, UNIT or RESIDUAL of each unit, a stage each; orders: which of its stacked units stands where, a stage each.
     """
-    network = steps.merge(_reordered(params, orders), _reordered(others, orders), train=False)
-    images = augmentation.normalise(images, arrays["mean"], arrays["divisor"]).astype(DTYPES[steps.config.precision])
-    return network.classify(network.walk(network.embed(images), _visit, codes)[0])
+    network = steps.merge(stack.reordered(params, orders), stack.reordered(others, orders), train=False)
+    return network.classify(network.walk(network.embed(steps.input(images, data)), _visit, codes)[0])
 
 
-def _wrong(steps: Steps, params, others, arrays, images, labels, codes, orders):
+def _wrong(steps: Steps, params, others, data, images, labels, codes, orders):
     """How many images are classified wrongly; a label of -1 does not count."""
-    predicted = logits(steps, params, others, arrays, images, codes, orders).argmax(-1)
+    predicted = logits(steps, params, others, data, images, codes, orders).argmax(-1)
     return ((predicted != labels) & (labels >= 0)).sum()
 
 
@@ -220,12 +215,3 @@ def _visit(unit, x, code):
     read, fx = unit.branches(x)
     y = unit.after_addition(unit.shortcut(read, jnp.where(code == RESIDUAL, 0, fx)))
     return (jnp.where(code == UNIT, x, y) if x.shape == y.shape else y), None
-
-
-def _reordered(part, orders):
-    """Parameters or others with the stacked units of each stage in this order."""
-    flat = [
-        (path, value[orders[path[1]]] if path[0] == "stages" and path[2] == "rest" else value)
-        for path, value in nnx.to_flat_state(part)
-    ]
-    return nnx.from_flat_state(flat)

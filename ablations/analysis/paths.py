@@ -14,10 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ablations.data import dataset
-from ablations.training import augmentation
 from ablations.training.probe import let_through
-from ablations.training.programs import DTYPES
 from ablations.training.steps import State, Steps
 
 
@@ -26,8 +23,7 @@ def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable
 
     So many images of the training set, in each its own path.
     """
-    chosen = dataset.stratified(steps.dataset.train_labels)[:images]
-    images, labels = np.asarray(steps.dataset.train_images[chosen]), steps.dataset.train_labels[chosen]
+    images, labels = steps.sample(images)
     compiled = jax.jit(partial(_norms, steps))
     counts = steps.config.model.units
     norms = []
@@ -37,8 +33,8 @@ def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable
         through[:, :length] = 1
         through = random.permuted(through, axis=1).T
         through = np.split(through, np.cumsum(counts)[:-1])
-        found = compiled(state.params, state.others, steps.data, images, labels, through)
-        norms.append(float(np.asarray(found, np.float64).mean()))
+        of_images = compiled(state.params, state.others, steps.data, images, labels, through)
+        norms.append(float(np.asarray(of_images, np.float64).mean()))
         done()
     return norms
 
@@ -51,12 +47,12 @@ def _norms(*arguments):
     return largest[:, 0] * jnp.sqrt(jnp.square(scaled).sum(1))
 
 
-def gradient_along(steps: Steps, params, others, arrays, images, labels, through):
+def gradient_along(steps: Steps, params, others, data, images, labels, through):
     """The gradient of each image's loss by its x_1, (N, H, W, C), along one path each.
 
     through: (units, N), a stage each: 1 where the path of an image goes through F, 0 where it goes past it.
     """
-    images = augmentation.normalise(images, arrays["mean"], arrays["divisor"]).astype(DTYPES[steps.config.precision])
+    images = steps.input(images, data)
 
     def loss(x):
         network = steps.merge(params, others, train=False)
@@ -80,5 +76,5 @@ def shares(norms: list[float]) -> list[float]:
     most = max(logs)
     if most == -math.inf:
         return [0.0] * len(norms)
-    weights = [math.exp(one - most) for one in logs]
+    weights = [math.exp(log - most) for log in logs]
     return [weight / sum(weights) for weight in weights]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.config.run import Config, from_resolved
-from ablations.errors import UserError
 from ablations.runs.record import finished, read_record
+from ablations.training import restore
 
 
 @dataclass(frozen=True)
@@ -24,29 +24,9 @@ class Subject:
     weights: str | None = None
     row: str | None = None
 
-    def load(self):
+    def load(self) -> restore.Restored:
         """Its compiled steps, and its state with the step it was taken at; the first import of JAX."""
-        from ablations.training.environment import prepare
-
-        prepare(self.config)
-        from ablations.data import catalogue
-        from ablations.training import weights
-        from ablations.training.steps import Steps
-
-        steps = Steps(self.config, catalogue.load(self.config.data))
-        state = steps.init()
-        if self.record:
-            state, normalization = weights.load(self.folder / "weights.safetensors", state)
-            steps.data |= normalization
-            return steps, state, self.record["steps"]
-        if self.folder is None:
-            return steps, state, 0
-        from ablations.training.checkpoint import Checkpoints
-
-        restored = Checkpoints(self.folder).restore(state, self.config.resolved(), print)
-        if restored is None:
-            raise UserError(f"run={self.folder}: none of its checkpoints can be used")
-        return steps, restored[0], restored[1]["step"]
+        return restore.run(self.folder) if self.folder else restore.untrained(self.config)
 
 
 def of_run(folder: Path, *, trained: bool = False) -> Subject:
@@ -54,12 +34,8 @@ def of_run(folder: Path, *, trained: bool = False) -> Subject:
 
     Raises UserError where there is nothing to look at.
     """
-    record = read_record(folder)
-    if record is None and not trained and (folder / "checkpoints").is_dir():
-        from ablations.training.checkpoint import Checkpoints
-
-        if config := Checkpoints(folder).config():
-            return Subject(str(folder), from_resolved(config), folder)
+    if not trained and read_record(folder) is None and (config := restore.checkpointed(folder)):
+        return Subject(str(folder), config, folder)
     record, path = finished(folder)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Subject(str(folder), from_resolved(record["config"]), folder, record, digest)

@@ -1,13 +1,14 @@
 """`ablations eval`: the test error of a finished run, from its weights."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from ablations.config.run import from_resolved
 from ablations.data.config import DataConfig
 from ablations.errors import UserError
 from ablations.runs.record import finished
+from ablations.training import restore
 
 HELP = """\
 ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
@@ -26,28 +27,15 @@ def command(arguments: list[str]) -> None:
     if len(folder) != 1 or len(folder) + len(data_overrides) < len(arguments):
         raise UserError("eval needs run=RUNS_DIR/STUDY/ROW/seed=K, and takes data=... and data.KEY=... beside it")
     folder = Path(folder[0])
-    record, path = finished(folder)
-    config = from_resolved(record["config"])
-    if data_overrides:
-        config = replace(config, data=_data(config.data, data_overrides))
-    from ablations.training.environment import prepare
+    record, _ = finished(folder)
+    trained_on = from_resolved(record["config"]).data
+    data = _data(trained_on, data_overrides) if data_overrides else trained_on
+    steps, state, _ = restore.run(folder, data)
+    from ablations.training.evaluation import GUESSES, test
 
-    prepare(config)
-    from ablations.data import catalogue
-    from ablations.training import weights
-    from ablations.training.loop import GUESSES
-    from ablations.training.steps import Steps
-
-    dataset = catalogue.load(config.data)
-    steps = Steps(config, dataset)
-    state, normalization = weights.load(path, steps.init())
-    if normalization["mean"].shape[-1] != dataset.test_images.shape[-1]:
-        raise UserError(
-            f"data={config.data.name}: images of another kind than those of {record['config']['data']['name']}"
-        )
-    steps.data |= normalization
+    config, dataset = steps.config, steps.dataset
     for pixels in config.data.test_crops or [None]:
-        tested = steps.test(state, pixels, lambda name: print(f"{name} is broken: passed over"))
+        tested = test(steps, state, pixels, lambda name: print(f"{name} is broken: passed over"))
         where = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
         top5 = (
             f", top-5 {tested.error_percent(GUESSES):.2f} %" if dataset.streamed and dataset.classes > GUESSES else ""

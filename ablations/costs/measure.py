@@ -24,11 +24,10 @@ from ablations.config.run import Config
 from ablations.costs.cost import Ceilings, Figures, Timing
 from ablations.data import catalogue, dataset
 from ablations.networks import count
-from ablations.networks.kernels import convolution
 from ablations.runs.provenance import provenance
-from ablations.training import feed
+from ablations.training import driver, feed
 from ablations.training.devices import Devices
-from ablations.training.programs import DTYPES, steps_a_call
+from ablations.training.programs import DTYPES, needed_bytes, steps_a_call
 from ablations.training.steps import Steps
 
 SECONDS, TEST_SECONDS = 3.0, 0.3  # of measured steps and tests
@@ -53,16 +52,17 @@ def figures(config: Config, pixels: int | None = None) -> Figures:
     images = synthetic(config, pixels)
     steps = Steps(config, images)
     state, recipe = steps.abstract(), config.recipe
-    traced = steps.trace_train(steps_a_call(config, 0))
-    text = traced.lower().as_text()
+    platform = steps.devices.platform
+    traced = steps.trace_train(steps_a_call(config, 0, platform))
+    text = steps.programs.lower(traced).as_text()
     calls, step = set(), 0
     while step < recipe.total_steps:
-        call = steps_a_call(config, step)
+        call = steps_a_call(config, step, platform)
         calls, step = calls | {call}, step + call
     return Figures(
         parameters=count.parameters(steps.network),
         macs=count.macs(steps.network, images.train_images.shape[1:]),
-        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_a_call(config, 0),
+        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_a_call(config, 0, platform),
         program=hashlib.sha256(text.encode()).hexdigest(),
         calls=tuple(sorted(calls)),
         weights_bytes=_bytes((state.params, state.others)),
@@ -82,17 +82,15 @@ def timing(
     Expects a compilation cache that holds nothing of this program yet. meet: called before the steps are measured.
     """
     asked, (devices, config) = config, _here(config)
-    call, images = steps_a_call(config, 0), synthetic(config, pixels)
+    call, images = steps_a_call(config, 0, devices.platform), synthetic(config, pixels)
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call, devices)
-    memory = compiled.memory_analysis()
-    needed = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
-    needed -= memory.alias_size_in_bytes
+    temporary, needed = needed_bytes(compiled)
     known = {
         "device": provenance()["device"],
         "measured": datetime.now().astimezone().isoformat(timespec="minutes"),
         "import_seconds": import_seconds,
-        "temporary_bytes": memory.temp_size_in_bytes,
+        "temporary_bytes": temporary,
         "program_bytes": needed,
         "parts": asked.recipe.batch_size // config.recipe.batch_size,
     } | seconds
@@ -121,9 +119,9 @@ def timing(
     calls = []
     meet()
     while not _enough(calls, SECONDS):
-        began, compiled = time.perf_counter(), steps.compile_seconds
+        began, compiled = time.perf_counter(), steps.programs.compile_seconds
         states = _call(config.packing, steps, states, batches)
-        calls.append(time.perf_counter() - began - (steps.compile_seconds - compiled))
+        calls.append(time.perf_counter() - began - (steps.programs.compile_seconds - compiled))
     known["steps"] = tuple(seconds / call for seconds in calls[1:] or calls)
     return Timing(**known, peak_bytes=_peak_bytes())
 
@@ -131,7 +129,8 @@ def timing(
 def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list:
     """One call of each run, packed; waits for all of them."""
     if packing == "vmap":
-        states, _, _ = steps.start_together(states, [steps.data["key"]] * len(states), [batches] * len(states))
+        keys, batches = [steps.data["key"]] * len(states), [batches] * len(states)
+        states, _, _ = driver.start_together(steps, states, keys, batches)
     else:
         states = [steps.start(state, batches)[0] for state in states]
     return jax.block_until_ready(states)
@@ -140,7 +139,7 @@ def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list
 def _here(config: Config) -> tuple[Devices, Config]:
     """The devices of a configuration, and itself; where there are not as many, one, with its part of a batch."""
     if (config.devices or 1) <= jax.local_device_count():
-        return Devices.of(config), config
+        return Devices.configured(config), config
     images = config.recipe.batch_size // config.devices
     group = config.recipe.bn_group
     # Groups that span devices: what they tell each other is not measured, and a device's part of one is.
@@ -152,15 +151,8 @@ def _start(config: Config, images: dataset.Dataset, call: int, devices: Devices)
     """Everything up to the first step: the steps, a state, the compiled training step, and the seconds it took."""
     steps = Steps(config, images, devices)
     state = steps.init()
-    marks = [time.perf_counter()]
-    traced = steps.trace_train(call)
-    marks.append(time.perf_counter())
-    lowered = traced.lower()
-    marks.append(time.perf_counter())
-    compiled = lowered.compile(convolution.compiler_options(config.threads))
-    marks.append(time.perf_counter())
-    names = ("trace_seconds", "lower_seconds", "compile_seconds")
-    return steps, state, compiled, dict(zip(names, np.diff(marks).tolist(), strict=True))
+    compiled, seconds = steps.programs.measured(lambda: steps.trace_train(call))
+    return steps, state, compiled, seconds
 
 
 def _enough(calls: list[float], seconds: float) -> bool:

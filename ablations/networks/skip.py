@@ -1,29 +1,43 @@
 """What a unit adds up: the shortcut and F(x) through one shortcut class; the layers that it is built from."""
 
+from dataclasses import dataclass
+
 import jax.numpy as jnp
 from flax import nnx
 
+from ablations.networks import registry
 from ablations.networks.layers import DropoutLayer, Gate, Number, Projection, ZeroPadding
-from ablations.networks.resnet.config import ModelConfig
 from ablations.networks.shortcut import Shortcut
+
+
+@dataclass(frozen=True)
+class Match:
+    """How x is given the shape of F(x) where the two differ.
+
+    projection_kernel: the size of a projection's kernel; None for zero padding. bn: whether a projection is followed
+    by BN. padding: see `ZeroPadding`.
+    """
+
+    projection_kernel: int | None = None
+    bn: bool = False
+    padding: str = "end"
 
 
 class Build:
     """Makes the layers of a shortcut between two given shapes, so that the shortcut need not know them.
 
-    bn: whether a projection where the shape changes is followed by BN.
+    shape: (channels of x, channels of F(x), stride of F).
     """
 
-    def __init__(self, channels: int, filters: int, stride: int, *, model: ModelConfig, bn: bool, rngs: nnx.Rngs):
-        self.shape = (channels, filters, stride)
-        self.model, self.bn, self.rngs = model, bn, rngs
+    def __init__(self, shape: tuple[int, int, int], match: Match, *, rngs: nnx.Rngs):
+        self.shape, self.how, self.rngs = shape, match, rngs
 
     def match(self) -> nnx.Module:
         """h where nothing else is asked for: x itself, or what gives x the shape of F(x)."""
         channels, filters, stride = self.shape
-        if (channels, stride) != (filters, 1) and self.model.dimension_change == "projection":
-            return Projection(*self.shape, kernel=self.model.projection_kernel, bn=self.bn, rngs=self.rngs)
-        return ZeroPadding(*self.shape, padding=self.model.padding)
+        if (channels, stride) != (filters, 1) and self.how.projection_kernel:
+            return self.projection(kernel=self.how.projection_kernel, bn=self.how.bn)
+        return ZeroPadding(*self.shape, padding=self.how.padding)
 
     def number(self, value: float) -> Number:
         return Number(jnp.asarray(value, jnp.float32))
@@ -38,12 +52,13 @@ class Build:
         return DropoutLayer(rate, inverted=inverted, rngs=self.rngs)
 
 
-class Sum(nnx.Module):
-    """A shortcut with its layers: (x, F(x)) -> their sum, by the equation of the shortcut."""
+class Skip(nnx.Module):
+    """A shortcut with its layers: (x, F(x)) -> their sum, by the equation of the shortcut. shape: as of `Build`."""
 
-    def __init__(self, shortcut: Shortcut, build: Build):
-        self.equation = type(shortcut).equation
-        layers = shortcut.layers(build)
+    def __init__(self, shortcut: Shortcut, shape: tuple[int, int, int], match: Match, *, rngs: nnx.Rngs):
+        self.kind, self.equation = type(shortcut), type(shortcut).equation
+        with registry.blamed_on(self.kind):
+            layers = shortcut.layers(Build(shape, match, rngs=rngs))
         self.names = tuple(layers)
         for name, layer in layers.items():
             setattr(self, name, layer)
@@ -51,7 +66,10 @@ class Sum(nnx.Module):
     def layers(self, dtype) -> dict:
         """What the equation is called with beside x and F(x); numbers in this type."""
         layers = {name: getattr(self, name) for name in self.names}
-        return {k: v.astype(dtype) if isinstance(v, Number) else v for k, v in layers.items()}
+        return {name: layer.astype(dtype) if isinstance(layer, Number) else layer for name, layer in layers.items()}
 
     def __call__(self, x, fx):
-        return self.equation(x, fx, **self.layers(x.dtype))
+        with registry.blamed_on(self.kind):
+            total = self.equation(x, fx, **self.layers(x.dtype))
+            registry.check_sum(self.kind, x, fx, total)
+        return total

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +32,25 @@ def newest(folder: Path, config: Config | None) -> int:
 
     config: the run's; None for any.
     """
-    # Orbax gives a folder its number once all of it is written.
-    for step in sorted(
-        (int(place.name) for place in (folder / FOLDER).glob("*") if place.name.isdigit()), reverse=True
-    ):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            kept = json.loads((folder / FOLDER / str(step) / "loop" / "metadata").read_text())["config"]
-            if config is None or config.matches(kept):
+    for step, resolved in _configurations(folder):
+        with contextlib.suppress(KeyError):
+            if config is None or config.matches(resolved):
                 return step
     return 0
+
+
+def configuration(folder: Path) -> dict | None:
+    """The resolved configuration of the newest checkpoint that can be read; None where there is none."""
+    return next((resolved for _, resolved in _configurations(folder)), None)
+
+
+def _configurations(folder: Path) -> Iterator[tuple[int, dict]]:
+    """The step of each checkpoint and the configuration that it says it is of, the newest first; without Orbax, or JAX."""
+    # Orbax gives a folder its number once all of it is written.
+    numbered = [path for path in (folder / FOLDER).glob("*") if path.name.isdigit()]
+    for path in sorted(numbered, key=lambda path: int(path.name), reverse=True):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            yield int(path.name), json.loads((path / "loop" / "metadata").read_text())["config"]
 
 
 class Checkpoints:
@@ -99,6 +109,15 @@ class Checkpoints:
         if wait:
             _as_os_error(manager.wait_until_finished)
 
+    def save_if_due(self, steps, state, tally, clock, *, at_once: bool) -> None:
+        """Save every `checkpoint_seconds`, or at once and on disk when this returns; in the first process of a run."""
+        from ablations.training import processes
+
+        if processes.is_first() and (at_once or clock.since_checkpoint() > steps.config.checkpoint_seconds):
+            clock.note()
+            kept = steps.devices.first_copy(state)
+            self.save(tally.step, kept, tally.plain(), steps.config.resolved(), wait=at_once)
+
     def restore(self, like, config: dict, say: Callable[[str], None]):
         """The newest checkpoint that can be used: (state, loop), or None where there is none.
 
@@ -142,7 +161,7 @@ class Checkpoints:
 
         if asked.recipe.bn_group != "device" or not self.path.is_dir():
             return
-        kept = processes.from_first(self.config)
+        kept = processes.from_first(lambda: configuration(self.path.parent))
         if kept and kept != now.resolved() and asked.matches(kept):
             raise UserError(
                 f"recipe.bn_group=device: the run in {self.path.parent} was begun with BN over groups of "
@@ -150,18 +169,6 @@ class Checkpoints:
                 f"{now.recipe.bn_group or now.recipe.batch_size} here; go on with as many devices as it was begun "
                 "with, or give force=true and remove its checkpoints"
             )
-
-    def config(self) -> dict | None:
-        """The configuration of the newest checkpoint that can be read; None where there is none."""
-        import orbax.checkpoint as ocp
-
-        for step in sorted(self._manager().all_steps(), reverse=True) if self.path.is_dir() else ():
-            try:
-                loop = self._manager().restore(step, args=ocp.args.Composite(loop=ocp.args.JsonRestore()))["loop"]
-                return loop["config"]
-            except Exception:  # whatever a damaged file makes of Orbax; `restore` says so
-                continue
-        return None
 
     def close(self) -> None:
         """Wait for the last write."""

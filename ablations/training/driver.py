@@ -8,6 +8,7 @@ vmap: one call does the same steps of all runs, with an axis over the runs. The 
 
 from collections import deque
 from collections.abc import Generator
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,7 +18,7 @@ import numpy as np
 from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.training.feed import Batches
-from ablations.training.steps import State, Steps
+from ablations.training.steps import State, Steps, count
 
 
 class Call(NamedTuple):
@@ -29,7 +30,8 @@ class Call(NamedTuple):
 
     @property
     def count(self) -> int:
-        return len(jax.tree.leaves(self.batches)[0])
+        """How many steps."""
+        return count(self.batches)
 
 
 class Answer(NamedTuple):
@@ -93,14 +95,37 @@ def _together(pack: Pack) -> None:
         lanes = [calls[i] for i in now]
         # Of runs that have ended: no new program for fewer.
         lanes += [lanes[0]._replace(state=jax.tree.map(jnp.copy, lanes[0].state)) for _ in range(width - len(lanes))]
-        program, seconds = lanes[0].steps, lanes[0].steps.compile_seconds
-        states, losses, wrong = program.start_together(
-            [call.state for call in lanes], [call.steps.data["key"] for call in lanes], [call.batches for call in lanes]
-        )
+        programs = lanes[0].steps.programs
+        seconds = programs.compile_seconds
+        keys, batches = [call.steps.data["key"] for call in lanes], [call.batches for call in lanes]
+        states, losses, wrong = start_together(lanes[0].steps, [call.state for call in lanes], keys, batches)
         losses, wrong = np.asarray(losses), np.asarray(wrong)
         for call in lanes[1 : len(now)]:
-            call.steps.compile_seconds += program.compile_seconds - seconds  # all have waited for it
+            call.steps.programs.compile_seconds += programs.compile_seconds - seconds  # all have waited for it
         for lane, i in enumerate(now):
             del calls[i]
             if call := pack.advance(i, Answer(states[lane], losses[lane], wrong[lane])):
                 calls[i] = call
+
+
+def start_together(
+    steps: Steps, states: list[State], keys: list[jax.Array], batches: list[Batches]
+) -> tuple[list[State], jax.Array, jax.Array]:
+    """`Steps.start` of several runs of one program by one call, with an axis over the runs.
+
+    keys: of each run's augmentation; batches: of each run, all with as many steps. Losses and wrong
+    predictions come as (runs, steps).
+    """
+    stacked = jax.tree.map(lambda *runs: jnp.asarray(np.stack(runs)), *batches)
+    name = ("together", len(states), count(stacked, 1))
+    arguments = states, keys, steps.data, stacked
+    states, (losses, wrong) = steps.programs.call(name, partial(_advance, steps), *arguments, **Steps.DONATE)
+    return states, losses, wrong
+
+
+def _advance(steps: Steps, states, keys, data, batches):
+    axes = {name: 0 if name == "key" else None for name in data}
+    stacked = jax.tree.map(lambda *runs: jnp.stack(runs), *states)
+    together = jax.vmap(steps.advance, in_axes=(0, axes, 0))
+    stacked, outputs = together(stacked, data | {"key": jnp.stack(keys)}, batches)
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(states))], outputs

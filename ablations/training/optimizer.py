@@ -1,5 +1,7 @@
 """SGD with momentum and weight decay, and the schedule of its learning rate; Sec. 3 and Appendix."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -29,19 +31,25 @@ def learning_rates(recipe: RecipeConfig) -> optax.Schedule:
     return optax.piecewise_constant_schedule(recipe.warmup_factor * base, {warmup: 1 / recipe.warmup_factor} | drops)
 
 
-def decayed(params, on: str):
-    """A tree of booleans: which parameters weight decay reaches, "all" or the kernels of "convolutions"."""
+def decayed(params, on: str, is_convolution: Callable[[tuple], bool]):
+    """A tree of booleans: which parameters weight decay reaches, "all" or the kernels of "convolutions".
+
+    is_convolution: see `families.Network`.
+    """
 
     def is_decayed(path, _):
-        names = [str(getattr(part, "key", part)) for part in path]
-        return on == "all" or (names[-1] == "kernel" and names[0] != "head")
+        return on == "all" or is_convolution(tuple(part.key for part in path))
 
     return jax.tree_util.tree_map_with_path(is_decayed, params)
 
 
-def optimizer(recipe: RecipeConfig) -> optax.GradientTransformation:
+def optimizer(recipe: RecipeConfig, is_convolution: Callable[[tuple], bool]) -> optax.GradientTransformation:
     """Weight decay added to the gradient, before momentum: the L2 penalty of the paper, not decoupled decay."""
+
+    def mask(params):
+        return decayed(params, recipe.weight_decay_on, is_convolution)
+
     return optax.chain(
-        optax.add_decayed_weights(recipe.weight_decay, mask=lambda params: decayed(params, recipe.weight_decay_on)),
+        optax.add_decayed_weights(recipe.weight_decay, mask=mask),
         optax.sgd(learning_rates(recipe), recipe.momentum or None, nesterov=recipe.nesterov),
     )

@@ -16,16 +16,14 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from ablations.data import dataset
 from ablations.networks.layers import DropoutLayer
 from ablations.networks.shortcut import Identity
 from ablations.system.files import write_whole
-from ablations.training import augmentation
-from ablations.training.programs import DTYPES
+from ablations.training import processes
 from ablations.training.steps import State, Steps
+from ablations.training.tally import Tally
 
 IMAGES_ALONG = 32  # of a probe along training, so that with one in 44 steps it costs less than they do by far
 
@@ -36,9 +34,9 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @jax.custom_vjp
 def listen(x, _slot):
-    """x itself, a batch twice over. The gradient by `_slot`, (3,) float32, is what passes here on the way back:
+    """Identity; the gradient with respect to `_slot`, (3,) float32, reports the norms that flow back here.
 
-    the norms of the first copy's gradient, of the second's, and of their difference.
+    Those of the gradient by the first copy of the batch, by the second, and of their difference.
     """
     return x
 
@@ -66,50 +64,50 @@ class Probe:
     """The probe of a network on the first images of its training set in the order of `data.stratified`."""
 
     def __init__(self, steps: Steps, images: int):
-        chosen = dataset.stratified(steps.dataset.train_labels)[:images]
-        batch = np.asarray(steps.dataset.train_images[chosen]), steps.dataset.train_labels[chosen]
-        self.steps, self.batch = steps, jax.device_put(batch)
+        self.steps, self.batch = steps, jax.device_put(steps.sample(images))
         self._measure = jax.jit(partial(measure, steps))
 
     def __call__(self, state: State) -> dict:
         """The columns of `columns`, of the network with this state."""
-        params, others, arrays = self.steps.devices.one((state.params, state.others, self.steps.data))
-        return columns(self.steps, jax.device_get(self._measure(params, others, arrays, *self.batch)))
+        params, others, data = self.steps.devices.first_copy((state.params, state.others, self.steps.data))
+        return columns(self.steps, jax.device_get(self._measure(params, others, data, *self.batch)))
 
 
-class Along:
+class Probes:
     """The probes of a run along training: `probes.jsonl`, a line at the start, each `recipe.probe_every` steps, at the end.
 
-    Where several steps make one call, a probe waits for the end of the call. What is written is counted in
-    `loop`, which a checkpoint holds: a run that goes on has each line once.
+    Where several steps make one call, a probe waits for the end of the call. Its line is kept in the run's tally, too,
+    which a checkpoint holds: a run that goes on has each line once. Of several processes the first one probes.
     """
 
-    def __init__(self, steps: Steps, folder: Path, loop: dict, *, writes: bool = True):
-        self.every, self.last = steps.config.recipe.probe_every, steps.config.recipe.total_steps
-        self.path, self.loop = folder / "probes.jsonl", loop
-        if not writes:  # of several processes another one does
-            self.every = None
-            return
+    def __init__(self, steps: Steps, folder: Path, tally: Tally):
+        recipe = steps.config.recipe
+        self.every, self.last = recipe.probe_every if processes.is_first() else None, recipe.total_steps
+        self.path, self.tally = folder / "probes.jsonl", tally
         if self.every:
             self.probe = Probe(steps, IMAGES_ALONG)
-            write_whole(self.path, "".join(json.dumps(line) + "\n" for line in loop["probes"]))
-        else:
+            write_whole(self.path, "".join(json.dumps(line) + "\n" for line in tally.probes))
+        elif processes.is_first():
             self.path.unlink(missing_ok=True)
 
-    def __call__(self, state: State) -> None:
-        """Probe, if it is time to."""
-        step, lines = self.loop["step"], self.loop["probes"]
-        if not self.every or (lines and step // self.every == lines[-1]["step"] // self.every and step < self.last):
+    def take_if_due(self, state: State) -> None:
+        if not self._is_due():
             return
-        lines.append({"step": step} | self.probe(state))
+        self.tally.probes.append({"step": self.tally.step} | self.probe(state))
         with open(self.path, "a") as file:
-            file.write(json.dumps(lines[-1]) + "\n")
+            file.write(json.dumps(self.tally.probes[-1]) + "\n")
+
+    def _is_due(self) -> bool:
+        if not self.every or not self.tally.probes:
+            return bool(self.every)
+        step, probed = self.tally.step, self.tally.probes[-1]["step"]
+        return step // self.every != probed // self.every or step >= self.last
 
 
-def measure(steps: Steps, params, others, arrays, images, labels) -> dict:
+def measure(steps: Steps, params, others, data, images, labels) -> dict:
     """Arrays with a leading axis over the units, a stage each; images: (N, H, W, C) uint8, labels: (N,)."""
     count = len(images)
-    images = augmentation.normalise(images, arrays["mean"], arrays["divisor"]).astype(DTYPES[steps.config.precision])
+    images = steps.input(images, data)
 
     def merged():
         network = steps.merge(params, others, train=True)
@@ -122,8 +120,8 @@ def measure(steps: Steps, params, others, arrays, images, labels) -> dict:
         x = network.embed(jnp.concatenate([images, images]))
         for stage, slot in zip(network.stages, slots, strict=True):
             starts.append(x[:count])
-            x, of_units = stage.walk(x, _visit, slot)
-            seen.append(of_units)
+            x, seen_stage = stage.walk(x, _visit, slot)
+            seen.append(seen_stage)
         logits = network.classify(x + nothing.astype(x.dtype))
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.concatenate([labels, labels]))
         return losses.sum() / count, (losses[:count].mean(), starts, seen)
@@ -168,8 +166,11 @@ def _bn_scales(unit) -> dict:
     """The mean |scale| of BN in each place of the activation order; NaN where there is none."""
     *between, after = unit.activations
     places = {"before": [unit.before], "between": between, "after": [after], "after_addition": [unit.after_addition]}
-    scales = {place: [jnp.abs(one.bn.scale[...]).mean() for one in of if one.bn] for place, of in places.items()}
-    return {place: sum(of) / len(of) if of else jnp.full((), jnp.nan) for place, of in scales.items()}
+    scales = {
+        name: [jnp.abs(activation.bn.scale[...]).mean() for activation in activations if activation.bn]
+        for name, activations in places.items()
+    }
+    return {name: sum(means) / len(means) if means else jnp.full((), jnp.nan) for name, means in scales.items()}
 
 
 def _references(merged, starts, gradient) -> list:
@@ -221,13 +222,13 @@ def columns(steps: Steps, measured: dict) -> dict:
         "product": [_ratio(row[1], float(norm)) for row, norm in zip(passed, references, strict=True)],
         "predicted": predicted(steps),
     }
-    units |= {name: [one[name] for one in seen] for name in ("x_std", "residual_std")}
-    units["ratio"] = [_ratio(one["residual_std"], one["x_std"]) for one in seen]
-    units |= {name: [one[name] for one in seen] for name in ("negative", "cut_off")}
-    units["kept"] = [one["kept"][0] for one in seen]
-    units["kept_quantiles"] = [one["kept"][1:] for one in seen]
-    units |= {f"bn_scale_{place}": [one["bn_scale"][place] for one in seen] for place in seen[0]["bn_scale"]}
-    units = {name: column for name, column in plain(units).items() if any(map(_there, column))}
+    units |= {name: [unit[name] for unit in seen] for name in ("x_std", "residual_std")}
+    units["ratio"] = [_ratio(unit["residual_std"], unit["x_std"]) for unit in seen]
+    units |= {name: [unit[name] for unit in seen] for name in ("negative", "cut_off")}
+    units["kept"] = [unit["kept"][0] for unit in seen]
+    units["kept_quantiles"] = [unit["kept"][1:] for unit in seen]
+    units |= {f"bn_scale_{place}": [unit["bn_scale"][place] for unit in seen] for place in seen[0]["bn_scale"]}
+    units = {name: column for name, column in plain(units).items() if any(map(_has_value, column))}
     return {"loss": plain(float(measured["loss"])), "units": units}
 
 
@@ -240,20 +241,20 @@ def predicted(steps: Steps) -> list[float | None]:
     return [None if None in scales[i:] else math.prod(scales[i:]) for i in range(len(scales))]
 
 
-def _ratio(one: float, other: float) -> float | None:
-    return one / other if other else None
+def _ratio(numerator: float, denominator: float) -> float | None:
+    return numerator / denominator if denominator else None
 
 
-def _there(value) -> bool:
-    return any(map(_there, value)) if isinstance(value, list) else value is not None
+def _has_value(value) -> bool:
+    return any(map(_has_value, value)) if isinstance(value, list) else value is not None
 
 
 def plain(value):
     """Numbers with six digits, in lists and dicts too; JSON has no word for what is not finite."""
     if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value

@@ -1,13 +1,59 @@
-"""BN statistics of the whole training set, in place of running averages."""
+"""BN statistics of the whole training set, in place of running averages: recipe.bn_statistics=exact."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ablations.training import feed
+from ablations.training.steps import State, Steps, batch_of
+from ablations.training.tally import Tally
 
-def with_statistics(others, moments):
+
+def exact_if_due(steps: Steps, state: State, tally: Tally, passed_over) -> State:
+    """`exact` after the last step, where the recipe asks for it; else the state as it is."""
+    recipe = steps.config.recipe
+    is_due = recipe.bn_statistics == "exact" and tally.step == recipe.total_steps
+    return exact(steps, state, passed_over) if is_due else state
+
+
+def exact(steps: Steps, state: State, passed_over=feed.silent) -> State:
+    """The state with statistics averaged over one pass through the training set, not augmented.
+
+    passed_over: see `feed.Training`.
+    """
+    devices, count = steps.devices, len(steps.dataset.train_images) // steps.config.recipe.batch_size
+    sums = None
+    options = {"augmented": False, "passed_over": passed_over, "shard": devices.shard}
+    with feed.Training(steps.config, steps.dataset, range(count), **options) as batches:
+        for _ in range(count):
+            batch = devices.feed(jax.tree.map(lambda x: x[0], batches.take(1)), axis=0)
+            arguments = (state.params, state.others, steps.data, batch)
+            moments = steps.programs.call("moments", partial(_moments, steps), *arguments, **devices.options())
+            sums = moments if sums is None else jax.tree.map(jnp.add, sums, moments)
+    return state._replace(others=with_statistics(state.others, jax.tree.map(lambda x: x / count, sums)))
+
+
+def _moments(steps: Steps, params, others, data, batch) -> dict:
+    """The first and second moment of each BN's input over a batch, by the paths of its mean and its variance."""
+    network = steps.merge(params, others, train=True)
+    # Of the whole batch: within it, the variance of its groups' means would be lost.
+    network.set_attributes(momentum=0.0, group=None)
+    network(steps.input(batch_of(data, batch)[0], data))
+    statistics = nnx.to_flat_state(nnx.as_pure(nnx.state(network, nnx.BatchStat)))
+    means = {path: value for path, value in statistics if path[-1] == "mean"}
+    return means | {
+        path: variance + jnp.square(means[*path[:-1], "mean"])
+        for path, variance in statistics
+        if path[-1] == "variance"
+    }
+
+
+def with_statistics(others: nnx.State, moments: dict) -> nnx.State:
     """`others` with the means and variances that belong to these first and second moments."""
     flat = dict(nnx.to_flat_state(others))
-    for path, value in moments.items():
+    for path, moment in moments.items():
         mean = moments[*path[:-1], "mean"]
-        flat[path] = value if path[-1] == "mean" else value - jnp.square(mean)
+        flat[path] = moment if path[-1] == "mean" else moment - jnp.square(mean)
     return nnx.from_flat_state(flat)

@@ -24,6 +24,7 @@ The metadata's entry `ablations` is JSON: "config", all settings, and "bn_epsilo
 [::2, ::2] and adds channels of zeros; dropout that is not inverted multiplies by 1 - rate at test time.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -32,6 +33,7 @@ import numpy as np
 from flax import nnx
 
 from ablations.errors import UserError
+from ablations.networks import stack
 from ablations.system.files import write_whole
 
 BN = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
@@ -51,59 +53,70 @@ def save(path: Path, steps, state) -> None:
 
 
 def load(path: Path, state):
-    """The state with the weights and BN statistics of a file, and the file's normalization by name.
+    """The state with the weights and BN statistics of a file.
 
     Raises UserError where the file is damaged or of another network.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    try:
+    with _readable(path):
         tensors = load_file(path)
         params, others = (_filled(part, tensors) for part in (state.params, state.others))
+    return state._replace(params=params, others=others)
+
+
+def normalization(path: Path) -> dict[str, np.ndarray]:
+    """The mean and the divisor of a weights file, by these names. Raises UserError where the file is damaged."""
+    from safetensors import safe_open
+
+    with _readable(path), safe_open(path, "np") as file:
+        return {name: file.get_tensor(f"normalization.{name}") for name in ("mean", "divisor")}
+
+
+@contextlib.contextmanager
+def _readable(path: Path):
+    """Raises UserError for whatever a damaged file, or one of another network, makes of reading it."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path} is damaged or of another network: {error}") from error
-    normalization = {name: tensors[f"normalization.{name}"] for name in ("mean", "divisor")}
-    return state._replace(params=params, others=others), normalization
 
 
 def named(params, others) -> dict[str, np.ndarray]:
     """All weights and BN statistics of a state by their outside names."""
     tensors = {}
-    for path, value in [*nnx.to_flat_state(params), *nnx.to_flat_state(others)]:
-        if not _is_random(path, value):
-            names, value = _names(path, value.shape), np.asarray(value)
-            units = value if path[2:3] == ("rest",) else value[None]
-            for name, one in zip(names, units, strict=True):
+    for path, leaf in [*nnx.to_flat_state(params), *nnx.to_flat_state(others)]:
+        if not _is_random(path, leaf):
+            units = stack.units(path, np.asarray(leaf))
+            for name, unit in zip(_names(path, leaf.shape), units, strict=True):
                 is_kernel = path[-1] == "kernel"
-                tensors[name] = np.array(one.transpose(TO_TORCH[one.ndim]) if is_kernel else one, order="C")
+                tensors[name] = np.array(unit.transpose(TO_TORCH[unit.ndim]) if is_kernel else unit, order="C")
     return tensors
 
 
 def _filled(part, tensors):
-    flat = []
-    for path, value in nnx.to_flat_state(part):
-        if not _is_random(path, value):
-            units = [tensors[name] for name in _names(path, value.shape)]
+    """Parameters or others, with the tensors of a file in place of their leaves."""
+    leaves = []
+    for path, leaf in nnx.to_flat_state(part):
+        if not _is_random(path, leaf):
+            units = [tensors[name] for name in _names(path, leaf.shape)]
             if path[-1] == "kernel":
-                units = [one.transpose(np.argsort(TO_TORCH[one.ndim])) for one in units]
-            stacked = np.stack(units) if path[2:3] == ("rest",) else units[0]
-            if stacked.shape != value.shape:
-                raise ValueError(f"{'.'.join(map(str, path))} has shape {stacked.shape}, not {value.shape}")
-            value = jax.numpy.asarray(stacked)
-        flat.append((path, value))
-    return nnx.from_flat_state(flat)
+                units = [unit.transpose(np.argsort(TO_TORCH[unit.ndim])) for unit in units]
+            joined = stack.joined(path, units)
+            if joined.shape != leaf.shape:
+                raise ValueError(f"{'.'.join(map(str, path))} has shape {joined.shape}, not {leaf.shape}")
+            leaf = jax.numpy.asarray(joined)
+        leaves.append((path, leaf))
+    return nnx.from_flat_state(leaves)
 
 
 def _names(path, shape) -> list[str]:
-    """One name, or one a unit for a leaf of the stacked units of a stage."""
-    *parents, leaf = path
+    """The outside name of each unit that the leaf at this path is of."""
+    *_, leaf = path
     leaf = "weight" if leaf == "kernel" else BN.get(leaf, leaf)
-    if path[0] != "stages":
-        return [".".join([*map(str, parents), leaf])]
-    _, stage, which, *inside = parents
-    units = [0] if which == "first" else range(1, shape[0] + 1)
-    return [".".join(["stages", str(stage), "units", str(unit), *map(str, inside), leaf]) for unit in units]
+    return [".".join([*map(str, parents), leaf]) for *parents, _ in stack.unit_paths(path, shape)]
 
 
 def _is_random(path, value) -> bool:

@@ -17,12 +17,16 @@ from pathlib import Path
 
 import pytest
 
+import ablations as ab
 from ablations import cli
+from ablations.config import imports
+from ablations.networks.registry import SHORTCUTS
 from ablations_tests import official, pictures
 from ablations_tests.conftest import ROOT
 
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
 PAGES = ["README.md", *DOCS, "results/README.md"]
+RUN_ELSEWHERE = ("docs/shortcuts.md",)  # shortcut_test.py
 LINKING = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/NOTES.md", "results/why/README.md"]
 
 NEEDS = re.compile(r"#.*\bneeds (a network|a GPU|GPUs|a cluster|several hosts|a quiet machine|hours)\b")
@@ -35,7 +39,7 @@ ADDED = {
     r"train .*model=resnet(164|50)": "model=resnet20",
     r"train .*data=cifar10": "data.archive_dir=~/downloads",
     r"train study=": "seeds=1",
-    r"train study=table1": "row=identity",
+    r"train study=table1 (?!row=)": "row=identity",
     r"train study=table1 data=digits": "row=identity,exclusive_gating_-6",
     r"train study=table2": "row=resnet110_original",
     r"train .*logger=": "force=true",
@@ -152,16 +156,19 @@ def shell(tmp_path, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # where nobody listens: nothing is downloaded
     for name in ("TFDS_DATA_DIR", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
-    return Shell(monkeypatch, tmp_path)
+    monkeypatch.setattr(imports, "imported", [])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield Shell(monkeypatch, tmp_path)
+    SHORTCUTS.pop("halved", None)
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style")  # wandb_workspaces
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page) and page not in RUN_ELSEWHERE])
 def test_every_command_is_run_or_marked(page, shell, request):
     if page in DOCS:  # the README and the results begin at the beginning
         shutil.copytree(request.getfixturevalue("begun"), shell.folder, dirs_exist_ok=True)
     for _, (name, *lines) in blocks(page):
-        if re.fullmatch(r"# [\w/]+\.(py|yaml)", name):
+        if re.fullmatch(r"# \w+\.(py|yaml)", name):
             Path(name[2:]).write_text("\n".join(lines))
     for command in commands(page):
         program, *words = command.words
@@ -180,6 +187,17 @@ def test_every_command_is_run_or_marked(page, shell, request):
         else:
             assert command.mark, f"{command} is neither run nor marked as needing something"
             assert all((ROOT / word).exists() for word in words if "/" in word)
+
+
+def test_the_readmes_python_finds_the_commands_run(begun, tmp_path, monkeypatch):
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    configure, small = ab.configure, SMALL.replace("hydra/launcher=basic", "").split()
+    monkeypatch.setattr(ab, "configure", lambda *words, **settings: configure(*words, *small, **settings))
+    names = {}
+    [example] = [lines for _, lines in blocks("README.md", "python") if lines[0] == "import ablations as ab"]
+    exec("\n".join(example), names)
+    assert names["run"].folder.parents[2] == Path("runs") and len(ab.records("runs", study="table1")) == 1
 
 
 @pytest.mark.parametrize("page", LINKING)

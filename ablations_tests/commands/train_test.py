@@ -13,6 +13,7 @@ import pytest
 
 from ablations.data import catalogue
 from ablations.runs.record import read_metrics, read_record
+from ablations.training import evaluation, statistics
 from ablations.training.loop import train
 from ablations.training.steps import Steps
 from ablations_tests.conftest import COMMAND, ablations, configure, processes_in
@@ -145,7 +146,7 @@ def test_exact_statistics_are_those_of_the_training_set():
     from ablations_tests import reference
 
     steps = steps_of("model=resnet20", "model.depth=8", "recipe.batch_size=3")  # 3 x 479 = 1437; batches that differ
-    state = steps.exact_statistics(steps.init())
+    state = statistics.exact(steps, steps.init())
     images = steps.dataset.train_images
     mean, _ = augmentation.statistics(images, "per_pixel_mean")
     x = reference.conv(images / 255.0 - mean, np.asarray(state.params["stem"]["kernel"]))
@@ -161,7 +162,7 @@ def test_the_test_set_is_tested_whole():
     assert logits.shape == (360, 10)
     one = steps.logits(state, steps.dataset.test_images[350:])
     np.testing.assert_allclose(logits[350:], one, atol=1e-4)
-    assert steps.test(state).error_percent() == pytest.approx(
+    assert evaluation.test(steps, state).error_percent() == pytest.approx(
         100 * (logits.argmax(1) != steps.dataset.test_labels).mean()
     )
 

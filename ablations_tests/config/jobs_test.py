@@ -170,16 +170,13 @@ def test_a_study_of_ones_own(tmp_path):
 
 
 def test_rows_that_differ_in_a_number_only_share_their_programs():
-    import jax
-
     from ablations.data import catalogue
     from ablations.training.steps import Steps
 
     def programs(*overrides):
         config = jobs("model=resnet20", "model.depth=8", *overrides)[0].config
         steps = Steps(config, catalogue.load(config.data))
-        state, batch = steps.init(), jax.ShapeDtypeStruct((1, 64), "int32")
-        return jax.jit(steps._steps).lower(state, steps.data, batch).as_text()
+        return steps.trace_train(1).lower().as_text()
 
     gates = [programs("shortcut=exclusive_gating", f"shortcut.bias={bias}", f"seed={bias * -1}") for bias in (-6, -1)]
     assert gates[0] == gates[1]

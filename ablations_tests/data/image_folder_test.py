@@ -16,7 +16,7 @@ from ablations.data.config import DataConfig
 from ablations.data.crops import Middle, Random, decode
 from ablations.errors import UserError
 from ablations.runs.record import read_metrics, read_record
-from ablations.training import augmentation, feed, processes, weights
+from ablations.training import augmentation, feed, processes, statistics, weights
 from ablations.training.loop import train
 from ablations.training.steps import Steps
 from ablations_tests import pictures
@@ -291,7 +291,7 @@ def test_errors_of_a_record_are_those_of_its_weights_by_hand(root, tmp_path):
     train(config, tmp_path, quiet=True)
     record, dataset = read_record(tmp_path), catalogue.load(config.data)
     steps = Steps(config, dataset)
-    state, _ = weights.load(tmp_path / "weights.safetensors", steps.init())
+    state = weights.load(tmp_path / "weights.safetensors", steps.init())
     for pixels, shorter_side, end in ((24, 24, ""), (16, 18, "_16")):
         wrong = {1: 0, 5: 0}
         images = []
@@ -327,7 +327,7 @@ def test_normalisation_and_exact_statistics_are_those_of_the_training_set(root):
     covariance = np.cov(images.reshape(-1, 3).T, bias=True)
     components = np.asarray(steps.data["colours"])
     np.testing.assert_allclose(components.T @ components, covariance @ covariance, rtol=1e-3)
-    state = steps.exact_statistics(steps.init())
+    state = statistics.exact(steps, steps.init())
     x = (images - images.mean((0, 1, 2))) / images.std((0, 1, 2))
     x = reference.conv(x, np.asarray(state.params["stem"]["kernel"]))
     np.testing.assert_allclose(state.others["stem_activation"]["bn"]["mean"], x.mean((0, 1, 2)), atol=1e-4)

@@ -84,8 +84,8 @@ def test_the_program_that_is_counted_is_the_one_that_trains():
     config = configure(*SMALL)
     steps = Steps(config, catalogue.load(config.data))
     compiled = []
-    call = steps._call
-    steps._call = lambda name, function, *arguments, **options: (
+    call = steps.programs.call
+    steps.programs.call = lambda name, function, *arguments, **options: (
         compiled.append(jax_text(function, arguments, options)) or call(name, function, *arguments, **options)
     )
     steps.train(steps.init(), jnp.zeros((1, config.recipe.batch_size), jnp.int32))

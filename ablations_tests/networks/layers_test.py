@@ -7,6 +7,7 @@ from flax import nnx
 from ablations.data import catalogue
 from ablations.networks.kernels.batch_norm import batch_norm
 from ablations.networks.layers import BatchNorm, Conv
+from ablations.training import statistics
 from ablations.training.steps import Steps
 from ablations_tests import reference
 from ablations_tests.conftest import configure
@@ -88,7 +89,7 @@ def test_exact_statistics_of_groups_are_those_of_the_training_set():
         "model=resnet20", "model.depth=8", "recipe.batch_size=30", "recipe.bn_group=1", "data.train_images=60"
     )
     steps = Steps(config, catalogue.load(config.data))
-    state = steps.exact_statistics(steps.init())
+    state = statistics.exact(steps, steps.init())
     x = (steps.dataset.train_images / 255 - steps.normalization["mean"]) / steps.normalization["divisor"]
     x = reference.conv(x, np.asarray(state.params["stem"]["kernel"]))
     ours = state.others["stem_activation"]["bn"]

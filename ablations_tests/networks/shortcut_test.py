@@ -18,7 +18,7 @@ from ablations.networks.shortcut import (
     Shortcut,
     ShortcutOnlyGating,
 )
-from ablations.networks.skip import Build, Sum
+from ablations.networks.skip import Match, Skip
 from ablations_tests import reference
 from ablations_tests.conftest import configure
 
@@ -27,11 +27,11 @@ SHAPES = [(6, 6, 1), (6, 10, 2)]  # channels, filters, stride
 
 
 def made(shortcut, channels, filters, stride):
-    build = Build(channels, filters, stride, model=MODEL, bn=True, rngs=nnx.Rngs(params=1, dropout=2))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3, 8, 8, channels)).astype(np.float32)
     fx = rng.normal(size=(3, 8 // stride, 8 // stride, filters)).astype(np.float32)
-    return Sum(shortcut, build), x, fx, reference.option_a(x, filters, stride)
+    skip = Skip(shortcut, (channels, filters, stride), Match(bn=True), rngs=nnx.Rngs(params=1, dropout=2))
+    return skip, x, fx, reference.option_a(x, filters, stride)
 
 
 def close(ours, theirs):

@@ -73,9 +73,9 @@ def test_a_batch_that_does_not_divide_is_refused_with_those_that_do():
     with pytest.raises(UserError, match="among 3 devices; 63 and 66 do"):
         configure("devices=3", "recipe.batch_size=64")
     with pytest.raises(UserError, match="devices=2: there is 1 here; choose at most 1"):
-        Devices.of(configure("devices=2"))
+        Devices.configured(configure("devices=2"))
     with pytest.raises(UserError, match="choose packing=single"):
-        Devices.of(configure("devices=2", "packing=vmap", "runs_at_a_time=2"))
+        Devices.configured(configure("devices=2", "packing=vmap", "runs_at_a_time=2"))
 
 
 def test_what_a_device_had_is_recorded_as_a_number_of_images():

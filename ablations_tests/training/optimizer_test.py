@@ -89,7 +89,7 @@ def reached(on):
         lambda: ResNet(config.model, config.activation, config.shortcut, classes=10, image_channels=3, rngs=nnx.Rngs(0))
     )
     params = nnx.as_pure(nnx.state(network, nnx.Param))
-    return {path: bool(leaf) for path, leaf in nnx.to_flat_state(decayed(params, on))}
+    return {path: bool(leaf) for path, leaf in nnx.to_flat_state(decayed(params, on, network.is_convolution))}
 
 
 def test_weight_decay_reaches_what_it_should():
@@ -102,7 +102,7 @@ def test_weight_decay_reaches_what_it_should():
 def test_sgd_against_numpy(nesterov):
     """v = m v + (g + d w); w -= lr v, or lr (g + d w + m v) with Nesterov."""
     recipe = configure(f"recipe.nesterov={nesterov}", "recipe.weight_decay=0.1", "recipe.warmup_fraction=0").recipe
-    tx = optimizer(recipe)
+    tx = optimizer(recipe, lambda path: True)
     w = np.array([1.0, -2.0])
     params = {"kernel": jnp.asarray(w)}
     state, v = tx.init(params), np.zeros(2)

@@ -24,7 +24,7 @@ def test_a_state_survives_its_file(shortcut, tmp_path):
     steps, state = made(f"shortcut={shortcut}", "activation=full_preactivation")
     weights.save(tmp_path / "w", steps, state)
     _, other = made(f"shortcut={shortcut}", "activation=full_preactivation", seed=1)
-    restored, normalization = weights.load(tmp_path / "w", other)
+    restored, normalization = weights.load(tmp_path / "w", other), weights.normalization(tmp_path / "w")
     for one, same in zip(jax.tree.leaves(state.params), jax.tree.leaves(restored.params), strict=True):
         np.testing.assert_array_equal(one, same)
     for one, same in zip(jax.tree.leaves(state.others), jax.tree.leaves(restored.others), strict=True):

@@ -10,7 +10,7 @@ Three forms compute the same function:
 - "matrix": a stride-1 convolution of maps of at most 2x2 as one product with a banded matrix made of the
   kernel: such maps are too small for the convolution kernels of the CPU.
 
-"auto" takes "native" on an accelerator; on a CPU "matrix" for tiny maps, else "loop".
+"auto" takes "native" for an accelerator; for a CPU "matrix" for tiny maps, else "loop".
 """
 
 import contextlib
@@ -21,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 _form = contextvars.ContextVar("form", default="auto")
+
+_platform = contextvars.ContextVar("platform", default=None)
 
 _devices = contextvars.ContextVar("devices", default=1)
 
@@ -39,18 +41,23 @@ def use_form(form: str):
     return _set(_form, form)
 
 
-def among(devices: int):
-    """Trace convolutions of images that are spread over so many devices."""
-    return _set(_devices, devices)
+@contextlib.contextmanager
+def placed(platform: str, devices: int):
+    """Trace convolutions for this platform, "cpu" or an accelerator's, of images that are spread over so many devices.
+
+    Otherwise they are traced for one device of the platform that JAX computes on by default.
+    """
+    with _set(_platform, platform), _set(_devices, devices):
+        yield
 
 
-def compiler_options(threads: int) -> dict[str, str]:
+def compiler_options(threads: int, platform: str) -> dict[str, str]:
     """What XLA is told so that a convolution on a CPU uses all of several threads.
 
     Its fastest convolutions, those of YNNPACK, run in one each (jax 0.10); without them Eigen's are taken. YNNPACK's
     products and sums stay.
     """
-    if jax.default_backend() != "cpu" or threads == 1:
+    if platform != "cpu" or threads == 1:
         return {}
     return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
 
@@ -71,7 +78,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """
     form = _form.get()
     if form == "auto":
-        form = "loop" if jax.default_backend() == "cpu" else "native"
+        form = "loop" if (_platform.get() or jax.default_backend()) == "cpu" else "native"
         if form == "loop" and max(x.shape[1:3]) <= TINY:
             form = "matrix"
     if form != "native" and kernel.shape[0] == 1:

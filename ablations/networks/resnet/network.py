@@ -1,63 +1,25 @@
-"""The residual network: a stem, stages of residual units, and a linear classifier.
+"""The residual network: a stem, stages of residual units, and a linear classifier."""
 
-The units of a stage that are alike are stacked on a leading axis and run by one `lax.scan`, so that
-time to compile does not grow with depth.
-"""
-
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from ablations.networks.activation import ActivationOrder
-from ablations.networks.kernels import remat
 from ablations.networks.layers import Activation, Conv
 from ablations.networks.resnet.config import ModelConfig
 from ablations.networks.resnet.unit import ResidualUnit
 from ablations.networks.shortcut import Shortcut
+from ablations.networks.stack import Stack, run
 
 
-def run(unit, x, _):
-    """The visit of a plain forward pass; see `ResNet.walk`."""
-    return unit(x), None
+class Stage(Stack):
+    """Residual units of one width, of which the first may change the shape of x."""
 
-
-class Stage(nnx.Module):
-    """The first unit, which may change the shape of x, and the rest, which are alike and stacked."""
-
-    def __init__(self, units: int, channels: int, width: int, stride: int, *, first: bool, rngs: nnx.Rngs, **of_all):
-        self.first = ResidualUnit(channels, width, stride, first=first, rngs=rngs, **of_all)
-        filters = self.first.convolutions[-1].kernel.shape[-1]
-
-        @nnx.split_rngs(splits=max(units - 1, 1))
-        @nnx.vmap
-        def stacked(rngs):
-            return ResidualUnit(filters, width, 1, rngs=rngs, **of_all)
-
-        self.rest = stacked(rngs) if units > 1 else None
-        # Execution only: whether the loop over units is written out, and whether it keeps less. Changes no parameter.
-        self.unroll = self.remat = False
-
-    def __call__(self, x):
-        return self.walk(x, run)[0]
-
-    def walk(self, x, visit, given=None):
-        """See `ResNet.walk`; given: a tree with a leading axis over the units."""
-        of_first, of_rest = (jax.tree.map(lambda leaf, i=i: leaf[i], given) for i in (0, slice(1, None)))
-        x, seen_first = visit(self.first, x, of_first)
-        if self.rest is None:
-            return x, jax.tree.map(lambda leaf: leaf[None], seen_first)
-        graphdef, params, others = nnx.split(self.rest, nnx.Param, ...)
-
-        def one(x, of_one):
-            *state, of_one = of_one
-            unit = nnx.merge(graphdef, *state)
-            x, seen = visit(unit, x, of_one)
-            return x, (nnx.state(unit, nnx.Not(nnx.Param)), seen)
-
-        scan = remat.scan if self.remat else jax.lax.scan
-        x, (others, seen_rest) = scan(remat.units(one), x, (params, others, of_rest), unroll=self.unroll)
-        nnx.update(self.rest, others)
-        return x, jax.tree.map(lambda one, rest: jnp.concatenate([one[None], rest]), seen_first, seen_rest)
+    def __init__(self, units: int, channels: int, width: int, stride: int, *, first: bool, rngs: nnx.Rngs, **settings):
+        changing = ResidualUnit(channels, width, stride, first=first, rngs=rngs, **settings)
+        filters = changing.convolutions[-1].kernel.shape[-1]
+        super().__init__(
+            units, changing, lambda rngs: ResidualUnit(filters, width, 1, rngs=rngs, **settings), rngs=rngs
+        )
 
 
 class ResNet(nnx.Module):
@@ -79,12 +41,12 @@ class ResNet(nnx.Module):
         # BN and ReLU in every order: under pre-activation they are those of the first unit, which come
         # right after the stem, before the split (Sec. 4.1, "first Residual Unit").
         self.stem_activation = Activation(["bn", "relu"] if model.stem_activation else [], model.stem_width)
-        of_all = {"model": model, "order": order, "shortcut": shortcut, "rngs": rngs}
+        settings = {"model": model, "order": order, "shortcut": shortcut, "rngs": rngs}
         self.stages = nnx.List()
         channels = model.stem_width
         for i, (units, width) in enumerate(zip(model.units, model.widths, strict=True)):
             first = i == 0 and model.stem_activation
-            self.stages.append(Stage(units, channels, width, 1 if i == 0 else 2, first=first, **of_all))
+            self.stages.append(Stage(units, channels, width, 1 if i == 0 else 2, first=first, **settings))
             channels = 4 * width if model.branch == "bottleneck" else width
         # The extra activation after the last addition, under pre-activation (Sec. 4.1).
         self.head_activation = Activation(order.before, channels)
@@ -99,23 +61,24 @@ class ResNet(nnx.Module):
         return nnx.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1))) if self.pool_stem else x
 
     def walk(self, x, visit, given=None):
-        """Through all units, with something done at each: the seam of what looks into a network.
+        """Through all units, with something done at each: the seam of what looks into a network; see `Stack.walk`.
 
-        visit: (unit, x, what is given to this unit) -> (the unit's output, what was seen). It is traced
-            once a shape, not once a unit.
-        given: a list with an entry a stage, each a tree with a leading axis over the stage's units.
-
-        Returns the last unit's output and, a stage each, what was seen with a leading axis over the units.
+        given: a list with an entry a stage. Returns the last unit's output, and what was seen as such a list.
         """
         seen = []
-        for stage, of_stage in zip(self.stages, given or [None] * len(self.stages), strict=True):
-            x, of_units = stage.walk(x, visit, of_stage)
-            seen.append(of_units)
+        for stage, given_stage in zip(self.stages, given or [None] * len(self.stages), strict=True):
+            x, seen_stage = stage.walk(x, visit, given_stage)
+            seen.append(seen_stage)
         return x, seen
 
     def classify(self, x):
         """The last unit's output -> logits."""
         return self.head(self.head_activation(x).mean((1, 2), jnp.float32))
+
+    @staticmethod
+    def is_convolution(path: tuple) -> bool:
+        """Whether the parameter at this path is a convolution's kernel, not the classifier's."""
+        return path[-1] == "kernel" and path[0] != "head"
 
 
 # The paper does not say how the classifier's weights start; Torch: uniform in +-1 / sqrt(in).

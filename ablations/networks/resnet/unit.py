@@ -6,7 +6,7 @@ from ablations.networks.activation import ActivationOrder
 from ablations.networks.layers import Activation, Conv
 from ablations.networks.resnet.config import ModelConfig
 from ablations.networks.shortcut import Identity, Shortcut
-from ablations.networks.skip import Build, Sum
+from ablations.networks.skip import Match, Skip
 
 
 class ResidualUnit(nnx.Module):
@@ -35,13 +35,11 @@ class ResidualUnit(nnx.Module):
         )
         if changes and not shortcut.at_dimension_change:
             shortcut = Identity()
-        build = Build(channels, filters, stride, model=model, bn="bn" in order.after, rngs=rngs)
-        self.shortcut = Sum(shortcut, build)
-        self.shortcut_reads_activated = changes and (
-            model.projection_reads_activated
-            if model.dimension_change == "projection"
-            else model.zero_padding_reads_activated
-        )
+        projects = model.dimension_change == "projection"
+        match = Match(model.projection_kernel if projects else None, "bn" in order.after, model.padding)
+        self.shortcut = Skip(shortcut, (channels, filters, stride), match, rngs=rngs)
+        reads_activated = model.projection_reads_activated if projects else model.zero_padding_reads_activated
+        self.shortcut_reads_activated = changes and reads_activated
         self.after_addition = Activation(order.after_addition, filters)
 
     def residual(self, x):

@@ -69,10 +69,11 @@ def test_the_kernel_gradient_of_large_maps(size, kernel, images):
 def test_with_several_threads_no_convolution_takes_the_form_that_uses_one():
     x, w = draw(16, 3, channels=32, filters=32)
     programs = {
-        threads: jax.jit(lambda x, w: convolve(x, w)).lower(x, w).compile(convolution.compiler_options(threads))
+        threads: jax.jit(lambda x, w: convolve(x, w)).lower(x, w).compile(convolution.compiler_options(threads, "cpu"))
         for threads in (1, 2)
     }
-    assert not convolution.compiler_options(1) and convolution.compiler_options(2)
+    assert not convolution.compiler_options(1, "cpu") and convolution.compiler_options(2, "cpu")
+    assert not convolution.compiler_options(2, "gpu")
     assert "ynn" not in programs[2].as_text()
     np.testing.assert_allclose(programs[1](x, w), programs[2](x, w), atol=1e-3)
 
@@ -91,3 +92,16 @@ def test_in_the_loop_form_every_convolution_is_one_that_stays_fast():
     assert total == plain == undilated > 0
     total, plain, _ = found("native")
     assert plain < total
+
+
+def test_a_platform_is_said_for_a_block_only():
+    x, w = draw(8, 3, channels=8, filters=8)
+
+    def program():
+        return str(jax.make_jaxpr(lambda x, w: convolve(x, w))(x, w))  # a new function: JAX keeps what it has traced
+
+    ours = program()
+    with convolution.placed("tpu", 1):
+        theirs = program()
+    assert "custom_vjp_call" in ours and "custom_vjp_call" not in theirs
+    assert program() == ours

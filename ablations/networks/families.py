@@ -1,0 +1,42 @@
+"""The families of networks: each is a folder, with the schema of its settings and the network that they make.
+
+Imports no JAX before a network is made.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from ablations.networks.activation import ActivationOrder
+from ablations.networks.resnet.config import ModelConfig
+from ablations.networks.shortcut import Shortcut
+
+if TYPE_CHECKING:
+    import jax
+    from flax import nnx
+
+
+class Network(Protocol):
+    """What training asks of a network of any family, besides flax's own; images: (N, H, W, C), normalised.
+
+    What looks into a network walks through its units: `ResNet.walk`.
+    """
+
+    def __call__(self, images: "jax.Array") -> "jax.Array":
+        """Logits, (N, classes) float32."""
+
+    def is_convolution(self, path: tuple) -> bool:
+        """Whether the parameter at this path is a convolution's kernel: recipe.weight_decay_on=convolutions."""
+
+
+def network(
+    model: ModelConfig,
+    order: ActivationOrder,
+    shortcut: Shortcut,
+    *,
+    classes: int,
+    image_channels: int,
+    rngs: "nnx.Rngs",
+) -> Network:
+    """The network of a model's family, with weights drawn from `rngs`."""
+    from ablations.networks.resnet.network import ResNet
+
+    return ResNet(model, order, shortcut, classes=classes, image_channels=image_channels, rngs=rngs)

@@ -1,0 +1,66 @@
+"""What a run tells as it goes on: metrics.jsonl, its copies in loggers, and what a person sees."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from ablations.config.run import Config
+from ablations.loggers.mirror import Mirror
+from ablations.runs.progress import Progress
+from ablations.system.files import write_whole
+from ablations.training import processes
+from ablations.training.tally import Tally
+
+
+class Journal:
+    """Of several processes of a run, the first one writes."""
+
+    def __init__(self, config: Config, folder: Path, progress: Progress, mirror: Mirror, *, writes: bool):
+        self.config, self.path, self.writes = config, folder / "metrics.jsonl", writes
+        self.progress, self.mirror, self.tally = progress, mirror, Tally()
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, config: Config, folder: Path, *, quiet: bool) -> Iterator["Journal"]:
+        writes = processes.is_first()
+        with (
+            Progress(config, folder, quiet=quiet, writes=writes) as progress,
+            Mirror(config, folder, progress.say) as mirror,
+        ):
+            yield cls(config, folder, progress, mirror, writes=writes)
+
+    def say(self, line: str) -> None:
+        self.progress.say(line)
+
+    def begin(self, tally: Tally) -> None:
+        """Write the evaluations before this one's first step, and start the logger. tally: told from here on."""
+        self.tally = tally
+        if tally.step:
+            self.say(f"{self.progress.name}  goes on from step {tally.step}")
+        if self.writes:
+            write_whole(self.path, "".join(json.dumps(line) + "\n" for line in tally.metrics))
+            self.mirror.start()
+
+    def passed_over(self, name: str) -> None:
+        """Tell of a broken image, the first time."""
+        if name not in self.tally.broken:
+            self.tally.broken.append(name)
+            self.say(f"{self.progress.name}  {name} is broken: passed over")
+
+    def trained(self) -> None:
+        """After some steps."""
+        tally, images = self.tally, self.config.recipe.batch_size
+        images_per_second = tally.step * images / tally.train_seconds
+        self.progress.update(tally.step, tally.losses[-1], 100 * tally.wrong[-1] / images, images_per_second)
+
+    def evaluated(self, metrics: dict) -> None:
+        """After an evaluation; all processes of the run call it."""
+        for names in processes.all_processes(list(self.tally.broken)):
+            for name in names:
+                self.passed_over(name)
+        if self.writes:
+            with open(self.path, "a") as file:
+                file.write(json.dumps(metrics) + "\n")
+        self.tally.add_evaluation(metrics)
+        self.progress.evaluated(metrics)

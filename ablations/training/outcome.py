@@ -1,0 +1,50 @@
+"""What a finished run leaves in its folder: its weights and its record."""
+
+from pathlib import Path
+
+from ablations.networks import count
+from ablations.networks.registry import made_by
+from ablations.runs.provenance import command, provenance
+from ablations.runs.record import write_record
+from ablations.training import weights
+from ablations.training.steps import State, Steps
+from ablations.training.tally import Tally
+
+TESTED = ("test_error_percent", "test_top5_error_percent")  # what a record has of the last evaluation, of each crop
+
+
+def write(folder: Path, steps: Steps, state: State, tally: Tally) -> dict:
+    """Write the weights and, when they are there, the record. Returns the record."""
+    weights.save(folder / "weights.safetensors", steps, state)
+    finished = record(steps, tally)
+    write_record(folder, finished)
+    return finished
+
+
+def record(steps: Steps, tally: Tally) -> dict:
+    """All that a table needs to know of a run."""
+    config, dataset, last = steps.config, steps.dataset, tally.metrics[-1]
+    return {
+        "study": config.study,
+        "row": config.row,
+        "seed": config.seed,
+        "status": tally.status,
+        **{name: value for name, value in last.items() if name.startswith(TESTED)},
+        "train_loss": last["train_loss"],
+        "steps": tally.step,
+        "parameters": count.parameters(steps.network),
+        "macs": count.macs(steps.network, dataset.train_images.shape[1:]),
+        "train_images": len(dataset.train_images),
+        "test_images": tally.test_images,
+        "compile_seconds": tally.compile_seconds,
+        "wall_seconds": tally.wall_seconds,
+        "train_images_per_second": tally.step * config.recipe.batch_size / tally.train_seconds,
+        "packing": config.packing,
+        "runs_at_a_time": config.runs_at_a_time,
+        **({"broken_images": tally.broken} if dataset.streamed else {}),
+        "devices": steps.devices.count,
+        "processes": steps.devices.processes,
+        "config": config.resolved(),
+        **made_by(type(config.shortcut)),
+        "command": command(),
+    } | provenance()

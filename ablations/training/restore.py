@@ -1,0 +1,95 @@
+"""The network of a run again: with the weights of a finished run, or from the newest checkpoint of one on its way.
+
+Nothing here imports JAX before the environment is prepared.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ablations.config.run import Config, from_resolved
+from ablations.data import catalogue
+from ablations.data.config import DataConfig
+from ablations.data.dataset import Dataset
+from ablations.errors import UserError
+from ablations.runs.record import finished, read_record
+from ablations.training import checkpoint
+from ablations.training.environment import prepare
+
+if TYPE_CHECKING:
+    from ablations.training.steps import State, Steps
+
+
+class Restored(NamedTuple):
+    """A network as it is after `step` steps of training; `steps.config` is its configuration."""
+
+    steps: "Steps"
+    state: "State"
+    step: int
+
+
+def run(folder: Path, data: DataConfig | None = None, *, images: bool = True) -> Restored:
+    """The network of the run in a folder, from its weights or, before there are any, from its newest checkpoint.
+
+    data: another data set of the same kind in place of the run's, of a finished run.
+    images: whether the data set is read. Without it `steps` computes logits, and trains on images that are brought to
+        it (`feed.Batches`). A checkpoint always needs the data set, which alone says how its images are normalised.
+
+    Raises UserError where there is nothing to restore, the data set is missing, or its images do not fit.
+    """
+    if read_record(folder) is None and (config := checkpointed(folder)):
+        return _from_checkpoint(folder, config)
+    record, path = finished(folder)
+    config = from_resolved(record["config"])
+    config = replace(config, data=data or config.data)
+    prepare(config)
+    from ablations.training import weights
+    from ablations.training.steps import Steps
+
+    normalization = weights.normalization(path)
+    dataset = catalogue.load(config.data) if images else without_images(config.data)
+    if normalization["mean"].shape[-1] != dataset.test_images.shape[-1]:
+        trained_on = record["config"]["data"]["name"]
+        raise UserError(f"data={config.data.name}: images of another kind than those of {trained_on}")
+    steps = Steps(config, dataset, normalization=normalization)
+    return Restored(steps, weights.load(path, steps.init()), record["steps"])
+
+
+def checkpointed(folder: Path) -> Config | None:
+    """The configuration of a run's newest checkpoint, None where there is none."""
+    resolved = checkpoint.configuration(folder)
+    return from_resolved(resolved) if resolved else None
+
+
+def _from_checkpoint(folder: Path, config: Config) -> Restored:
+    start, checkpoints = untrained(config), checkpoint.Checkpoints(folder)
+    restored = checkpoints.restore(start.state, config.resolved(), print)
+    checkpoints.close()
+    if restored is None:
+        raise UserError(f"run={folder}: none of its checkpoints can be used")
+    state, loop = restored
+    return start._replace(state=state, step=loop["step"])
+
+
+def untrained(config: Config) -> Restored:
+    """The network that a run of this configuration starts from."""
+    prepare(config)
+    from ablations.training.steps import Steps
+
+    steps = Steps(config, catalogue.load(config.data))
+    return Restored(steps, steps.init(), 0)
+
+
+def without_images(config: DataConfig) -> Dataset:
+    """A data set as large as the configured one, of black images that take no memory; nothing is read."""
+    kind, (train, test) = catalogue.kind(config), catalogue.sizes(config)
+
+    def black(images: int) -> np.ndarray:
+        return np.broadcast_to(np.uint8(0), (images, *kind.image))
+
+    def labels(images: int) -> np.ndarray:
+        return np.broadcast_to(np.int32(0), images)
+
+    return Dataset(config.name, kind.classes, black(train), labels(train), black(test), labels(test), kind.streamed)
