@@ -19,14 +19,11 @@ import pytest
 
 import ablations as ab
 from ablations import cli
-from ablations.config import imports
-from ablations.networks.registry import SHORTCUTS
 from ablations_tests import official, pictures
 from ablations_tests.conftest import ROOT
 
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
 PAGES = ["README.md", *DOCS, "results/README.md"]
-RUN_ELSEWHERE = ("docs/shortcuts.md",)  # shortcut_test.py
 LINKING = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/NOTES.md", "results/why/README.md"]
 
 NEEDS = re.compile(r"#.*\bneeds (a network|a GPU|GPUs|a cluster|several hosts|a quiet machine|hours)\b")
@@ -39,14 +36,14 @@ ADDED = {
     r"train .*model=resnet(164|50)": "model=resnet20",
     r"train .*data=cifar10": "data.archive_dir=~/downloads",
     r"train study=": "seeds=1",
-    r"train study=table1 (?!row=)": "row=identity",
-    r"train study=table1 data=digits": "row=identity,exclusive_gating_-6",
+    r"(train|plan) study=table1(?!.*row=)": "row=identity",
+    r"train study=table1 data=digits(?!.*row=)": "row=identity,exclusive_gating_-6",
     r"train study=table2": "row=resnet110_original",
     r"train .*logger=": "force=true",
     r"train .*data\.train_images=": "data.train_images=50",
     r"train .*data=image_folder": "model=resnet20 data.crop=32",
     r".*data=image_folder": "data.workers=0",
-    r"plan study=": "calibrate=false row=identity",
+    r"plan study=": "calibrate=false",
     r"plan study=table5": "row=resnet152_original",
     r"probe": "images=8",
     r"lesion": "k=1 draws=1 paths=1",
@@ -146,7 +143,7 @@ def begun(tmp_path_factory):
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch):
+def shell(forgotten, tmp_path, monkeypatch):
     """In a home folder with small archives in the official formats and with pictures, without a network."""
     official.write("cifar10", "archive", tmp_path / "downloads")
     official.publish(monkeypatch, "cifar10")
@@ -156,20 +153,18 @@ def shell(tmp_path, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # where nobody listens: nothing is downloaded
     for name in ("TFDS_DATA_DIR", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(imports, "imported", [])
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield Shell(monkeypatch, tmp_path)
-    SHORTCUTS.pop("halved", None)
+    return Shell(monkeypatch, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style")  # wandb_workspaces
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page) and page not in RUN_ELSEWHERE])
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
 def test_every_command_is_run_or_marked(page, shell, request):
     if page in DOCS:  # the README and the results begin at the beginning
         shutil.copytree(request.getfixturevalue("begun"), shell.folder, dirs_exist_ok=True)
     for _, (name, *lines) in blocks(page):
-        if re.fullmatch(r"# \w+\.(py|yaml)", name):
-            Path(name[2:]).write_text("\n".join(lines))
+        if re.fullmatch(r"# [\w/]+\.(py|yaml)", name):
+            Path(name[2:]).parent.mkdir(parents=True, exist_ok=True)
+            Path(name[2:]).write_text("\n".join(lines) + "\n")
     for command in commands(page):
         program, *words = command.words
         print(command)  # shown where one fails
@@ -189,15 +184,14 @@ def test_every_command_is_run_or_marked(page, shell, request):
             assert all((ROOT / word).exists() for word in words if "/" in word)
 
 
-def test_the_readmes_python_finds_the_commands_run(begun, tmp_path, monkeypatch):
-    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+def test_the_readmes_python_trains_and_finds_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     configure, small = ab.configure, SMALL.replace("hydra/launcher=basic", "").split()
     monkeypatch.setattr(ab, "configure", lambda *words, **settings: configure(*words, *small, **settings))
-    names = {}
     [example] = [lines for _, lines in blocks("README.md", "python") if lines[0] == "import ablations as ab"]
-    exec("\n".join(example), names)
-    assert names["run"].folder.parents[2] == Path("runs") and len(ab.records("runs", study="table1")) == 1
+    exec("\n".join(example), names := {})
+    assert names["run"].record["config"]["shortcut"]["bias"] == -6
+    assert len(ab.records("runs")) == 1
 
 
 @pytest.mark.parametrize("page", LINKING)
