@@ -7,11 +7,13 @@ from these files alone and need no JAX.
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from ablations.analysis.subject import Subject
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
+from ablations.networks.registry import Undefined, made_by
 from ablations.runs.provenance import command as command_line
 from ablations.runs.provenance import provenance
 from ablations.runs.record import first_difference, read_metrics
@@ -59,8 +61,10 @@ def measurements(records: list[dict]) -> dict[str, list[dict]]:
     return found
 
 
-def measured(kind: str, subject: Subject, asked: dict, place: Path | None, force: bool = False) -> dict:
-    """The measurement in a folder, made where it is missing, of other weights, or asked otherwise."""
+def measured(
+    kind: str, subject: Subject, asked: dict, place: Path | None, force: bool = False, say: Callable = print
+) -> dict:
+    """The measurement in a folder, made where it is missing, of other weights, or asked otherwise; say: what is written."""
     path = place / f"{stem(kind, subject)}.json" if place else None
     old = read(path) if path and not force else None
     is_still = subject.record or not subject.folder  # a run on its way has moved on
@@ -81,11 +85,12 @@ def measured(kind: str, subject: Subject, asked: dict, place: Path | None, force
         "asked": asked,
         **found,
         "config": subject.config.resolved(),
+        **made_by(type(subject.config.shortcut)),
         "command": command_line(),
         **provenance(),
     }
     if path:
-        write(path, json.dumps(measurement) + "\n")
+        write(path, json.dumps(measurement) + "\n", say)
     return measurement
 
 
@@ -128,15 +133,18 @@ def read(path: Path) -> dict | None:
         if found.get("schema_version") != SCHEMA_VERSION:
             return None
         # Settings that are younger than the file have their defaults in it.
-        return found | {"config": from_resolved(found["config"]).resolved()}
+        config = from_resolved(found["config"], found.get("shortcut_class"))
+        return found | {"config": config.resolved()}
+    except Undefined as error:
+        raise UserError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write(path: Path, content: str | bytes) -> None:
+def write(path: Path, content: str | bytes, say: Callable = print) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}; choose another place with out=FOLDER") from error
-    print(f"wrote {path}")
+    say(f"wrote {path}")

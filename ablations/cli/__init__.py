@@ -4,8 +4,10 @@ import os
 import sys
 
 from ablations.cli import commands, completion
+from ablations.cli.arguments import obey, take_options
 from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
+from ablations.system import malloc
 
 
 def main() -> None:
@@ -41,7 +43,12 @@ def dispatch(command: str, arguments: list[str]) -> int:
         return completion.complete(arguments) or 0
     if command not in COMMANDS:
         raise UserError(f"{command}: unknown subcommand; legal are {', '.join(COMMANDS)}")
-    if {"-h", "--help"} & set(arguments):
+    asks_for_help = bool({"-h", "--help"} & set(arguments))
+    if command == "train" and not asks_for_help:
+        malloc.use_huge_pages()  # which starts the process again: before a user's file is run
+    options, arguments = take_options(arguments)
+    obey(options)
+    if asks_for_help:
         from ablations.cli.analysis import SHARED
         from ablations.config import study
         from ablations.config.logger import LOGGERS
@@ -59,12 +66,15 @@ def dispatch(command: str, arguments: list[str]) -> int:
 
 def _groups() -> str:
     import textwrap
-    from importlib import resources
+
+    from ablations.config import searchpath
+    from ablations.networks.activation import ORDERS
+    from ablations.networks.shortcut import SHORTCUTS
 
     lines = []
+    defined = {"shortcut": SHORTCUTS, "activation": ORDERS}
     for group in ("shortcut", "activation", "model", "data", "recipe"):
-        files = (resources.files("ablations.conf") / group).iterdir()
-        choices = sorted(path.name.removesuffix(".yaml") for path in files)
+        choices = sorted(searchpath.choices(group) | set(defined.get(group, ())))
         if group == "model":
             choices.sort(key=lambda name: (int("".join(c for c in name if c.isdigit())[:4] or 0), name))
         text = textwrap.fill(", ".join(choices), 100, initial_indent=f"    {group:12}", subsequent_indent=" " * 16)

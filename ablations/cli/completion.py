@@ -2,7 +2,9 @@
 
 import os
 
+from ablations.cli.arguments import OPTIONS, obey, take_options
 from ablations.cli.commands import COMMANDS
+from ablations.errors import UserError
 
 HELP = """\
 ablations completion
@@ -29,9 +31,16 @@ def complete(_arguments: list[str]) -> None:
     if words[1] not in ("plan", "bench", "train", "status", "data"):
         return
     settings = words[3:] if words[1] == "data" else words[2:]
+    if len(settings) > 1 and settings[-2] in OPTIONS:
+        return  # a file: bash's own completion
     if settings[-1].startswith("-"):
-        print("--detach --cfg --help" if words[1] == "train" else "--help")
+        print("--import --config-dir", "--detach --cfg --help" if words[1] == "train" else "--help")
         return
+    try:
+        options, settings = take_options(settings)
+        obey(options)
+    except UserError:
+        pass  # the command itself will say it; what is there without is completed
     from hydra.core.plugins import Plugins
     from hydra.plugins.completion_plugin import CompletionPlugin
 

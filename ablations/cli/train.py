@@ -44,6 +44,9 @@ Settings:
     remat=false             keep less for the backward pass: ResNet-1001 in a tenth of the memory, a third more work
     hydra/launcher=slurm                                    as jobs of a cluster: slurm, slurm_multinode, ray
     hydra.launcher.partition=gpu hydra.launcher.timeout_min=60 hydra.launcher.gpus_per_node=1    of slurm
+    --import mine.py                                        run a file of your own first: its shortcuts and orders are
+                                                            choices (docs/shortcuts.md); every command takes it
+    --config-dir DIR                                        DIR/recipe/mine.yaml is recipe=mine; every command, too
     --detach                                                return at once; SLURM has the jobs, or a process of its own
                                                             goes on, after a logout too if the system lets it
     logger=wandb                                            show the evaluations there too: {loggers}
@@ -57,9 +60,6 @@ evaluation), weights.safetensors and .hydra/ (the configuration).
 
 
 def command(arguments: list[str]) -> int:
-    from ablations.system import malloc
-
-    malloc.use_huge_pages()
     from ablations.config import compose, jobs
     from ablations.launch import detached, run
 

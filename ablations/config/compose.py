@@ -6,6 +6,7 @@ Hydra is known to this module, `config_loader.py`, `sweep.py` and `launch.py`; t
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import resources
 from importlib.util import find_spec
 
 from hydra import initialize_config_module
@@ -16,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ablations.config import imports, searchpath  # noqa: F401, imports: so that a user's class can be pickled
 from ablations.config.distributed import DISTRIBUTED
 from ablations.config.hydra_loader import Loader
 from ablations.config.logger import LOGGERS
@@ -23,7 +25,8 @@ from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
 from ablations.data.config import DataConfig
 from ablations.errors import UserError
-from ablations.networks.activation import ORDERS
+from ablations.networks import registry
+from ablations.networks.activation import ORDERS, PAPER
 from ablations.networks.resnet.config import ModelConfig, units_a_stage
 from ablations.networks.shortcut import SHORTCUTS
 
@@ -34,14 +37,24 @@ PLUGINS = {"slurm": "submitit", "ray": "ray"}
 
 @contextmanager
 def hydra() -> Iterator[GlobalHydra]:
-    """Hydra with our groups and schemas."""
+    """Hydra with our groups and schemas, and what a user has added to them by now.
+
+    A Hydra that the caller has of his own is there again afterwards.
+    """
     register_schemas()
-    with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
-        # hydra-ray-launcher's own choice of this name gives way to ours.
-        ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
-        instance = GlobalHydra.instance()
-        instance.hydra.config_loader = Loader(instance.config_loader().get_search_path())
-        yield instance
+    theirs, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
+            # hydra-ray-launcher's own choice of this name gives way to ours.
+            ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
+            instance = GlobalHydra.instance()
+            path = instance.config_loader().get_search_path()
+            for place in searchpath.places:
+                path.prepend("command-line", place, anchor="schema")
+            instance.hydra.config_loader = Loader(path, defined=(tuple(SHORTCUTS.values()), repr(ORDERS)))
+            yield instance
+    finally:
+        GlobalHydra.instance().hydra = theirs
 
 
 def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
@@ -74,6 +87,8 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
         message = f"{group}={choice}: unknown; legal are {', '.join(options)}"
         if group == "model" and choice.removeprefix("resnet").isdigit():
             message += f". {_depth_advice(int(choice.removeprefix('resnet')))}"
+        if group == "shortcut":
+            message = register_schemas().get(choice, f"{message}. For one of your own add --import FILE.py")
     elif message.startswith("Could not override"):
         key = message.split("'")[1]
         rest = [override for override in overrides if override.partition("=")[0] != key]
@@ -100,22 +115,46 @@ def _depth_advice(depth: int) -> str:
     return f"Other depths: model=resnet110 model.depth=N; {first}"
 
 
-def register_schemas() -> None:
-    """Put the schemas where `conf/` finds them: /schema/..."""
-    from hydra.core.config_store import ConfigStore
+def register_schemas() -> dict[str, str]:
+    """Put the schemas where `conf/` finds them, /schema/..., and make those choices that have no file there.
 
+    Again and again: shortcuts and orders may have been defined since. Returns what is wrong with shortcuts that are no
+    choices for it, by their names.
+    """
     store = ConfigStore.instance()
+    for group in ("shortcut", "activation"):
+        store.repo.pop(group, None)  # what is no longer defined is no longer a choice
+        store.repo.get("schema", {}).pop(group, None)
     store.store(group="schema", name="config", node=Config)
+    faults = registry.faults()
     for name, node in SHORTCUTS.items():
-        store.store(group="schema/shortcut", name=name, node=node)
+        try:
+            if name not in faults:
+                _choice("shortcut", name, node)
+        except (OmegaConfBaseException, ValueError, TypeError, NameError) as error:  # a field that no setting can be
+            if registry.is_ours(node):
+                raise
+            faults[name] = f"{registry.blame(node)}: {str(error).splitlines()[0]}"
     for name, node in ORDERS.items():
-        store.store(group="schema/activation", name=name, node=node)
+        if name != node.name:
+            raise UserError(f"ORDERS[{name!r}]: its order has the name {node.name!r}; the two must be equal")
+        if node is not PAPER.get(name, node):
+            raise UserError(f"ORDERS[{name!r}] is one of the project's own: give your order another name")
+        _choice("activation", name, node)
     for name, node in LOGGERS.items():
         store.store(group="schema/logger", name=name, node=node)
     for name, node in DISTRIBUTED.items():
         store.store(group="schema/distributed", name=name, node=node)
     for group, node in (("model", ModelConfig), ("data", DataConfig), ("recipe", RecipeConfig)):
         store.store(group="schema", name=group, node=node)
+    return faults
+
+
+def _choice(group: str, name: str, node) -> None:
+    store = ConfigStore.instance()
+    store.store(group=f"schema/{group}", name=name, node=node)
+    if not (resources.files("ablations.conf") / group / f"{name}.yaml").is_file():
+        store.store(group=group, name=name, node=node)
 
 
 def parse(composed) -> Config:

@@ -19,7 +19,14 @@ _parsed: dict[str, Override] = {}
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader, with the same configurations and the same errors."""
+    """Hydra's loader, with the same configurations and the same errors.
+
+    defined: what the groups depend on beside files and schemas; with another one nothing composed before is used.
+    """
+
+    def __init__(self, config_search_path, defined: tuple = ()):
+        super().__init__(config_search_path)
+        self.defined = (str(config_search_path), *defined)
 
     def load_configuration(self, config_name, overrides: list[str], run_mode: RunMode, *options, **more) -> DictConfig:
         whole = super().load_configuration
@@ -29,7 +36,7 @@ class Loader(ConfigLoaderImpl):
             return whole(config_name, overrides, run_mode, *options, **more)
         values = [override for override in parsed if self._is_value(override)]
         groups = [o.input_line for o in parsed if o not in values]
-        key = (config_name, run_mode, tuple(groups))
+        key = (config_name, run_mode, tuple(groups), self.defined)
         if key not in _composed:
             _composed[key] = whole(config_name, groups, run_mode, *options, **more)
         composed = copy.deepcopy(_composed[key])

@@ -1,6 +1,6 @@
-"""Where a run's evaluations are shown besides its folder: Weights & Biases, TensorBoard; the schema of `conf/logger/`.
+"""Where evaluations go besides a run's folder: Weights & Biases, TensorBoard; the schema of `conf/logger/`.
 
-The files in the folder stay what counts: `mirror.py` copies them. This module imports neither library.
+The files in the folder stay the source of truth; `loggers/mirror.py` copies them. This module imports neither library.
 """
 
 import os
@@ -15,7 +15,7 @@ MODES = ("online", "offline", "disabled")
 
 @dataclass
 class Logger:
-    """No other place. None of these settings decides a result, so none is part of a run's name or record."""
+    """The run's folder only. None of these settings decides a result, so none is part of a run's name or record."""
 
     name: str = "none"
 
@@ -32,7 +32,7 @@ class Tensorboard(Logger):
     name: str = "tensorboard"
 
     def where(self, folder: Path) -> str:
-        """How to see the runs of a study, of which this is the folder."""
+        """How to see the runs of the study in this folder."""
         return f"to see them: tensorboard --logdir {folder}"
 
 
@@ -40,8 +40,8 @@ class Tensorboard(Logger):
 class Wandb(Logger):
     """One run of Weights & Biases for each of ours.
 
-    mode: online; offline: kept in the run's folder, for `wandb sync`; disabled: as without a logger.
-    entity: the user or team; None is the default of the login.
+    mode: online; offline: kept in the run's folder, for `wandb sync`; disabled: no logger.
+    entity: the user or team; None: the login's default.
     """
 
     name: str = "wandb"
@@ -55,6 +55,7 @@ class Wandb(Logger):
             raise ValueError(f"logger.mode={self.mode}: legal are {', '.join(MODES)}")
 
     def where(self, folder: Path) -> str:
+        """How to see the runs of the study in this folder."""
         if self.mode == "online":
             return f"at Weights & Biases: project {self.project}"
         return f"for Weights & Biases, when they are done: wandb sync {folder}/*/seed=*/wandb/offline-run-*"
@@ -66,7 +67,7 @@ PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
 def check(logger: Logger) -> None:
-    """Raise UserError, before anything is trained, where the library is not installed."""
+    """Raise UserError, before anything is trained, if the library is not installed."""
     if is_on(logger) and find_spec(PACKAGES[logger.name]) is None:
         package = PACKAGES[logger.name]
         raise UserError(
@@ -75,15 +76,15 @@ def check(logger: Logger) -> None:
 
 
 def take(settings: dict[str, str]) -> Logger:
-    """The logger that settings ask for, as logger=wandb and logger.mode=offline do; takes them out of `settings`.
+    """Remove the logger's settings, such as logger=wandb and logger.mode=offline, from `settings`; returns the logger.
 
-    Raises UserError where they are not legal or the library is not installed.
+    Raises UserError if they are not legal or the library is not installed.
     """
     name = settings.pop("logger", "none")
     own = {key: settings.pop(key) for key in list(settings) if key.startswith("logger.")}
     if name not in LOGGERS:
         raise UserError(f"logger={name}: unknown; legal are {', '.join(LOGGERS)}")
-    legal = [f"logger.{place.name}" for place in fields(LOGGERS[name])]
+    legal = [f"logger.{setting.name}" for setting in fields(LOGGERS[name])]
     if wrong := [key for key in own if key not in legal]:
         raise UserError(f"{wrong[0]}: there is no such setting; legal are {', '.join(legal)}")
     try:
@@ -95,4 +96,5 @@ def take(settings: dict[str, str]) -> Logger:
 
 
 def is_on(logger: Logger) -> bool:
+    """Whether it logs anything."""
     return logger.name != "none" and getattr(logger, "mode", None) != "disabled"

@@ -3,7 +3,7 @@
 Nothing here imports JAX: a configuration is checked as a whole before any array is made.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from ablations.config.distributed import Distributed
@@ -13,7 +13,7 @@ from ablations.data import config
 from ablations.data.config import DataConfig
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.resnet.config import ModelConfig
-from ablations.networks.shortcut import SHORTCUTS, Shortcut
+from ablations.networks.shortcut import Shortcut, named
 
 PRECISIONS = ("f32", "bf16")
 
@@ -107,16 +107,41 @@ class Config:
         return resolved
 
 
-def from_resolved(resolved: dict) -> Config:
-    """The inverse of `Config.resolved`. A setting that a record does not have yet has its default."""
-    parts = {
-        "shortcut": SHORTCUTS[resolved["shortcut"]["name"]](**resolved["shortcut"]),
-        "activation": ActivationOrder(**resolved["activation"]),
-        "model": ModelConfig(**resolved["model"]),
-        "data": DataConfig(**resolved["data"]),
-        "recipe": RecipeConfig(**resolved["recipe"]),
-    }
-    return Config(**(resolved | parts))
+def from_resolved(resolved: dict, source: dict | None = None) -> Config:
+    """The inverse of `Config.resolved`. A setting that a record does not have yet has its default.
+
+    source: where a record says that the class of its shortcut is, `shortcut_class`.
+    Raises ValueError, which names the setting, where one is unknown, missing or not legal here; registry.Undefined, which
+    says what to type, where the class of the shortcut is not defined.
+    """
+    parts = {"activation": ActivationOrder, "model": ModelConfig, "data": DataConfig, "recipe": RecipeConfig}
+    settings = dict(_group(resolved, "config"))
+    name = _group(settings.get("shortcut"), "shortcut").get("name")
+    for part, kind in ({"shortcut": named(name, source)} | parts).items():
+        settings[part] = _made(kind, _group(settings.get(part), part), f"{part}.")
+    return _made(Config, settings)
+
+
+def _group(settings, name: str) -> dict:
+    if not isinstance(settings, dict):
+        raise ValueError(f"the settings {name} are missing" if settings is None else f"{name}={settings}: not settings")
+    return settings
+
+
+def _made(kind: type, settings: dict, prefix: str = ""):
+    """An instance of a schema with these settings. Raises ValueError as `from_resolved` does."""
+    places = fields(kind)
+    if unknown := sorted(settings.keys() - {place.name for place in places}):
+        raise ValueError(f"unknown setting {prefix}{unknown[0]}")
+    needed = [place.name for place in places if place.default is MISSING and place.default_factory is MISSING]
+    if missing := [name for name in needed if name not in settings]:
+        raise ValueError(f"the setting {prefix}{missing[0]} is missing")
+    try:
+        return kind(**settings)
+    except TypeError as error:  # a value of another type, such as a word for a number
+        raise ValueError(
+            f"a setting of {prefix.rstrip('.') or 'the run'} has a value of the wrong type: {error}"
+        ) from error
 
 
 def folder_of(config: Config) -> Path:

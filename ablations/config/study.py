@@ -1,4 +1,4 @@
-"""Studies: one file of `sweeps/` each: the question it answers, its rows in the paper's order, its figures."""
+"""A study is one file of `sweeps/`: the question it answers, its rows in the paper's order, its figures."""
 
 from dataclasses import dataclass
 from importlib import resources
@@ -9,15 +9,19 @@ import yaml
 
 from ablations.errors import UserError
 
+KINDS = ("curves", "against")
+LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests", "test_crop")
+
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: its name, the overrides that make it, and what the table says stands on each branch.
+    """A row of a table.
 
-    overrides: None for a row that is not trained here: somebody else's method, or a further test of another row.
-    tests: the row whose runs this one is a further test of, with crops of test_crop pixels.
-    data: the row's data set, where a study has several; "" where it is the command's.
-    baseline: the row that this one is compared with, seed by seed; "" for none.
+    overrides: the settings that define it; None if it is not trained here: somebody else's method, or another test of a row.
+    figure, on_shortcut, on_residual: what the table prints about it: the paper's figure, and what is on each branch.
+    data: the row's data set in a study with several; "": the command chooses.
+    baseline: the row with which it is compared, seed by seed; "" for none.
+    tests: the row whose runs are tested again, with crops of `test_crop` pixels.
     """
 
     name: str
@@ -38,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes, and the rows in it; the first of them is what the others are compared with."""
+    """One pair of axes and its rows; the others are compared with the first."""
 
     title: str
     rows: tuple[str, ...]
@@ -48,11 +52,11 @@ class Panel:
 class Figure:
     """A figure of a study.
 
-    kind: "curves", training loss and test error over the steps; or "against", the test error against
-        `x`, a number of the configuration, as model.depth.
-    series: of a figure "against", the parts of the configuration that make a line, as [shortcut]. Runs
-        without `x` are a level across the figure.
-    label: what the axis of `x` says, where that is more than its key.
+    kind: "curves": training loss and test error over the steps; "against": the test error against `x`.
+    x: a number of the configuration, such as model.depth.
+    series: the parts of the configuration that define a line of a figure "against", such as [shortcut]. Runs without `x`
+        are a horizontal line.
+    label: the label of the x axis, if not `x` itself.
     """
 
     name: str
@@ -66,7 +70,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Study:
-    """paper_table: of `results/paper.csv`, "" where nobody published one; paper_note: how its figures came about."""
+    """paper_table: in `results/paper.csv`; "" if none is published. paper_note: how the paper obtained its figures."""
 
     name: str
     question: str
@@ -78,32 +82,33 @@ class Study:
     figures: tuple[Figure, ...] = ()
 
     def rows_for(self, data: str | None) -> tuple[Row, ...]:
-        """The rows that can be run on a data set; None: each on its own.
+        """The rows that can be trained on a data set; None: each row on its own data set.
 
-        A data set that no row names takes the place of the first one that a row does.
+        A data set that no row names replaces the first one that a row names.
         """
         rows = tuple(row for row in self.rows if row.overrides is not None)
         named = [row.data for row in rows if row.data]
         if data is None or not named:
             return rows
-        mine = data if data in named else named[0]
-        return tuple(row for row in rows if row.data in ("", mine))
+        wanted = data if data in named else named[0]
+        return tuple(row for row in rows if row.data in ("", wanted))
 
     def row_of(self, name: str) -> str:
-        """The row that a run of this name belongs to: one of the study's, whatever the command added, or one of the user's."""
+        """The row of a run with this name: one of the study's, without the settings that the command added, or the user's own."""
         base = name.split(",")[0]
         return base if any(row.name == base for row in self.rows) else name
 
 
 def names() -> list[str]:
+    """The studies that come with the package."""
     folder = resources.files("ablations.sweeps")
     return sorted(path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml"))
 
 
 def load(name: str) -> Study:
-    """A study by name, or by the path of a file of the user's own.
+    """A study by its name, or by the path of a user's own file.
 
-    Raises UserError where there is none, or where the file is no study.
+    Raises UserError if there is none, or if the file is not a study.
     """
     source = Path(name) if name.endswith(".yaml") else resources.files("ablations.sweeps") / f"{name}.yaml"
     if not source.is_file():
@@ -124,17 +129,17 @@ def load(name: str) -> Study:
         for row in study.rows:
             _ = row.settings
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"study={name}: {source} is no study: {error!r}") from error
+        raise UserError(f"study={name}: {source} is not a study file: {error!r}") from error
     _check(study, f"study={name}", str(source))
     return study
 
 
 def _rows(content: dict) -> tuple[Row, ...]:
-    """`rows`, one by one, then those of `grid`: every combination of one choice of each axis.
+    """The rows of `rows`, then those of `grid`: every combination of one choice from each axis.
 
-    A study's baseline is a row, or a choice of the first axis: then the row with the same other choices.
+    A study's baseline is a row, or a choice of the first axis: then the row with the same choices on the other axes.
     """
-    listed = [
+    rows = [
         {"name": row["row"], "overrides": _overrides(row)} | {k: str(row[k]) for k in LABELS if k in row}
         for row in content.get("rows", ())
     ]
@@ -142,15 +147,15 @@ def _rows(content: dict) -> tuple[Row, ...]:
     cells = [dict(cell) for cell in product(*axes)] if axes else []
     for cell in cells:
         overrides = tuple(override for choice in cell.values() for override in choice)
-        listed.append({"name": "_".join(map(str, cell)), "overrides": overrides})
-    known = {row["name"] for row in listed}
-    of_study = str(content.get("baseline", ""))
-    beside = {"_".join(map(str, cell)): "_".join([of_study, *map(str, list(cell)[1:])]) for cell in cells}
-    for row in listed:
-        baseline = row.get("baseline", beside.get(row["name"], of_study))
-        baseline = baseline if baseline in known or "baseline" in row else of_study
+        rows.append({"name": "_".join(map(str, cell)), "overrides": overrides})
+    known = {row["name"] for row in rows}
+    study_baseline = str(content.get("baseline", ""))
+    baselines = {"_".join(map(str, cell)): "_".join([study_baseline, *map(str, list(cell)[1:])]) for cell in cells}
+    for row in rows:
+        baseline = row.get("baseline", baselines.get(row["name"], study_baseline))
+        baseline = baseline if baseline in known or "baseline" in row else study_baseline
         row["baseline"] = "" if baseline == row["name"] or row["overrides"] is None else baseline
-    return tuple(Row(**row) for row in listed)
+    return tuple(Row(**row) for row in rows)
 
 
 def _overrides(row: dict) -> tuple[str, ...] | None:
@@ -158,7 +163,7 @@ def _overrides(row: dict) -> tuple[str, ...] | None:
 
 
 def _figure(content: dict, rows: tuple[Row, ...]) -> Figure:
-    """A figure without panels has one, with all rows."""
+    """A figure without panels gets one with all rows."""
     everything = [{"title": "", "rows": [row.name for row in rows]}]
     panels = tuple(Panel(panel["title"], tuple(panel["rows"])) for panel in content.get("panels", everything))
     series = content.get("series", ())
@@ -171,7 +176,7 @@ def _check(study: Study, what: str, source: str) -> None:
         raise UserError(f"{what}: {source} has {'two rows of the same name' if known else 'no rows'}")
     for row in study.rows:
         if row.baseline and row.baseline not in known:
-            raise UserError(f"{what}: row {row.name} of {source} has the baseline {row.baseline}, which is no row")
+            raise UserError(f"{what}: row {row.name} of {source} has the baseline {row.baseline}, which is not a row")
     if len({figure.name for figure in study.figures}) < len(study.figures):
         raise UserError(f"{what}: two figures of {source} have the same name")
     for figure in study.figures:
@@ -180,12 +185,7 @@ def _check(study: Study, what: str, source: str) -> None:
             raise UserError(f"{this} is of kind {figure.kind}; legal are {', '.join(KINDS)}")
         if (figure.kind == "against") != bool(figure.x and figure.series):
             raise UserError(
-                f"{this}: kind against needs x and series, as x: model.depth, series: [shortcut]; curves has none"
+                f"{this}: kind against needs x and series, such as x: model.depth, series: [shortcut]; kind curves takes neither"
             )
         if unknown := [row for panel in figure.panels for row in panel.rows if row not in known]:
-            raise UserError(f"{this} has a row {unknown[0]}, which the study has not")
-
-
-KINDS = ("curves", "against")
-
-LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests", "test_crop")
+            raise UserError(f"{this} has a row {unknown[0]}, which is not a row of the study")

@@ -20,9 +20,11 @@ from importlib import metadata
 from pathlib import Path
 
 import ablations
+from ablations.config import imports
 from ablations.config.run import Config, from_resolved
 from ablations.costs.cost import Figures, Timing
 from ablations.errors import UserError
+from ablations.networks.registry import made_by
 from ablations.system import files as system_files
 from ablations.system import machine as accelerators
 from ablations.system import malloc
@@ -119,7 +121,7 @@ def made(kind: type, configs: list[Config], pixels: int | None = None, meeting: 
     run at a time wait for each other before they measure. Raises Died where the process did.
     """
     asked = {"kind": kind.__name__, "started": time.time(), "pixels": pixels}
-    asked["meeting"] = meeting and str(meeting)
+    asked |= {"meeting": meeting and str(meeting), "imports": imports.imported}
     asked["configs"] = [
         {"resolved": config.resolved(), "places": {place: getattr(config, place) for place in PLACES}}
         for config in configs
@@ -154,6 +156,8 @@ def answer() -> None:
     asked = json.load(sys.stdin)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
+    for one in asked["imports"]:
+        imports.load(*one)
     configs = [replace(from_resolved(one["resolved"]), **one["places"]) for one in asked["configs"]]
     entry.prepare(configs[0])
     import jax
@@ -186,7 +190,8 @@ def _meet(config: Config, asked: dict) -> None:
 
 
 def _seedless(config: Config) -> dict:
-    return config.resolved() | {"seed": None}
+    """What decides a network: a user's class as it is now, too."""
+    return config.resolved() | {"seed": None} | made_by(type(config.shortcut))
 
 
 def _key(*parts) -> str:
@@ -221,4 +226,7 @@ def _kept(key: str, kind: type) -> Figures | Timing | None:
 
 
 if __name__ == "__main__":
-    answer()
+    try:
+        answer()
+    except UserError as error:
+        sys.exit(str(error))

@@ -1,6 +1,6 @@
-"""What a run costs: floating-point operations, seconds and bytes, from figures of its network and its measured steps.
+"""What a run costs: floating-point operations, seconds and bytes, computed from its network's figures and measured steps.
 
-Imports no JAX: the figures come from `calibrate`.
+Imports no JAX: `calibrate` provides the figures.
 """
 
 import heapq
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from ablations.config.run import Config
 from ablations.data import catalogue
 
-# A multiply-add is two operations, and the backward pass takes twice the forward one: the gradient of a
+# A multiply-add is two operations, and the backward pass takes twice as many as the forward pass: the gradient of a
 # product is two products.
 FLOP_PER_MAC_TRAINED = 6
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a configuration is, read off its abstract network and its lowered training step.
+    """Figures of a configuration, read off its abstract network and its lowered training step.
 
-    macs: multiply-adds for one image, forward. traffic_bytes: what the convolutions and products of a
-        training step read and write. program: digest of the training step's StableHLO.
-    calls: the different numbers of steps that one call makes; each is a program of its own.
-    weights_bytes: of the weights' file; state_bytes: of a checkpoint's arrays.
+    macs: multiply-adds of the forward pass for one image. traffic_bytes: read and written by the convolutions and
+        products of a training step. program: digest of the training step's StableHLO.
+    calls: the numbers of steps that a call can make; each is a program of its own.
+    weights_bytes: size of the weights file; state_bytes: size of a checkpoint's arrays.
     """
 
     parameters: int
@@ -37,17 +37,18 @@ class Figures:
 
 @dataclass(frozen=True)
 class Timing:
-    """A short measured run of one program on this machine; what could not be measured is None.
+    """A short measured run of one program on this machine; None for what could not be measured.
 
     import_seconds: from the start of the process until JAX has its device.
-    trace, lower, compile: of the training step, nothing cached; cached: the compilation again, from the cache.
-    start_seconds: from there to the first step and the first test, with every program compiled; `again`, with
-        every program from the cache.
-    steps: of one training step each, in the order measured, after the first call; test_seconds: of a batch.
-    temporary_bytes, program_bytes: XLA's own analysis of the compiled step: what lives only within the
-        step (the activations kept for the backward pass above all), and all that it needs at once.
+    trace_seconds, lower_seconds, compile_seconds: for the training step, with an empty cache; cached_seconds: for
+        compiling it again, from the cache.
+    start_seconds: from then until the first step and the first test, compiling every program; start_again_seconds: the
+        same with every program in the cache.
+    steps: seconds of single training steps, in order, after the first call; test_seconds: of a test batch.
+    temporary_bytes, program_bytes: by XLA's analysis of the compiled step: memory that lives only within the step
+        (mostly activations kept for the backward pass), and all that it needs at once.
     peak_bytes: the most that the accelerator, or on a CPU the process, has held.
-    parts: where it was not 1, one of so many devices' part of a batch was measured, on one device.
+    parts: if not 1, one device was measured with the part of a batch that it has among so many devices.
     reason: why there are no seconds.
     """
 
@@ -70,13 +71,13 @@ class Timing:
 
     @property
     def step_seconds(self) -> float | None:
-        """The median."""
+        """The median of `steps`."""
         return statistics.median(self.steps) if self.steps else None
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What this device does at most, measured: a large matrix product and a large copy."""
+    """What this device can do, measured: a large matrix product and a large copy."""
 
     device: str
     precision: str
@@ -85,41 +86,41 @@ class Ceilings:
 
 
 def flop(config: Config, figures: Figures, steps: int) -> int:
-    """Floating-point operations of so many training steps: 6 x MACs x images; evaluations are not counted."""
+    """Floating-point operations of so many training steps, 6 x MACs x images, without evaluations."""
     return FLOP_PER_MAC_TRAINED * figures.macs * config.recipe.batch_size * steps
 
 
 def seconds(config: Config, timing: Timing, done: int) -> float | None:
-    """Seconds from the command to the record with `done` steps done already, all programs in the cache."""
+    """Seconds from the command to the record if `done` steps are done and all programs are in the cache."""
     if timing.step_seconds is None:
         return None
     recipe, (train, test) = config.recipe, catalogue.sizes(config.data)
     tests = math.ceil(recipe.total_steps / recipe.evaluate_every) - done // recipe.evaluate_every
     batches = _crops(config, tests) * math.ceil(test / min(recipe.batch_size, test))
     if recipe.bn_statistics == "exact":
-        batches += train // recipe.batch_size  # one more pass, forward
+        batches += train // recipe.batch_size  # one more forward pass
     start = timing.import_seconds + timing.start_again_seconds
     return start + (recipe.total_steps - done) * timing.step_seconds + batches * timing.test_seconds
 
 
 def exchange_bytes(figures: Figures, devices: int) -> float:
-    """What each device sends in a step, of gradients in float32 summed around a ring of them."""
+    """Bytes that each device sends in a step if float32 gradients are summed around a ring."""
     return 2 * (devices - 1) / devices * 4 * figures.parameters
 
 
 def _crops(config: Config, tests: int) -> float:
-    """So many tests of the first of `data.test_crops`, and one of each other, in tests of crops of the size trained on."""
+    """All tests of a run, counted in tests at the training crop size: `tests` of the first crop, one of each other."""
     first, *others = [(pixels / config.data.crop) ** 2 for pixels in config.data.test_crops] or [1]
     return tests * first + sum(others)
 
 
 def compile_seconds(figures: Figures, timing: Timing) -> float:
-    """What the first run of a program pays more than the others, which find it in the cache."""
+    """Extra seconds of the first run of a program; later runs find it in the cache."""
     return max(timing.start_seconds - timing.start_again_seconds, 0) * len(figures.calls)
 
 
 def elapsed(runs: list[float], at_a_time: int) -> float:
-    """Seconds until runs of these lengths, started in this order, have ended, so many at a time."""
+    """Seconds until runs of these lengths have ended, started in this order, so many at a time."""
     ends = [0.0] * at_a_time
     for run in runs:
         heapq.heapreplace(ends, ends[0] + run)

@@ -5,7 +5,7 @@ from pathlib import Path
 from ablations.config.run import Config, folder_of
 from ablations.errors import UserError
 from ablations.launch.worker import run_here
-from ablations.training.environment import prepare
+from ablations.training import environment
 
 
 def sharing(with_first: dict[Path, list[Config]], first: Config) -> list[Config]:
@@ -21,9 +21,10 @@ def run(configs: list[Config], *, quiet: bool = False, patience_seconds: float =
     where the disk refused.
     patience_seconds: how long to wait where another process has a run.
     """
-    prepare(configs[0])
+    environment.prepare(configs[0])
     if configs[0].distributed.name != "none":
         from ablations.launch import hosts
 
         return [hosts.run(config, quiet=quiet, patience_seconds=patience_seconds) for config in configs]
+    environment.check(configs[0])
     return run_here(configs, quiet=quiet, patience_seconds=patience_seconds)

@@ -35,9 +35,8 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
     """
     config.distributed.check()
     context = multiprocessing.get_context("spawn")
-    interrupt.listen()
     _keep_tracker_quiet()
-    with tempfile.TemporaryDirectory(prefix="ablations-") as place:
+    with interrupt.listening(), tempfile.TemporaryDirectory(prefix="ablations-") as place:
         words = Path(place) / "words.txt"
         mine, its = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(config, quiet, patience_seconds, words, its))

@@ -1,6 +1,7 @@
 """Hydra's launchers: which one a command takes, and the function that it calls for each job."""
 
 import math
+import multiprocessing
 import os
 import sys
 import warnings
@@ -71,8 +72,8 @@ def is_slurm(master: DictConfig) -> bool:
     return master.hydra.launcher._target_.endswith(".SlurmLauncher")
 
 
-def launcher(context: GlobalHydra, master: DictConfig, groups: list[list[Job]]) -> Launcher:
-    """The launcher that was chosen; it sees the first job of each group."""
+def launcher(context: GlobalHydra, master: DictConfig, groups: list[list[Job]], *, quiet: bool = False) -> Launcher:
+    """The launcher that was chosen; it sees the first job of each group. quiet: here, a run shows nothing of itself."""
     # Of groups of one the task knows all: a launcher sends this along with every single job.
     with_first = {group[0].folder: [job.config for job in group] for group in groups if len(group) > 1}
     if is_slurm(master):
@@ -82,7 +83,7 @@ def launcher(context: GlobalHydra, master: DictConfig, groups: list[list[Job]]) 
         stop = interrupt.marker(Path(groups[0][0].config.runs_dir), os.getpid()).absolute()
         of_group = ray.Task(sys.argv[1:], Path.cwd(), stop, with_first)
     else:
-        of_group = partial(task, with_first, is_joblib(master))
+        of_group = partial(task, with_first, quiet or is_joblib(master))
     return Plugins.instance().instantiate_launcher(
         hydra_context=HydraContext(config_loader=context.config_loader(), callbacks=Callbacks()),
         task_function=of_group,
@@ -123,6 +124,8 @@ def task(with_first: dict[Path, list[Config]], shown: bool, composed: DictConfig
     with_first: by the folder of each group's first job, the configurations of the group.
     shown: whether the launching process shows how far runs are.
     """
+    if multiprocessing.parent_process():  # joblib's worker, which a signal may reach between two jobs too
+        interrupt.listen()
     errors = entry.run(entry.sharing(with_first, parse(composed)), quiet=shown)
     if interrupt.orphaned():  # joblib's worker would wait for ever for somebody who takes this, and hold its memory
         os._exit(1)

@@ -34,7 +34,7 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
     places = [place for of in configs.values() if (place := catalogue.prepare(of))]  # here, once: not in every process
     for job in waiting:
         logger.check(job.config.logger)
-    _check_writable(waiting)
+    check_writable(waiting)
     if not any(o.startswith("hydra/launcher=") and o != "hydra/launcher=joblib" for o in overrides):
         waiting = packing.spread(waiting)  # over the devices here
     master, (how, runs) = chosen_launcher(context, waiting, overrides)
@@ -44,7 +44,7 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
     if detach:
         return detached.start(waiting)
     failed = False
-    with Monitor(waiting, quiet=is_basic(master)), _stoppable(Path(waiting[0].config.runs_dir)):
+    with Monitor(waiting, quiet=is_basic(master)), _stoppable(Path(waiting[0].config.runs_dir)) as stop:
         while waiting:
             groups = packing.groups(waiting)
             errors = start(launcher(context, master, groups), groups)
@@ -56,7 +56,7 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
                 if str(error) != interrupt.NOT_STARTED and (job not in busy or len(busy) == len(waiting)):
                     print(f"ablations: {error}", file=sys.stderr)
             waiting = _wait_for_others(busy)
-    return interrupt.exit_code() or (2 if failed else 0)
+    return stop.exit_code or (2 if failed else 0)
 
 
 def record_of(job: Job) -> dict | None:
@@ -94,18 +94,19 @@ def _wait_for_others(busy: list[Job]) -> list[Job]:
 
 
 @contextmanager
-def _stoppable(runs_dir: Path) -> Iterator[None]:
+def _stoppable(runs_dir: Path) -> Iterator[interrupt.Stop]:
     """Ctrl-C and SIGTERM reach all runs, also those that have not started; each keeps what it has."""
     marker = interrupt.marker(runs_dir, os.getpid())
     marker.unlink(missing_ok=True)  # of a process of this number that was killed
-    interrupt.listen(after=marker.touch)
     try:
-        yield
+        with interrupt.listening(after=marker.touch) as stop:
+            yield stop
     finally:
         marker.unlink(missing_ok=True)
 
 
-def _check_writable(jobs: list[Job]) -> None:
+def check_writable(jobs: list[Job]) -> None:
+    """Make the folders of the jobs. Raises UserError where one cannot be made or written to."""
     for job in jobs:
         try:
             job.folder.mkdir(parents=True, exist_ok=True)

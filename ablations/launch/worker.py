@@ -29,10 +29,10 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
         ours, errors = alike(lambda: _ours(configs, locks, patience_seconds))
         if not ours:
             return errors
-        interrupt.listen()
         folders = [folder_of(configs[i]) for i in ours]
         try:
-            results = _train([configs[i] for i in ours], quiet)
+            with interrupt.listening():
+                results = _train([configs[i] for i in ours], quiet)
         except (UserError, OSError) as error:
             results = [error] * len(ours)
         except Exception:

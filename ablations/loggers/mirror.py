@@ -1,9 +1,9 @@
-"""Copying a run to Weights & Biases or TensorBoard while it trains, in a process of its own.
+"""Copy a run to Weights & Biases or TensorBoard while it trains, in a process of its own.
 
-`metrics.jsonl` and `record.json` stay what counts; the process reads them, and nothing that happens in it, a hang
-included, can stop training or change its result. Its standard input is one line of JSON, what to copy, and ends when
-training has ended in whatever way; "done" before the end says that the run is finished. Its standard output is
-`where PLACE`, and `failed REASON`.
+`metrics.jsonl` and `record.json` stay the source of truth. The process reads them, and nothing that happens in it, not even
+a hang, can stop training or change its result. Its standard input is one line of JSON that says what to copy, and ends
+when training has ended for any reason; "done" before the end says that the run is finished. Its standard output is
+`where ADDRESS` and `failed REASON`.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from ablations.runs.record import read_metrics, read_record
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
-# Longer than a server that answers needs; what has not arrived by then stays on disk.
+# Longer than a working server needs; what it has not received by then stays on disk.
 SECONDS_AT_THE_END = 20.0
 
 FAILURE = "logger-failed.txt"
 
 
 def failure(folder: Path) -> str | None:
-    """Why the run in this folder could not be logged; None where it could, or was not to be."""
+    """Why the run in this folder could not be logged; None if it was, or if it has no logger."""
     with contextlib.suppress(OSError):
         return (folder / FAILURE).read_text().strip()
     return None
@@ -40,7 +40,7 @@ def failure(folder: Path) -> str | None:
 class Mirror:
     """The process that copies a run's evaluations; a context manager.
 
-    say: is told, in one line each, where the run is and, once, what failed.
+    say: called with one line that says where the run is and, at most once, with one that says what failed.
     """
 
     def __init__(self, config: Config, folder: Path, say: Callable[[str], None]):
@@ -51,7 +51,7 @@ class Mirror:
         return self
 
     def start(self) -> None:
-        """Once `metrics.jsonl` holds this run's evaluations, those before a restart included."""
+        """Start it, once `metrics.jsonl` holds all of this run's evaluations, also those before a restart."""
         with contextlib.suppress(OSError):
             (self.folder / FAILURE).unlink(missing_ok=True)
         if not is_on(self.config.logger):
@@ -60,7 +60,7 @@ class Mirror:
         run |= {"logger": asdict(self.config.logger), "config": self.config.resolved(), "folder": str(self.folder)}
         command = [sys.executable, "-m", "ablations.loggers.mirror"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-        try:  # a session of its own: Ctrl-C is ours, and reaches it as the end of its input
+        try:  # a session of its own: Ctrl-C reaches only us, and it sees the end of its input
             self.process = subprocess.Popen(command, start_new_session=True, **pipes)
             self.process.stdin.write(json.dumps(run) + "\n")
             self.process.stdin.flush()
@@ -91,7 +91,7 @@ class Mirror:
     def __exit__(self, kind, *_):
         if self.process is None:
             return
-        with contextlib.suppress(OSError):  # of a process that has died
+        with contextlib.suppress(OSError):  # the process has died
             self.process.stdin.write("" if kind else "done")
         with contextlib.suppress(OSError):
             self.process.stdin.close()
@@ -107,12 +107,12 @@ class Mirror:
 
 
 def main() -> None:
-    # Neither library may write over the progress bar, nor keep our pipe open when we are gone.
+    # Neither library may write over the progress bar or keep our pipe open after we have ended.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.dup2(nowhere, sys.stderr.fileno())
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes of a job; our input says what to do
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes of a job; our input says when to end
         signal.signal(number, signal.SIG_IGN)
 
     def tell(kind: str, text: str) -> None:
@@ -125,12 +125,12 @@ def main() -> None:
         else:
             from ablations.loggers.tensorboard import EventFiles as Target
         copy(run, Target(run, tell))
-    except Exception as error:  # whatever a library makes of a server, a disk, a version
+    except Exception as error:  # whatever the library raises about a server, a disk, a version
         tell("failed", str(error) or type(error).__name__)
 
 
 def copy(run: dict, to) -> None:
-    """Every evaluation once, as it is written, until standard input ends."""
+    """Log every evaluation once, as soon as it is written, until standard input ends."""
     folder, step, ended = Path(run["folder"]), 0, False
     while not ended:
         ended = bool(select.select([sys.stdin], [], [], SECONDS_BETWEEN_LOOKS)[0])

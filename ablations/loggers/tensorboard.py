@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 class EventFiles:
-    """Event files, made anew at each start: all evaluations are read again."""
+    """Event files, rewritten at each start from all evaluations so far."""
 
     def __init__(self, run: dict, tell: Callable[[str, str], None]):
-        # The writer below SummaryWriter: that one writes in a thread, where a full disk goes unnoticed.
+        # Not SummaryWriter, which writes in a thread, where a full disk goes unnoticed.
         from tensorboardX.event_file_writer import EventsWriter
 
         folder = Path(run["folder"]).absolute() / "tensorboard"

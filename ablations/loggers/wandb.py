@@ -1,4 +1,4 @@
-"""Runs of Weights & Biases: one for each of ours, group = study/row; one for a finished table and its figures."""
+"""Runs of Weights & Biases: one for each run (group = study/row), one for a finished table and its figures."""
 
 import errno
 import hashlib
@@ -16,17 +16,17 @@ ROOM_BYTES = 1 << 20
 
 KEPT = "kept in the run's folder, for `wandb sync`"
 
-# Of a record; the settings are the configuration of the run, the errors its history.
+# From the record; settings are in the run's configuration, errors in its history.
 SUMMARY = ("status", "parameters", "macs", "train_images", "compile_seconds", "wall_seconds")
 
 SUMMARY += ("train_images_per_second", "versions", "device", "commit", "command")
 
 
 class WandbRun:
-    """A run of Weights & Biases that is the same one when training goes on.
+    """A run of Weights & Biases that stays one run when training goes on after a stop.
 
-    All evaluations are read again at each start. Online, a step that the server has is not sent again. Offline, a new
-    folder holds them all and the earlier ones are removed.
+    All evaluations are read again at each start. Online, steps that the server has are not sent again. Offline, a new
+    folder holds them all and earlier folders are removed.
     """
 
     def __init__(self, run: dict, tell: Callable[[str, str], None]):
@@ -43,13 +43,13 @@ class WandbRun:
             "config": config | {"study": run["study"], "row": run["row"]},
         }
         try:
-            # What is forced replaces the run.
+            # force=true replaces the run.
             self.run = start(run["logger"], run["folder"], resume=not run["force"], **options)
         except wandb.Error as error:
             if run["logger"]["mode"] == "offline":
                 raise
             tell("failed", f"{str(error).rstrip('.')}; {KEPT}")
-            wandb.teardown()  # it holds on to the id
+            wandb.teardown()  # else it keeps the id
             self.run = start(run["logger"] | {"mode": "offline"}, run["folder"], **options)
         tell("where", str(Path(self.run.dir).parent) if self.run.offline else self.run.url)
         self.run.define_metric("*", step_metric="step")
@@ -70,20 +70,20 @@ class WandbRun:
 
 
 def start(logger: dict, folder: str | Path, *, resume: bool = False, **options):
-    """A run of Weights & Biases that prints nothing and gives up in time."""
+    """Start a run of Weights & Biases that prints nothing and gives up after a while."""
     import wandb
 
     settings = {"silent": True, "console": "off", "save_code": False, "disable_git": True}
     settings |= {"init_timeout": INIT_SECONDS, "finish_timeout": FINISH_SECONDS, "finish_timeout_raises": True}
-    # Of this process they say nothing, and our records say it of training.
+    # They describe this process; our records describe training.
     settings |= {"x_disable_stats": True, "x_disable_meta": True, "x_save_requirements": False}
     options["resume"] = "allow" if resume and logger["mode"] == "online" else None
-    where = {name: logger[name] for name in ("mode", "project", "entity")}
-    return wandb.init(dir=str(folder), settings=wandb.Settings(**settings), **where, **options)
+    target = {name: logger[name] for name in ("mode", "project", "entity")}
+    return wandb.init(dir=str(folder), settings=wandb.Settings(**settings), **target, **options)
 
 
 def finish(run, exit_code: int) -> None:
-    """End a run; an offline one takes the place of earlier ones with its id, all of which it has."""
+    """End a run; an offline run replaces earlier ones with its id, since it holds all that they hold."""
     check_room(run.dir)
     run.finish(exit_code=exit_code)
     own = Path(run.dir).parent
@@ -93,11 +93,11 @@ def finish(run, exit_code: int) -> None:
 
 
 def check_room(folder: str) -> None:
-    """Raise OSError where the disk is full: wandb would lose what it is given and not say so."""
+    """Raise OSError if the disk is full: wandb would silently lose data."""
     if shutil.disk_usage(folder).free < ROOM_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
 
 
 def run_id(*what) -> str:
-    """The same run has the same id, so that one which goes on stays one run."""
+    """An id that is the same for the same run, so that it stays one run when it goes on."""
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]

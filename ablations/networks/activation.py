@@ -3,6 +3,12 @@
 A residual unit computes x' = f(h(x) + F(x)). An order says which of BN and ReLU stand in four
 places: before the first convolution of F, between its convolutions, after the last one, and after
 the addition (that is f).
+
+A sixth order is one more entry of ORDERS, here or in a file of your own that `--import` names:
+
+    ORDERS["mine"] = ActivationOrder("mine", ["relu"], ["bn", "relu"], ["bn"], [])
+
+and is chosen by `activation=mine`.
 """
 
 from dataclasses import dataclass
@@ -42,3 +48,5 @@ ORDERS = {
         ActivationOrder("full_preactivation",      ["bn", "relu"], ["bn", "relu"], [],             []),
     ]
 }  # fmt: skip
+
+PAPER = dict(ORDERS)

@@ -3,7 +3,12 @@
 A shortcut takes x and F(x) and returns their sum. It does not know in what network it stands: h is
 what makes the shape of x that of F(x), x itself where the two are equal.
 
-A seventh shortcut is one more class in this file:
+A seventh shortcut is one more class, here or in a file of your own, mine.py:
+
+    from dataclasses import dataclass
+
+    from ablations.networks.shortcut import Shortcut
+
 
     @dataclass
     class Halved(Shortcut):
@@ -16,18 +21,23 @@ A seventh shortcut is one more class in this file:
         def equation(x, fx, h):
             return h(x) / 2 + fx
 
-and can be trained as `shortcut=halved`. Numbers that a row of a table varies go through
-`build.number`, so that rows which differ only in a number share one compiled program.
+and is trained by `ablations train shortcut=halved --import mine.py`; in a notebook, the cell that defines the class is
+enough. Its settings are the fields of the class, as in shortcut.rate=0.5. Numbers that a row of a table varies go through
+`build.number`, so that rows which differ only in a number share one compiled program. docs/shortcuts.md says more.
 
-This module imports no JAX: it is also the schema of `conf/shortcut/`.
+This module imports no JAX: it is also the schema of `conf/shortcut/`, where a class needs a file only to say where its
+numbers come from.
 """
 
 import math
-from dataclasses import MISSING, dataclass
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from ablations.networks import registry
 
 
 @dataclass
-class Shortcut:
+class Shortcut(metaclass=registry.ShortcutClass):
     """Settings that every shortcut has; abstract.
 
     at_dimension_change: whether the shortcut also stands on the units that change the shape of x;
@@ -38,6 +48,7 @@ class Shortcut:
     name: str
     at_dimension_change: bool = True
 
+    @abstractmethod
     def layers(self, build) -> dict:
         """The layers that `equation` is called with, by name, made by a `layers.Build`."""
         raise NotImplementedError
@@ -48,6 +59,7 @@ class Shortcut:
         return None
 
     @staticmethod
+    @abstractmethod
     def equation(x, fx, **layers):
         """The sum, from x: (N, H, W, C) and F(x): (N, H', W', C'); returns (N, H', W', C')."""
         raise NotImplementedError
@@ -194,11 +206,5 @@ class Dropout(Shortcut):
             raise ValueError(f"shortcut.rate={self.rate}: a rate is at least 0 and below 1")
 
 
-def _variants(cls):
-    for variant in cls.__subclasses__():
-        if variant.__dataclass_fields__["name"].default is not MISSING:
-            yield variant
-        yield from _variants(variant)
-
-
-SHORTCUTS = {variant.__dataclass_fields__["name"].default: variant for variant in _variants(Shortcut)}
+# By name: these six, and those that are defined elsewhere.
+SHORTCUTS, named = registry.SHORTCUTS, registry.named

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from flax import nnx
 
+from ablations.networks import registry
 from ablations.networks.layers import DropoutLayer, Gate, Number, Projection, ZeroPadding
 from ablations.networks.shortcut import Shortcut
 
@@ -55,8 +56,9 @@ class Skip(nnx.Module):
     """A shortcut with its layers: (x, F(x)) -> their sum, by the equation of the shortcut. shape: as of `Build`."""
 
     def __init__(self, shortcut: Shortcut, shape: tuple[int, int, int], match: Match, *, rngs: nnx.Rngs):
-        self.equation = type(shortcut).equation
-        layers = shortcut.layers(Build(shape, match, rngs=rngs))
+        self.kind, self.equation = type(shortcut), type(shortcut).equation
+        with registry.blamed_on(self.kind):
+            layers = shortcut.layers(Build(shape, match, rngs=rngs))
         self.names = tuple(layers)
         for name, layer in layers.items():
             setattr(self, name, layer)
@@ -67,4 +69,7 @@ class Skip(nnx.Module):
         return {name: layer.astype(dtype) if isinstance(layer, Number) else layer for name, layer in layers.items()}
 
     def __call__(self, x, fx):
-        return self.equation(x, fx, **self.layers(x.dtype))
+        with registry.blamed_on(self.kind):
+            total = self.equation(x, fx, **self.layers(x.dtype))
+            registry.check_sum(self.kind, x, fx, total)
+        return total

@@ -24,6 +24,10 @@ from ablations.tables.answer import answer
 from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.tables.table import Table, by_row, make, select
 
+USERS = ("--import", "--config-dir", "-cd")  # options with which a command finds what is a user's own
+
+CALL = "ablations.train("  # what a record says of a run that Python has asked for
+
 SORTED_BY_NUMBER = (*NUMERIC, "against its baseline")
 
 
@@ -185,9 +189,13 @@ def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
     start = ["ablations", "train", f"study={table.study.name}"]
     if not records:
         return {"rows": rows, "commands": [shlex.join([*start, f"runs_dir={runs_dir}"])]}
-    words = shlex.split(records[0].get("command", ""))[2:]
+    words = _settings_typed(records[0].get("command", ""), table.study)
     own = ("study=", "row=", "seed=", "seeds=", "runs_dir=", "force=", "-")
-    kept = [word for word in words if not word.startswith(own)]
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before in USERS or word.startswith(USERS) or not word.startswith(own)
+    ]
     data = next((word.partition("=")[2] for word in kept if word.startswith("data=")), None)
     beside = [row.name for row in table.study.rows_for(data) if row.name in rows]
     others = [row for row in rows if row not in beside]  # of another data set
@@ -195,6 +203,14 @@ def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
     commands = [[*start, *kept, f"row={','.join(beside)}", *end]] if beside else []
     commands += [[*start, f"row={','.join(others)}", *end]] if others else []
     return {"rows": rows, "commands": [shlex.join(command) for command in commands]}
+
+
+def _settings_typed(command: str, study: Study) -> list[str]:
+    """The settings of a command; of a call from Python, which names all of them, without those that make a row."""
+    if not command.startswith(CALL):
+        return shlex.split(command)[2:]
+    rows = tuple(f"{key}{end}" for row in study.rows for key in row.settings for end in "=.")
+    return [word for word in shlex.split(command.removeprefix(CALL).removesuffix(")")) if not word.startswith(rows)]
 
 
 def _run(record: dict) -> dict:

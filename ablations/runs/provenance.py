@@ -1,8 +1,11 @@
 """What a figure must name: package versions, machine, commit, command."""
 
+import contextlib
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
 from importlib import metadata
 from pathlib import Path
 
@@ -53,6 +56,19 @@ def commit() -> str:
         return "unknown"
 
 
+_caller: ContextVar[str | None] = ContextVar("caller", default=None)
+
+
+@contextlib.contextmanager
+def called_as(call: str) -> Iterator[None]:
+    """In this block no command is at work, but a call from Python."""
+    token = _caller.set(call)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
 def command() -> str:
-    """The command line, as typed."""
-    return " ".join(["ablations", *sys.argv[1:]])
+    """The command line, as typed, or the call."""
+    return _caller.get() or " ".join(["ablations", *sys.argv[1:]])

@@ -12,53 +12,78 @@ from ablations.system.files import write_whole
 
 SCHEMA_VERSION = 1
 
+RECORD, METRICS = "record.json", "metrics.jsonl"
+
 FAILURE = "failure.txt"  # why the last try of a run ended without a record; the last line says it
 
 FAIL_PERCENT = 20.0  # a final test error above this is a "fail" in the paper's Table 1
 
+# What every record has; tables, figures and commands rely on it.
+FIELDS = (
+    "study", "row", "seed", "status", "test_error_percent", "train_loss", "steps", "parameters", "macs", "train_images",
+    "compile_seconds", "wall_seconds", "train_images_per_second", "config", "command", "versions", "device", "commit",
+)  # fmt: skip
+
+
+class UnreadableRecord(UserError):
+    """There is a record, and this program cannot read it.
+
+    path: of the file. reason: one line, such as "unknown setting model.width".
+    """
+
+    def __init__(self, path: Path, reason: str):
+        super().__init__(path, reason)  # as it is pickled, on its way from one process to another
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read: {self.reason}"
+
 
 def write_record(folder: Path, record: dict) -> None:
-    write_whole(folder / "record.json", json.dumps({"schema_version": SCHEMA_VERSION} | record, indent=2) + "\n")
+    write_whole(folder / RECORD, json.dumps({"schema_version": SCHEMA_VERSION} | record, indent=2) + "\n")
 
 
 def read_record(folder: Path) -> dict | None:
-    """The record of a finished run, None where there is none or none that can be read."""
+    """The record of a finished run; None where there is none.
+
+    Raises UnreadableRecord where there is one that this program cannot read.
+    """
+    path = folder / RECORD
     try:
-        record = json.loads((folder / "record.json").read_text())
-    except (OSError, ValueError):
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
-        return None
-    try:  # settings that are younger than the record have their defaults in it
-        return record | {"config": from_resolved(record["config"]).resolved()}
-    except (KeyError, TypeError, ValueError):
-        return None
+    except OSError as error:
+        raise UnreadableRecord(path, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise UnreadableRecord(path, f"it is not JSON, perhaps cut short ({error})") from error
+    try:
+        return _checked(content)
+    except ValueError as error:
+        raise UnreadableRecord(path, str(error)) from error
 
 
-def read_records(runs_dir: Path, study: str) -> list[dict]:
-    """All finished runs of a study, in the order of their folders, each with its `folder`."""
-    folders = [path.parent for path in sorted((runs_dir / study).glob("*/seed=*/record.json"))]
-    records = [(folder, read_record(folder)) for folder in folders]
-    return [record | {"folder": folder} for folder, record in records if record]
+def _checked(content) -> dict:
+    """The record, where settings that are younger than it have their defaults.
+
+    Raises ValueError with the reason why it cannot be used.
+    """
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise ValueError("it is not a record: schema_version is missing")
+    if (version := content["schema_version"]) != SCHEMA_VERSION:
+        raise ValueError(f"it has schema version {version}, and this version of ablations reads {SCHEMA_VERSION}")
+    if missing := [name for name in FIELDS if name not in content]:
+        raise ValueError(f"it has no {missing[0]}")
+    return content | {"config": from_resolved(content["config"], content.get("shortcut_class")).resolved()}
 
 
 def read_metrics(folder: Path) -> list[dict]:
     """The evaluations of a run so far; a last line that was cut short is left out."""
     try:
-        lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+        lines = (folder / METRICS).read_text().splitlines(keepends=True)
     except OSError:
         return []
     return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def finished(folder: Path) -> tuple[dict, Path]:
-    """The record and the weights file of a finished run; raises UserError where one of them is not there."""
-    record, path = read_record(folder), folder / "weights.safetensors"
-    if record is None:
-        raise UserError(f"run={folder}: there is no finished run in this folder")
-    if not path.is_file():
-        raise UserError(f"run={folder}: its weights.safetensors is gone; ablations train ... force=true makes it anew")
-    return record, path
 
 
 def first_difference(one, other, at: str = "") -> tuple:
@@ -72,3 +97,20 @@ def first_difference(one, other, at: str = "") -> tuple:
 def failed(record: dict) -> bool:
     """Whether the paper's tables would print "fail": above 20 %, or diverged."""
     return record["status"] == "diverged" or record["test_error_percent"] > FAIL_PERCENT
+
+
+def read_records(runs_dir: Path, study: str) -> list[dict]:
+    """All finished runs of a study, in the order of their folders, each with its `folder`."""
+    folders = [path.parent for path in sorted((runs_dir / study).glob("*/seed=*/record.json"))]
+    records = [(folder, read_record(folder)) for folder in folders]
+    return [record | {"folder": folder} for folder, record in records if record]
+
+
+def finished(folder: Path) -> tuple[dict, Path]:
+    """The record and the weights file of a finished run; raises UserError where one of them is not there."""
+    record, path = read_record(folder), folder / "weights.safetensors"
+    if record is None:
+        raise UserError(f"run={folder}: there is no finished run in this folder")
+    if not path.is_file():
+        raise UserError(f"run={folder}: its weights.safetensors is gone; ablations train ... force=true makes it anew")
+    return record, path

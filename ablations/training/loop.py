@@ -86,6 +86,5 @@ def restored(checkpoints: Checkpoints, steps: Steps, state: State, say: Callable
 def stopped(tally: Tally, config: Config, checkpoints: Checkpoints) -> interrupt.Interrupted:
     """What the user is told who has stopped a run."""
     return interrupt.Interrupted(
-        f"stopped at step {tally.step} of {config.recipe.total_steps}, which is kept in {checkpoints.path}; "
-        "type the same command to go on"
+        f"stopped at step {tally.step} of {config.recipe.total_steps}, which is kept in {checkpoints.path}; {interrupt.GO_ON}"
     )

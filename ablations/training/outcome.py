@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ablations.networks import count
+from ablations.networks.registry import made_by
 from ablations.runs.provenance import command, provenance
 from ablations.runs.record import write_record
 from ablations.training import weights
@@ -44,5 +45,6 @@ def record(steps: Steps, tally: Tally) -> dict:
         "devices": steps.devices.count,
         "processes": steps.devices.processes,
         "config": config.resolved(),
+        **made_by(type(config.shortcut)),
         "command": command(),
     } | provenance()

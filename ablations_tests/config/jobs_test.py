@@ -130,7 +130,7 @@ def test_a_grid_is_every_combination_and_its_baseline_stands_beside_each(tmp_pat
     assert gates["two_conv3x3_bn_no_relu_-6"].baseline == "identity"
     file = tmp_path / "mine.yaml"
     file.write_text("question: which?\nseeds: 2\nbaseline: b\nrows:\n  - {row: a, overrides: []}\n")
-    with pytest.raises(UserError, match="baseline b, which is no row"):
+    with pytest.raises(UserError, match="baseline b, which is not a row"):
         study.load(str(file))
 
 
@@ -165,7 +165,7 @@ def test_a_study_of_ones_own(tmp_path):
     file.write_text("question: which?\nseeds: 2\nrows:\n  - {row: a, overrides: [model=resnet20]}\n")
     assert [job.folder.parent for job in jobs(f"study={file}")] == [Path("runs/mine/a")] * 2
     file.write_text("question: which?\n")
-    with pytest.raises(UserError, match="is no study"):
+    with pytest.raises(UserError, match="is not a study file"):
         jobs(f"study={file}")
 
 

@@ -203,8 +203,8 @@ def test_lines_are_told_apart_without_colour():
 @pytest.mark.parametrize("broken,message", [
     ({"kind": "pie"}, "is of kind pie; legal are curves, against"),
     ({"kind": "against"}, "kind against needs x and series"),
-    ({"panels": [{"title": "", "rows": ["nobody"]}]}, "has a row nobody, which the study has not"),
-    ({"colour": "red"}, "is no study"),
+    ({"panels": [{"title": "", "rows": ["nobody"]}]}, "has a row nobody, which is not a row of the study"),
+    ({"colour": "red"}, "is not a study file"),
 ])  # fmt: skip
 def test_a_broken_figure_is_refused(broken, message, tmp_path):
     import yaml

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -20,15 +22,65 @@ from ablations.training import environment
 def test_a_second_ctrl_c_leaves_no_process_of_ours(monkeypatch):
     handlers, ended = {}, []
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
-    monkeypatch.setattr(interrupt, "_signal", None)
     children = [SimpleNamespace(kill=lambda: ended.append("child"))]
     monkeypatch.setattr(multiprocessing, "active_children", lambda: children)
     monkeypatch.setattr(os, "_exit", ended.append)
-    interrupt.listen()
-    handlers[signal.SIGINT](signal.SIGINT, None)
-    assert ended == []
-    handlers[signal.SIGINT](signal.SIGINT, None)
+    with interrupt.listening():
+        handlers[signal.SIGINT](signal.SIGINT, None)
+        assert ended == []
+        handlers[signal.SIGINT](signal.SIGINT, None)
     assert ended == ["child", 130]
+
+
+def test_what_is_heard_in_a_block_is_gone_after_it(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        with interrupt.listening((signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)) as stop:
+            assert not interrupt.asked(tmp_path) and stop.exit_code is None
+            signal.raise_signal(number)
+            assert interrupt.asked(tmp_path) and interrupt.number() == number
+        assert (stop.signal, stop.exit_code) == (number, 128 + number)
+        assert not interrupt.asked(tmp_path) and interrupt.exit_code() is None
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)] == before
+    with pytest.raises(RuntimeError, match="mine"), interrupt.listening():
+        raise RuntimeError("mine")
+    assert signal.getsignal(signal.SIGINT) is before[0], "an error gives them back too"
+
+
+def test_a_signal_is_one_to_all_blocks_and_the_outermost_says_what_a_second_one_does(tmp_path):
+    heard, again = [], []
+    with interrupt.listening(after=lambda: heard.append("outer"), again=lambda *_: again.append("outer")) as outer:
+        with interrupt.listening() as inner:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        assert (outer.signal, inner.signal) == (signal.SIGINT,) * 2 and interrupt.asked(tmp_path)
+        with interrupt.listening() as later:
+            assert later.signal == signal.SIGINT and interrupt.asked(tmp_path), (
+                "what is asked to stop begins nothing new"
+            )
+        signal.raise_signal(signal.SIGTERM)
+    assert heard == ["outer", "outer"] and again == ["outer"] and outer.exit_code == 128 + signal.SIGTERM
+
+
+def test_in_another_thread_nothing_is_changed_and_the_main_thread_s_signals_are_heard(tmp_path):
+    before, found, go = signal.getsignal(signal.SIGINT), [], threading.Event()
+
+    def listen():
+        with interrupt.listening() as stop:
+            found.append(signal.getsignal(signal.SIGINT))
+            go.wait(60)
+            found.append((stop.signal, interrupt.asked(tmp_path)))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    while not found:
+        time.sleep(0.01)
+    assert found == [before] and not interrupt.asked(tmp_path)
+    with interrupt.listening():
+        signal.raise_signal(signal.SIGINT)
+    go.set()
+    thread.join()
+    assert found[1] == (signal.SIGINT, True)
 
 
 @pytest.fixture
@@ -42,7 +94,6 @@ def test_a_process_that_is_stopped_before_it_has_met_the_others_has_not_started(
     process.start = process.kill = process.join = lambda: None
     context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=lambda **_: process)
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
-    monkeypatch.setattr(interrupt, "listen", lambda: None)
     asked = []
     monkeypatch.setattr(interrupt, "asked", lambda _: bool(asked))
     error = hosts.run(config, quiet=True, patience_seconds=0)
@@ -77,11 +128,11 @@ def test_workers_that_die_of_the_signal_that_stops_a_sweep_are_no_want_of_memory
         raise TerminatedWorkerError
 
     launcher = SimpleNamespace(launch=die)
-    monkeypatch.setattr(interrupt, "_signal", None)
     with pytest.raises(UserError, match="perhaps for want of memory"):
         launch.start(launcher, [])
-    monkeypatch.setattr(interrupt, "_signal", signal.SIGINT)
-    assert launch.start(launcher, []) == []
+    with interrupt.listening():
+        signal.raise_signal(signal.SIGINT)
+        assert launch.start(launcher, []) == []
 
 
 @pytest.mark.parametrize("number,told,code", [(None, signal.SIGUSR2, 2), (signal.SIGTERM, signal.SIGTERM, 143)])
@@ -90,7 +141,7 @@ def test_a_task_that_another_one_s_signal_has_stopped_is_queued_again_and_fails(
     monkeypatch.setattr(submitit, "JobEnvironment", lambda: SimpleNamespace(USR_SIG="USR2", job_id="100"))
     monkeypatch.setattr(signal, "getsignal", lambda _: lambda number, frame: asked.append(number))
     monkeypatch.setattr(interrupt, "listen", lambda _: None)
-    monkeypatch.setattr(interrupt, "_signal", number)
+    monkeypatch.setattr(interrupt, "number", lambda: number)
     monkeypatch.setattr(task, "_counts_as_running", lambda _: True)
     monkeypatch.setattr(task, "parse", lambda composed: composed)
     monkeypatch.setattr(entry, "sharing", lambda _, first: [first])
@@ -106,6 +157,7 @@ def test_a_task_of_a_cluster_keeps_its_share_of_devices(name, taken, monkeypatch
     found = []
     monkeypatch.setattr(machine, "take", found.append)
     monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(environment, "threads", lambda: None)
     environment.prepare(
         SimpleNamespace(
             devices=2, distributed=SimpleNamespace(name=name), threads=1, packing="single", runs_at_a_time=1

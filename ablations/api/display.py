@@ -1,0 +1,92 @@
+"""Things that show themselves: as HTML or SVG in a notebook, as text in a terminal."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from html import escape
+from pathlib import Path
+
+from ablations.errors import UserError
+from ablations.system.files import write_whole
+from ablations.tables import markup, table
+
+TEXTS = {"markdown": markup.markdown, "csv": markup.as_csv, "latex": markup.latex, "html": markup.html}
+
+FIGURES = ("svg", "pdf", "png")
+
+
+class Table:
+    """A study's table, the paper's figures beside ours, as `ablations table` prints it.
+
+    made: its lines with all numbers, a `tables.table.Table`.
+
+    >>> table = runs.table()
+    >>> print(table.text("csv").splitlines()[0][:22])
+    study,row,paper,median
+    """
+
+    def __init__(self, made: table.Table):
+        self.made = made
+
+    def text(self, form: str = "markdown") -> str:
+        """As markdown, csv, latex or html. Raises UserError on another word."""
+        if form not in TEXTS:
+            raise UserError(f"format={form}: legal are {', '.join(TEXTS)}")
+        return TEXTS[form](self.made)
+
+    def __repr__(self) -> str:
+        return self.text().rstrip()
+
+    def _repr_html_(self) -> str:
+        return self.text("html")
+
+
+class Figure:
+    """A figure, in the style of the paper's; the same bytes each time that it is drawn.
+
+    >>> figure = runs.curves()
+    >>> figure.svg[:4]
+    '<svg'
+    >>> figure.save("curves.png")
+    """
+
+    def __init__(self, title: str, draw: Callable[[str], bytes]):
+        self.title, self._draw = title, draw
+
+    @cached_property
+    def svg(self) -> str:
+        """From <svg on, to stand in a page."""
+        whole = self._draw("svg").decode()
+        return whole[whole.index("<svg") :]
+
+    def save(self, path: str | Path) -> None:
+        """Write it as svg, pdf or png, as the name ends.
+
+        Raises UserError where it ends otherwise, or cannot be written.
+        """
+        path = Path(path)
+        form = path.suffix.removeprefix(".")
+        if form not in FIGURES:
+            raise UserError(f"{path}: a figure's name ends in .{', .'.join(FIGURES)}")
+        try:
+            write_whole(path, self._draw(form))
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}") from error
+
+    def __repr__(self) -> str:
+        return f"<figure: {self.title}; save('NAME.svg') writes it>"
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def html_grid(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """Texts as a <table>, escaped; the first column names the row, the others are aligned to the right."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    lines = []
+    for name, *texts in rows:
+        lines.append(f"<tr><th>{escape(name)}</th>{''.join(f'<td>{escape(text)}</td>' for text in texts)}</tr>")
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    return (
+        f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+        f"</table>{below}"
+    )

@@ -1,0 +1,135 @@
+"""Networks as flax.nnx modules: before training, and of a finished run, for which no data set is needed."""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+
+from ablations import randomness
+from ablations.api.runs import Run
+from ablations.config.run import Config
+from ablations.data import catalogue
+from ablations.errors import UserError
+from ablations.networks.resnet.network import ResNet
+from ablations.training import environment, restore
+from ablations.training.steps import State, Steps
+
+
+def network(config: Config) -> ResNet:
+    """The network of a configuration with the weights that a run of it starts from, to the bit: a flax.nnx module.
+
+    It takes images (N, H, W, C), normalised, and returns logits (N, classes), float32; as built it is in the mode of a
+    training step, `network.eval()` is that of a test. `network.walk` goes through its units. The data set need not be
+    here. One program draws the weights; it takes seconds to compile, the first time.
+
+    Raises UserError where an image folder has to be looked at and is not as it must be.
+
+    >>> network = ab.network(config)
+    >>> network.stages[0].first.shortcut.names
+    ('h', 'gate')
+    >>> import jax.numpy as jnp
+    >>> network(jnp.zeros((2, 8, 8, 1))).shape
+    (2, 10)
+    """
+    environment.prepare(config)
+    kind = catalogue.kind(config.data)
+    built = partial(_build, config, kind.classes, kind.image[-1])
+    graphdef, params, others = nnx.split(nnx.eval_shape(lambda: built(randomness.network_keys(0))), nnx.Param, ...)
+
+    def draw(keys):
+        _, params, others = nnx.split(built(keys), nnx.Param, ...)
+        return nnx.as_pure(params), nnx.as_pure(others)
+
+    # Drawing weights is milliseconds of work; on a CPU, optimising the program that does it is seconds.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    keys = randomness.network_keys(config.seed)
+    return nnx.merge(graphdef, *jax.jit(draw).lower(keys).compile(options)(keys))
+
+
+def _build(config: Config, classes: int, channels: int, keys) -> ResNet:
+    parts = config.model, config.activation, config.shortcut
+    return ResNet(*parts, classes=classes, image_channels=channels, rngs=nnx.Rngs(**keys))
+
+
+class Trained:
+    """A trained network that can be called, looked into and trained on; `load` makes it.
+
+    config: what it was trained by. state: its arrays, a `training.steps.State` of step, params, others and momentum.
+
+    >>> trained = ab.load(run.folder)
+    >>> images = np.zeros((3, 8, 8, 1), np.uint8)
+    >>> trained(images).shape
+    (3, 10)
+    """
+
+    def __init__(self, steps: Steps, state: State):
+        self._steps, self.state = steps, state
+        for name in ("images", "labels"):  # of a data set, where it was read: here each batch brings its own
+            steps.data.pop(name, None)
+
+    @property
+    def config(self) -> Config:
+        return self._steps.config
+
+    @property
+    def module(self) -> ResNet:
+        """A flax.nnx module in the mode of a test: normalised images (N, H, W, C) -> logits (N, classes)."""
+        return self._steps.merge(self.state.params, self.state.others, train=False)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Images (N, H, W, C), uint8, 0 ... 255 -> logits (N, classes), float32, with the running BN statistics.
+
+        They are normalised as the training images were. What comes out for an image does not depend on the others.
+        Raises UserError on images of another kind.
+        """
+        return self._steps.logits(self.state, self._checked(images))
+
+    def step(self, batch: tuple[np.ndarray, np.ndarray]) -> "tuple[Trained, float]":
+        """The network after one more step of its recipe on images (N, H, W, C), uint8, and labels (N,); this one stays.
+
+        Augmented as in training, at the learning rate that the recipe has by then; a finished run starts without
+        momentum. Returns the loss before the step, too. Raises UserError on images of another kind, and where the recipe
+        has random colours, which need the training set's.
+
+        >>> after, loss = trained.step((images, np.array([0, 1, 2])))
+        >>> int(after.state.step) - int(trained.state.step), loss > 0
+        (1, True)
+        """
+        images, labels = self._checked(batch[0]), np.asarray(batch[1], np.int32)
+        if labels.shape != images.shape[:1]:
+            raise UserError(f"{len(images)} images with labels of shape {labels.shape}: give one label an image")
+        if self.config.data.colour != "none":
+            raise UserError(f"data.colour={self.config.data.colour}: a step needs the colours of the training set")
+        state = jax.tree.map(jax.numpy.copy, self.state)  # the compiled step takes the memory of what it is given
+        state, losses, _ = self._steps.train(state, {"images": images[None], "labels": labels[None]})
+        return Trained(self._steps, state), float(losses[0])
+
+    def _checked(self, images: np.ndarray) -> np.ndarray:
+        images, channels = np.asarray(images), self._steps.dataset.train_images.shape[-1]
+        if images.ndim != 4 or images.shape[-1] != channels or images.dtype != np.uint8 or not len(images):
+            raise UserError(
+                f"images of shape {images.shape}, {images.dtype}: this network takes (N, H, W, {channels}), uint8, N at least 1"
+            )
+        return images
+
+    def __repr__(self) -> str:
+        of = self.config
+        return f"<{of.model.name} with {of.shortcut.name}, trained on {of.data.name} to step {int(self.state.step)}>"
+
+
+def load(run: Run | str | Path) -> Trained:
+    """The network of a run, from its weights; the data set is not needed.
+
+    Of a run that was stopped it is that of the newest checkpoint, and then the data set is needed, which alone says how
+    its images are normalised.
+
+    Raises UserError where there is nothing to load, or what is there is damaged or of another network.
+
+    >>> ab.load("runs/single/nowhere/seed=0")
+    Traceback (most recent call last):
+    ablations.errors.UserError: run=runs/single/nowhere/seed=0: there is no finished run in this folder
+    """
+    steps, state, step = restore.run(run.folder if isinstance(run, Run) else Path(run), images=False)
+    return Trained(steps, state._replace(step=jax.numpy.asarray(step, jax.numpy.int32)))

@@ -1,0 +1,124 @@
+"""A user's own Python: --import mine.py runs the file, and the shortcuts and orders that it defines are there.
+
+Every process that is sent something of a user's class imports the same files first, since the class is pickled as the
+command's imports and its name in them: so do joblib's workers, SLURM's jobs, Ray's tasks and the processes of `hosts.py`, on
+whichever host. Nothing depends on the environment, which SLURM and Ray may not hand on.
+"""
+
+import copyreg
+import hashlib
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from ablations.errors import UserError
+from ablations.networks import registry
+from ablations.networks.registry import ShortcutClass, shown
+from ablations.networks.shortcut import Shortcut
+
+# What has been imported, in this order, as `load` takes it.
+imported: list[tuple[str, str]] = []
+
+
+def load(name: str, folder: str | None = None) -> None:
+    """Import a file, as mine.py or work/mine.py, or a module, as work.mine; once, and again where the file has changed.
+
+    folder: in which imports of the module's own are looked for, after all other places; by default the file's, or this one.
+    Raises UserError with the line of the user's source where it cannot be imported or a class in it is no shortcut.
+    """
+    if name.endswith(".py") or os.sep in name:
+        path = Path(name).expanduser().absolute()
+        name, folder = str(path), folder or str(path.parent)
+        _search(folder)
+        _run(path, folder)
+    else:
+        folder = folder or os.getcwd()
+        _search(folder)
+        _import(name, folder)
+    if (name, folder) not in imported:
+        imported.append((name, folder))
+
+
+def _search(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.append(folder)  # last: a file of the user's hides no module of anybody else
+
+
+def _run(path: Path, folder: str) -> None:
+    """Not by an import statement: any file name will do, and the source is what lies there now."""
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"--import {shown(str(path))}: {error.strerror}") from error
+    digest = hashlib.sha256(source).hexdigest()
+    name = f"{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"  # two files may have the same stem
+    if getattr(sys.modules.get(name), "__digest__", None) == digest:
+        return
+    module = ModuleType(name)
+    module.__file__, module.__digest__ = str(path), digest
+    before, known = sys.modules.get(name), registry.derived(Shortcut)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        exec(compile(source, str(path), "exec"), vars(module))
+        registry.check(registry.derived(Shortcut) - known)
+    except BaseException as error:
+        del sys.modules[name]
+        if before:
+            sys.modules[name] = before
+        raise _explained(error, shown(str(path)), folder) from error
+
+
+def _import(name: str, folder: str) -> None:
+    known = registry.derived(Shortcut)
+    try:
+        importlib.import_module(name)
+        registry.check(registry.derived(Shortcut) - known)
+    except BaseException as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise UserError(f"--import {name}: there is no such module; a file is named with its .py") from error
+        raise _explained(error, name, folder) from error
+
+
+def _explained(error: BaseException, name: str, folder: str) -> BaseException:
+    """An error in a user's source as one message that names the line; what is no mistake of theirs as it is."""
+    if isinstance(error, UserError | KeyboardInterrupt):
+        return error
+    if isinstance(error, SyntaxError):
+        return UserError(f"{shown(error.filename)}:{error.lineno}: {type(error).__name__}: {error.msg}")
+    reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".removesuffix(": ")
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_within(frame.filename, folder)]
+    return UserError(
+        f"{shown(frames[-1].filename)}:{frames[-1].lineno}: {reason}" if frames else f"--import {name}: {reason}"
+    )
+
+
+def _is_within(file: str, folder: str) -> bool:
+    """Whether a file is the user's own: in the folder, and in no environment that lies there."""
+    return Path(file).is_relative_to(folder) and "site-packages" not in file and file != __file__
+
+
+def _reduced(cls: ShortcutClass):
+    """How a shortcut's class is pickled."""
+    if registry.is_ours(cls):
+        return cls.__qualname__
+    if cls.__module__ == "__main__":
+        raise UserError(
+            f"class {cls.__qualname__} is defined in a notebook or a script, where other processes do not find it: put it into "
+            "a file, and import that"
+        )
+    return _restored, (tuple(imported), cls.__module__, cls.__qualname__)
+
+
+def _restored(imports: tuple[tuple[str, str], ...], module: str, name: str) -> ShortcutClass:
+    for one in imports:
+        load(*one)
+    found = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+copyreg.pickle(ShortcutClass, _reduced)
