@@ -1,6 +1,8 @@
 """What all tests share. Warnings are errors, rank promotion raises, one thread, no accelerator."""
 
 import contextlib
+import fcntl
+import io
 import os
 import shutil
 import subprocess
@@ -11,7 +13,10 @@ ROOT = Path(__file__).parents[1]
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["NPROC"] = "1"
 os.environ["XDG_CACHE_HOME"] = str(ROOT / ".pytest_cache" / "xdg")  # compiled programs, shared by all tests
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # compile fast: tests run few steps
+# Compile fast, to programs that are slow: tests run few steps. Without the fusion emitters, a quarter of the time.
+COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+COMPILE_FAST += " --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = COMPILE_FAST
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".pytest_cache" / "xdg" / "ablations" / "xla")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 os.environ.pop("COLUMNS", None)
@@ -19,9 +24,12 @@ os.environ.pop("COLUMNS", None)
 import jax  # noqa: E402, after the environment that it reads
 import pytest  # noqa: E402
 
-from ablations.config import compose  # noqa: E402
+from ablations import cli  # noqa: E402
+from ablations.config import compose, imports, searchpath  # noqa: E402
 from ablations.config.compose import parse  # noqa: E402
 from ablations.config.run import Config  # noqa: E402
+from ablations.networks.activation import ORDERS  # noqa: E402
+from ablations.networks.registry import SHORTCUTS  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -31,6 +39,27 @@ COMMAND = [sys.executable, "-m", "ablations"]
 def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess:
     """Run the command as a user does."""
     return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **options)
+
+
+def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    """What the command says and how it ends, in this process: for what is refused or read, and trains nothing.
+
+    An error that is no message of ours reaches the test as it is.
+    """
+    out, error = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["ablations", *arguments])
+            try:
+                cli.main()
+                code = 0
+            except SystemExit as end:
+                code = end.code or 0
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), error.getvalue())
+
+
+# Few to train on and to test, 144 of the training set: an evaluation takes little beside a step.
+FEW_IMAGES = ("recipe.batch_size=8", "data.split=train_val", "data.train_images=160")
 
 
 def configure(*overrides: str) -> Config:
@@ -49,12 +78,50 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
+BRIEFLY = """
+import runpy, sys
+from ablations.costs import measure
+measure._enough = lambda calls, seconds: len(calls) > measure.FEWEST
+del sys.argv[:2]  # -c and -m
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture
+def briefly(tmp_path_factory, monkeypatch):
+    """Processes that measure this machine do so in a few calls, not for seconds; those that this process starts."""
+    python = tmp_path_factory.mktemp("bin") / "python"
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{BRIEFLY}' \"$@\"\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+
+@pytest.fixture
+def forgotten(monkeypatch):
+    """Shortcuts, orders and folders of a user's own that a test defines in this process are forgotten after it."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(imports, "imported", [])
+    monkeypatch.setattr(searchpath, "places", [])
+    registries = [(registered, dict(registered)) for registered in (SHORTCUTS, ORDERS)]
+    yield
+    for registered, before in registries:
+        registered.clear()
+        registered.update(before)
+
+
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory):
-    """The folder in which a small run was made."""
-    folder = tmp_path_factory.mktemp("finished")
-    done = ablations("train", "model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", cwd=folder)
-    assert done.returncode == 0, done.stderr
+def made_once(tmp_path_factory, worker_id):
+    """The folder in which a small run was made, once for all processes of the tests."""
+    place = tmp_path_factory.getbasetemp()
+    folder = (place if worker_id == "master" else place.parent) / "finished"
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = folder.with_suffix(".making")
+            making.mkdir()
+            done = ablations("train", "model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", cwd=making)
+            assert done.returncode == 0, done.stderr
+            making.rename(folder)
     return folder
 
 

@@ -15,17 +15,17 @@ from ablations.training.steps import Steps
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-BATCH, STEPS = 128, 10
+BATCH, STEPS = 64, 10
 # Ten small steps: one unit in a ReLU that falls on its other side for a last bit moves little.
 TINY = (
     "model=resnet20", "model.depth=8", f"recipe.batch_size={BATCH}", "recipe.learning_rate=0.002", "data.pad=1", "data.flip=true"
 )  # fmt: skip
-GROUPS = {"null": None, "device": BATCH // 8, "64": 64}  # as asked, and in how many images that is on 8 devices
+GROUPS = {"null": None, "device": BATCH // 8, "32": 32}  # as asked, and in how many images that is on 8 devices
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 
 
 def trained(config, dataset, devices: Devices) -> dict[str, np.ndarray]:
-    """Ten steps, and with groups of 64 a test and exact statistics; of the step, how often each collective is in it."""
+    """Ten steps, and with groups of 32 a test and exact statistics; of the step, how often each collective is in it."""
     steps = Steps(config, dataset, devices)
     state, found = steps.init(), {"losses": [], "wrong": []}
     for batch in np.arange(STEPS * BATCH, dtype=np.int32).reshape(STEPS, 1, BATCH) % len(dataset.train_images):
@@ -35,7 +35,7 @@ def trained(config, dataset, devices: Devices) -> dict[str, np.ndarray]:
     text = steps.programs.text(("train", 1))
     found |= {name: text.count(f" {name}(") + text.count(f" {name}-start(") for name in COLLECTIVES}
     trees = {"params": state.params, "others": state.others}
-    if config.recipe.bn_group == 64:
+    if config.recipe.bn_group == 32:
         trees["exact"] = statistics.exact(steps, state).others
         found["logits"] = steps.logits(state, dataset.test_images[:131])  # neither a multiple of 8 nor of a batch
     for part, tree in trees.items():

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import yaml
 
-from ablations.config import run
 from ablations.config.run import Config
 from ablations.costs import calibrate
 from ablations.costs.cost import Timing
+from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import commit, versions
 from ablations.system.machine import processor
 from ablations.terminal import grid
@@ -108,7 +108,7 @@ def runs(config: Config, count: int) -> tuple[list[dict], list[str]]:
         for i in range(1, count + 1):
             recipe = replace(config.recipe, total_steps=2, evaluate_every=2, learning_rate=1e-4 * i)
             of = replace(at_depth(config, 8), recipe=recipe, runs_dir=place, row=str(i))
-            folder = run.folder_of(of)
+            folder = RunFolder.of(of).path
             folder.mkdir(parents=True)
             train(of, folder, quiet=True)
             if i in {1, 2, 5, 10, count} or i % 50 == 0:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from ablations.config import compose
 from ablations.config import jobs as sweep
-from ablations.config import run as config_run
 from ablations.launch import entry, launcher, run, worker
+from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import commit
-from ablations.runs.record import read_record, write_record
+from ablations.runs.record import FIELDS, write_record
 from ablations.system.machine import processor
 from ablations.terminal import grid
 from ablations.terminal.units import short
@@ -41,8 +41,8 @@ def main() -> None:
             code = run.run(context, jobs, line)
         ended = time.perf_counter()
         made = sorted(Path("made").read_text().split("\n")[:-1])
-        whole = [job for job in jobs if read_record(job.folder)["config"] == job.config.resolved()]
-    assert code == 0 and len(whole) == asked.runs and made == sorted(str(job.folder) for job in jobs)
+        whole = [job for job in jobs if RunFolder.of(job.config).record()["config"] == job.config.resolved()]
+    assert code == 0 and len(whole) == asked.runs and made == sorted(str(RunFolder.of(job.config)) for job in jobs)
     row = {"runs": f"{asked.runs:,}", "launcher": asked.launcher, "as": line[0][:20]}
     row |= {"planning": short(planned - began), "the rest": short(ended - planned)}
     row["a run"] = short((ended - began) / asked.runs)
@@ -75,11 +75,13 @@ def record_only(with_first, shown, composed):
 def _write_records(configs, _quiet):
     records = []
     for config in configs:
-        folder = config_run.folder_of(config)
+        folder = RunFolder.of(config)
         with open("made", "a") as log:  # a short line is written whole
             log.write(f"{folder}\n")
         records.append({"status": "done", "test_error_percent": 0.0, "steps": 1, "wall_seconds": 0.0})
-        write_record(folder, records[-1] | {"config": config.resolved(), "process": os.getpid()})
+        write_record(
+            folder.path, dict.fromkeys(FIELDS, 0) | records[-1] | {"config": config.resolved(), "process": os.getpid()}
+        )
     return records
 
 

@@ -28,6 +28,7 @@ def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: 
     batch = jax.device_put(steps.sample(images))
     compiled = jax.jit(partial(_loss, steps))
     drawn = [direction(state.params, seed) for seed in range(max(directions, 2))]
+    first, second, *_ = drawn
 
     def loss(first, second, a, b):
         value, wrong = compiled(state.params, state.others, first, second, a, b, steps.data, *batch)
@@ -39,9 +40,9 @@ def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: 
     total = directions * points + len(coarse) ** 2 + 1
     counter = iter(range(1, total + 1))
     with bar.bar(name, total, "losses") as update:
-        value, wrong = loss(*drawn[:2], 0.0, 0.0)
+        value, wrong = loss(first, second, 0.0, 0.0)
         lines = [[loss(drawn[i], drawn[i], distance, 0.0)[0] for distance in distances] for i in range(directions)]
-        plane = [[loss(*drawn[:2], a, b)[0] for a in coarse] for b in coarse]
+        plane = [[loss(first, second, a, b)[0] for a in coarse] for b in coarse]
     return {
         "loss": value,
         "error_percent": 100 * wrong / images,

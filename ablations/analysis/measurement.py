@@ -5,7 +5,6 @@ that it was made of and is made again when they, or what was asked, have changed
 from these files alone and need no JAX.
 """
 
-import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +13,16 @@ from ablations.analysis.subject import Subject
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
 from ablations.networks.registry import Undefined, made_by
+from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import command as command_line
 from ablations.runs.provenance import provenance
-from ablations.runs.record import first_difference, read_metrics
+from ablations.runs.record import first_difference
 from ablations.system.files import write_whole
 
 SCHEMA_VERSION = 1
 
 # What each command can be asked, with its default; help in cli.py. None: as much as the network allows, up to 20.
-ASKED = {
+ASKED: dict[str, dict[str, int | None]] = {
     "probe": {"images": 64},
     "lesion": {"k": None, "draws": 20, "paths": 256},
     "landscape": {"images": 512, "directions": 5, "points": 21},
@@ -48,17 +48,23 @@ def check_one_kind(found: list[dict]) -> None:
             )
 
 
-def measurements(records: list[dict]) -> dict[str, list[dict]]:
-    """What lies beside runs of a study, by its kind: of the lowest seed of each row, where all was measured alike."""
-    found, lowest = {}, {}
+def measurements(records: list[dict]) -> tuple[dict[str, list[dict]], dict[str, str]]:
+    """What lies beside runs of a study, by its kind: of the lowest seed of each row, where all was measured alike.
+
+    Also, of each kind that was not, in what its measurements differ.
+    """
+    found, differing, lowest = {}, {}, {}
     for record in sorted(records, key=lambda record: record["seed"]):
         lowest.setdefault(record["row"], record["folder"])
     for kind in ASKED:
-        of_rows = [one for folder in lowest.values() if (one := read(folder / f"{kind}.json"))]
-        with contextlib.suppress(UserError):
+        of_rows = [one for folder in lowest.values() if (one := read(folder.path / f"{kind}.json"))]
+        try:
             check_one_kind(of_rows)
+        except UserError as error:
+            differing[kind] = str(error)
+        else:
             found |= {kind: of_rows} if of_rows else {}
-    return found
+    return found, differing
 
 
 def measured(
@@ -114,12 +120,12 @@ def _measure(kind: str, subject: Subject, asked: dict) -> dict:
     from ablations.analysis import landscape
 
     found = plain(landscape.surfaces(steps, state, subject.name, **asked))
-    return found | {"metrics": read_metrics(subject.folder)}
+    return found | {"metrics": subject.folder.metrics() if subject.folder else []}
 
 
-def _along(folder: Path | None) -> list[dict]:
+def _along(folder: RunFolder | None) -> list[dict]:
     """Of the probes along training, if there were any: the step, the gradient and the gates."""
-    path = folder / "probes.jsonl" if folder else None
+    path = folder.probes_file if folder else None
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path and path.is_file() else []
     kept = ("gradient", "kept")
     return [

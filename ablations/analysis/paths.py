@@ -23,17 +23,17 @@ def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable
 
     So many images of the training set, in each its own path.
     """
-    images, labels = steps.sample(images)
+    sample, labels = steps.sample(images)
     compiled = jax.jit(partial(_norms, steps))
     counts = steps.config.model.units
     norms = []
     for length in range(sum(counts) + 1):
         random = np.random.default_rng([seed, 2, length])
-        through = np.zeros((len(images), sum(counts)), np.float32)
+        through = np.zeros((len(sample), sum(counts)), np.float32)
         through[:, :length] = 1
         through = random.permuted(through, axis=1).T
         through = np.split(through, np.cumsum(counts)[:-1])
-        each = compiled(state.params, state.others, steps.data, images, labels, through)
+        each = compiled(state.params, state.others, steps.data, sample, labels, through)
         norms.append(float(np.asarray(each, np.float64).mean()))
         done()
     return norms

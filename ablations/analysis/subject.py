@@ -2,10 +2,9 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from ablations.config.run import Config, from_resolved
-from ablations.runs.record import finished, read_record
+from ablations.runs.folder import RunFolder
 from ablations.training import restore
 
 
@@ -19,7 +18,7 @@ class Subject:
 
     name: str
     config: Config
-    folder: Path | None = None
+    folder: RunFolder | None = None
     record: dict | None = None
     weights: str | None = None
     row: str | None = None
@@ -29,14 +28,14 @@ class Subject:
         return restore.run(self.folder) if self.folder else restore.untrained(self.config)
 
 
-def of_run(folder: Path, *, trained: bool = False) -> Subject:
+def of_run(folder: RunFolder, *, trained: bool = False) -> Subject:
     """The run in a folder; trained: refuse one that is not finished.
 
-    Raises UserError where there is nothing to look at.
+    Raises UserError where there is nothing to look at, UnreadableRecord where its record cannot be read.
     """
-    if not trained and read_record(folder) is None and (config := restore.checkpointed(folder)):
+    if not trained and folder.record() is None and (config := restore.checkpointed(folder)):
         return Subject(str(folder), config, folder)
-    record, path = finished(folder)
+    record, path = folder.finished()
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Subject(str(folder), from_resolved(record["config"]), folder, record, digest)
 

@@ -11,6 +11,7 @@ from ablations.api.configuration import settings_of
 from ablations.api.runs import Run
 from ablations.config.run import Config
 from ablations.reports import analysis_tables
+from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import called_as
 from ablations.terminal import grid
 
@@ -94,7 +95,7 @@ def _measured(kind: str, of: Config | Run | str | Path, asked: dict, force: bool
         subject, place = Subject(name or "the default network", of), None
     else:
         place = of.folder if isinstance(of, Run) else Path(os.fspath(of))
-        subject = of_run(place, trained=kind != "probe")
+        subject = of_run(RunFolder(place), trained=kind != "probe")
     options = " ".join(f"{key}={value}" for key, value in asked.items() if value is not None)
     with called_as(f"ablations.{kind}({subject.name} {options})"):
         return Measurement(kind, measured(kind, subject, asked, place, force, say=lambda _: None))

@@ -13,6 +13,7 @@ from ablations.config.run import Config
 from ablations.data import catalogue
 from ablations.errors import UserError
 from ablations.networks.resnet.network import ResNet
+from ablations.runs.folder import RunFolder
 from ablations.training import environment, restore
 from ablations.training.steps import State, Steps
 
@@ -131,5 +132,5 @@ def load(run: Run | str | Path) -> Trained:
     Traceback (most recent call last):
     ablations.errors.UserError: run=runs/single/nowhere/seed=0: there is no finished run in this folder
     """
-    steps, state, step = restore.run(run.folder if isinstance(run, Run) else Path(run), images=False)
+    steps, state, step = restore.run(RunFolder(run.folder if isinstance(run, Run) else Path(run)), images=False)
     return Trained(steps, state._replace(step=jax.numpy.asarray(step, jax.numpy.int32)))

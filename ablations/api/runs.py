@@ -1,5 +1,6 @@
 """Finished runs: their records, curves, tables and figures; read from their folders, without JAX."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from ablations.config.run import Config, from_resolved
 from ablations.config.study import Figure, Panel, Study
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder, read_records, run_folders
-from ablations.runs.record import read_metrics
+from ablations.runs.record import UnreadableRecord, read_metrics
 from ablations.tables import table
 
 HEADER = ("study", "row", "seed", "test error", "steps", "seconds")
@@ -32,7 +33,7 @@ class Run:
     record: dict
 
     @classmethod
-    def at(cls, folder: str | Path) -> "Run":
+    def at(cls, folder: str | os.PathLike[str]) -> "Run":
         """The run in a folder. Raises UserError where there is no finished one."""
         record, _ = RunFolder(Path(folder)).finished()
         return cls(Path(folder), record)
@@ -71,7 +72,7 @@ class Runs(Sequence):
     (1, 0)
     """
 
-    def __init__(self, runs: Sequence[Run], study: str | None = None, unreadable: Sequence[str] = ()):
+    def __init__(self, runs: Sequence[Run], study: str | None = None, unreadable: Sequence[UnreadableRecord] = ()):
         self._runs, self._study, self.unreadable = tuple(runs), study, tuple(unreadable)
 
     @overload
@@ -110,7 +111,7 @@ class Runs(Sequence):
         **single: Runs that belong to no study**
         """
         of = self._study_of(study)
-        return display.Table(table.make(of, self._records()))
+        return display.Table(table.make(of, self._records(), self._unreadable_of(of)))
 
     def figure(self, name: str | None = None, study: str | None = None) -> display.Figure:
         """A figure of the runs' study, by its name in the study's file; without one, the first.
@@ -123,7 +124,7 @@ class Runs(Sequence):
             raise UserError(f"study {of.name} lists no figures; runs.curves() draws the runs' curves")
         if name is not None and name not in found:
             raise UserError(f"figure={name}: study {of.name} has no such figure; legal are {', '.join(found)}")
-        return _drawn(found[name] if name else of.figures[0], of, self._records())
+        return _drawn(found[name] if name else of.figures[0], of, self._records(), self._unreadable_of(of))
 
     def curves(self) -> display.Figure:
         """Training loss and test error over the steps: a line a row, the median of its seeds.
@@ -138,7 +139,10 @@ class Runs(Sequence):
         return _drawn(Figure("curves", "curves", "Training", (Panel("", rows),)), of, named)
 
     def _records(self) -> list[dict]:
-        return [run.record | {"folder": run.folder} for run in self._runs]
+        return [run.record | {"folder": RunFolder(run.folder)} for run in self._runs]
+
+    def _unreadable_of(self, study: Study) -> list[UnreadableRecord]:
+        return [error for error in self.unreadable if RunFolder(error.path.parent).study == study.name]
 
     def _study_of(self, name: str | None) -> Study:
         names = {run.record["study"] for run in self._runs}
@@ -154,14 +158,14 @@ class Runs(Sequence):
         return Study(name, "Runs that belong to no study", "", "", 1, (), ())
 
     def __repr__(self) -> str:
-        return "\n".join([f"<{len(self)} runs>", *map(repr, self._runs), *self.unreadable])
+        return "\n".join([f"<{len(self)} runs>", *map(repr, self._runs), *map(str, self.unreadable)])
 
     def _repr_html_(self) -> str:
         rows = [
             (r["study"], r["row"], str(r["seed"]), _outcome(r), f"{r['steps']:,}", f"{r['wall_seconds']:.1f}")
             for r in self._records()
         ]
-        return display.html_grid(f"{len(self)} runs", HEADER, rows, self.unreadable)
+        return display.html_grid(f"{len(self)} runs", HEADER, rows, tuple(map(str, self.unreadable)))
 
 
 def records(runs_dir: str | Path = "runs", study: str | None = None, **settings: object) -> Runs:
@@ -186,14 +190,14 @@ def records(runs_dir: str | Path = "runs", study: str | None = None, **settings:
         readable, others = read_records(folder, one)
         found, unreadable = found + readable, unreadable + others
     found = table.select(found, {key: text(value) for key, value in settings.items()})
-    runs = [Run(Path(record["folder"]), {key: record[key] for key in record if key != "folder"}) for record in found]
-    return Runs(runs, study, [str(error) for error in unreadable])
+    runs = [Run(record["folder"].path, {key: record[key] for key in record if key != "folder"}) for record in found]
+    return Runs(runs, study, unreadable)
 
 
-def _drawn(figure: Figure, study: Study, of: list[dict]) -> display.Figure:
+def _drawn(figure: Figure, study: Study, of: list[dict], unreadable: Sequence[UnreadableRecord] = ()) -> display.Figure:
     from ablations.reports.figure import draw  # matplotlib
 
-    return display.Figure(figure.caption, lambda form: draw(figure, study, of, form))
+    return display.Figure(figure.caption, lambda form: draw(figure, study, of, form, unreadable=unreadable))
 
 
 def _outcome(record: dict) -> str:

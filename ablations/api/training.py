@@ -8,9 +8,10 @@ from ablations.api.runs import Run
 from ablations.config import compose
 from ablations.config import logger as loggers
 from ablations.config.jobs import Job
-from ablations.config.run import Config, folder_of
+from ablations.config.run import Config
 from ablations.data import catalogue
 from ablations.launch import launcher, packing, run, worker
+from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import called_as
 from ablations.system import interrupt, lock
 
@@ -52,7 +53,7 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     True
     """
     settings = settings_of(config)
-    job = Job(config, tuple(settings), folder_of(config))
+    job = Job(config, tuple(settings))
     # The row of a run that belongs to no study is its settings.
     shown = [word for word in settings if config.study != "single" or not word.startswith("row=")]
     call = f"ablations.train({' '.join(shown)})"
@@ -64,7 +65,7 @@ def train(config: Config, *, quiet: bool = False) -> Run:
         raise Interrupted(f"{str(error).removesuffix(interrupt.GO_ON)}train(...) of the same configuration goes on")
     if error:
         raise error
-    return Run.at(job.folder)
+    return Run.at(RunFolder.of(config))
 
 
 def _finish(job: Job, *, quiet: bool) -> Exception | None:
@@ -81,7 +82,7 @@ def _finish(job: Job, *, quiet: bool) -> Exception | None:
             if not isinstance(error, worker.Busy):
                 return error
             print(f"{error}: waiting for it")
-            while lock.holder(job.folder):
+            while lock.holder(RunFolder.of(job.config).path):
                 if interrupt.number() is not None:
                     return interrupt.Interrupted(f"{error}; nothing was trained here; {interrupt.GO_ON}")
                 time.sleep(SECONDS_BETWEEN_LOOKS)

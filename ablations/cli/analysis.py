@@ -9,7 +9,7 @@ from ablations.config import study as studies
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
 from ablations.reports import analysis_tables
-from ablations.runs.record import read_records
+from ablations.runs.folder import RunFolder, read_records
 from ablations.tables import table
 from ablations.terminal import grid
 
@@ -36,16 +36,16 @@ def command(kind: str, arguments: list[str]) -> int:
     at = settings.pop("at", "end") if kind == "probe" else "end"
     if at not in ("start", "end"):
         raise UserError(f"at={at}: legal are start, end")
-    asked = {key: _number(key, settings.pop(key, default)) for key, default in ASKED[kind].items()}
+    asked = ASKED[kind] | {key: _number(key, settings.pop(key)) for key in ASKED[kind] if key in settings}
     out = Path(out) if out else None
     if "study" in settings:
         return _of_study(kind, settings, asked, at, out, form, force)
     units = settings.pop("unit", None) if kind == "lesion" else None
     if "run" in settings:
-        folder = Path(settings.pop("run"))
+        folder = RunFolder(Path(settings.pop("run")))
         if settings:
             raise UserError(f"{next(iter(settings))}: no setting of {kind} run=...; see ablations {kind} --help")
-        subject, place = of_run(folder, trained=kind != "probe"), out or folder
+        subject, place = of_run(folder, trained=kind != "probe"), out or folder.path
         if units:
             return _without(subject, units)
         if at == "start":
@@ -57,7 +57,7 @@ def command(kind: str, arguments: list[str]) -> int:
         raise UserError(f"{kind} needs run=RUNS_DIR/STUDY/ROW/seed=K, or study=NAME; see ablations {kind} --help")
     measurement = measured(kind, subject, asked, place, force)
     _show(analysis_tables.of_run(kind, measurement))
-    if form:
+    if form and place:
         from ablations.reports import analysis_figures
 
         write(place / f"{stem(kind, subject)}.{form}", analysis_figures.of_run(kind, measurement, form))
@@ -74,13 +74,13 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={study.name} makes runs")
     place = (out or runs_dir) / study.name
-    records = [record for record in read_records(runs_dir, study.name) if str(record["seed"]) == seed]
-    for record in table.select(records, settings):
+    records, unreadable = read_records(runs_dir, study.name)
+    for record in table.select([record for record in records if str(record["seed"]) == seed], settings):
         of_row = place / record["row"] / f"seed={seed}"
         if at == "start":
             subject = Subject(str(record["folder"]), from_resolved(record["config"]), row=record["row"])
             measured(kind, subject, asked, of_row, force)
-        elif (record["folder"] / "weights.safetensors").is_file():
+        elif record["folder"].weights_file.is_file():
             measured(kind, of_run(record["folder"]), asked, of_row, force)
     name = kind if at == "end" else f"{kind}-start"
     found = [read(path) for path in sorted(place.glob(f"*/seed={seed}/{name}.json"))]
@@ -94,6 +94,7 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     order = [row.name for row in study.rows]
     found.sort(key=lambda one: order.index(one["row"]) if one["row"] in order else len(order))
     made = analysis_tables.of_study(kind, study, found)
+    made.notes.extend(f"Left out: {error}." for error in unreadable)
     _show(made)
     folder = out or place
     if out:
@@ -101,7 +102,8 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     if form:
         from ablations.reports import analysis_figures
 
-        write(folder / f"{name}-{study.name}.{form}", analysis_figures.of_study(kind, study, found, form))
+        drawn, _ = analysis_figures.of_study(kind, study, found, form)
+        write(folder / f"{name}-{study.name}.{form}", drawn)
     return 0
 
 
@@ -110,18 +112,16 @@ def _without(subject: Subject, units: str) -> int:
     from ablations.analysis.lesion import HOW, Lesions
 
     steps, state, _ = subject.load()
-    lesions, units = Lesions(steps, state), [_number("unit", unit) for unit in units.split(",")]
-    lesions.check(units)
+    lesions, numbers = Lesions(steps, state), [_number("unit", unit) for unit in units.split(",")]
+    lesions.check(numbers)
     print(f"{subject.name}: test error {lesions.error_percent():.2f} %")
     for name, how in HOW.items():
-        error = lesions.error_percent([unit - 1 for unit in units], how)
-        print(f"without {name} {', '.join(map(str, units))}: {error:.2f} %")
+        error = lesions.error_percent([number - 1 for number in numbers], how)
+        print(f"without {name} {', '.join(map(str, numbers))}: {error:.2f} %")
     return 0
 
 
-def _number(key: str, value) -> int | None:
-    if value is None or isinstance(value, int):
-        return value
+def _number(key: str, value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise UserError(f"{key}={value}: must be a number of at least 1")
     return int(value)

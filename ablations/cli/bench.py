@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from ablations.cli.arguments import split
-from ablations.costs.bench import FORMATS, RIGHT, as_json, cells, notes, run, title
 from ablations.errors import UserError
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
@@ -29,6 +28,10 @@ All other settings are those of `ablations train`; several values of one are all
 
 def command(arguments: list[str]) -> int:
     """`ablations bench`: measure and print."""
+    from ablations.config import compose
+    from ablations.config import jobs as sweep
+    from ablations.costs.bench import FORMATS, RIGHT, as_json, cells, notes, run, title
+
     settings, overrides = split(arguments, {"format": "terminal", "out": "", "pixels": ""})
     if flags := [a for a in overrides if a.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations bench --help")
@@ -36,9 +39,6 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
     if not (settings["pixels"] or "1").isdigit() or settings["pixels"] == "0":
         raise UserError(f"pixels={settings['pixels']}: give the width of the images, as pixels=32")
-    from ablations.config import compose
-    from ablations.config import jobs as sweep
-
     with compose.hydra() as context:
         jobs = sweep.plan(context, overrides)
     configs = list({repr(replace(job.config, row="", seed=0)): job.config for job in jobs}.values())

@@ -48,7 +48,7 @@ def complete(_arguments: list[str]) -> None:
 
     with compose.hydra() as context:
         for plugin in Plugins.instance().discover(CompletionPlugin):
-            if plugin.provides() == "bash":
+            if issubclass(plugin, CompletionPlugin) and plugin.provides() == "bash":
                 found = plugin(context.config_loader())._query("config", " ".join(settings))
                 print(" ".join(choice for choice in found if not choice.startswith(("schema", "/schema"))))
 

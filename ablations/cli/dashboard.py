@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ablations.config import study as studies
-from ablations.config.logger import take
+from ablations.config.logger import Wandb, make
 from ablations.errors import UserError
 from ablations.reports.workspace import LOGGER, save, specification, workspace
 from ablations.terminal.output import give_out
@@ -41,7 +41,7 @@ def command(arguments: list[str]) -> None:
     if "study" not in settings:
         raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
     study = studies.load(settings["study"])
-    logger = take({"logger": "wandb"} | {key: value for key, value in settings.items() if key in LOGGER})
+    logger = make(Wandb, {key: value for key, value in settings.items() if key in LOGGER})
     if find_spec("wandb_workspaces") is None:
         raise UserError("wandb-workspaces is not installed: pip install 'ablations[dashboard]'")
     os.environ["WANDB_SILENT"] = "true"  # what is to be said is said here

@@ -7,7 +7,7 @@ from pathlib import Path
 from ablations.config.run import from_resolved
 from ablations.data.config import DataConfig
 from ablations.errors import UserError
-from ablations.runs.record import finished
+from ablations.runs.folder import RunFolder
 from ablations.training import restore
 
 HELP = """\
@@ -26,8 +26,8 @@ def command(arguments: list[str]) -> None:
     data_overrides = [a for a in arguments if a.startswith(("data=", "data."))]
     if len(folder) != 1 or len(folder) + len(data_overrides) < len(arguments):
         raise UserError("eval needs run=RUNS_DIR/STUDY/ROW/seed=K, and takes data=... and data.KEY=... beside it")
-    folder = Path(folder[0])
-    record, _ = finished(folder)
+    folder = RunFolder(Path(folder[0]))
+    record, _ = folder.finished()
     trained_on = from_resolved(record["config"]).data
     data = _data(trained_on, data_overrides) if data_overrides else trained_on
     steps, state, _ = restore.run(folder, data)

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from ablations.errors import UserError
-from ablations.runs.record import finished
+from ablations.runs.folder import RunFolder
 
 HELP = """\
 ablations export run=RUNS_DIR/STUDY/ROW/seed=K out=weights.safetensors
@@ -18,12 +18,12 @@ in the entry `ablations`, all settings and the epsilon of BN; `normalization.mea
 
 def command(arguments: list[str]) -> int:
     """Copy the weights of run=FOLDER to out=FILE."""
-    settings = dict(argument.partition("=")[::2] for argument in arguments)
+    settings = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     unknown = sorted(set(settings) - {"run", "out"})
     if unknown or not all(settings.get(key) for key in ("run", "out")):
         raise UserError("export needs run=RUNS_DIR/STUDY/ROW/seed=K and out=FILE, and nothing else")
-    folder, out = Path(settings["run"]), Path(settings["out"])
-    _, source = finished(folder)
+    folder, out = RunFolder(Path(settings["run"])), Path(settings["out"])
+    _, source = folder.finished()
     try:
         shutil.copyfile(source, out)
     except OSError as error:

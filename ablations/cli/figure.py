@@ -4,9 +4,7 @@ from pathlib import Path
 
 from ablations.config import study as studies
 from ablations.errors import UserError
-from ablations.reports import style
-from ablations.reports.figure import NONE_RUN, draw, runs_of
-from ablations.runs.record import read_records
+from ablations.runs.folder import read_records
 from ablations.system.files import write_whole
 from ablations.tables import table
 
@@ -33,6 +31,9 @@ Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selec
 
 def command(arguments: list[str]) -> int:
     """`ablations figure`: write figures of a study."""
+    from ablations.reports import style
+    from ablations.reports.figure import NONE_RUN, draw, runs_of
+
     for argument in arguments:
         if "=" not in argument:
             raise UserError(f"{argument}: settings are key=value; see ablations figure --help")
@@ -59,11 +60,14 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"out={out} is one file and study {study.name} has several figures ({names}): add figure=...")
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
-    records = table.select(read_records(runs_dir, study.name), settings)
+    records, unreadable = read_records(runs_dir, study.name)
+    records = table.select(records, settings)
+    for error in unreadable:
+        print(f"left out: {error}")
     drawable = [figure for figure in chosen if any(runs_of(figure, records).values())]
     for figure in drawable or chosen:
         path = out if suffix == form else out / f"{study.name}-{figure.name}.{form}"
-        content = draw(figure, study, records, form)
+        content = draw(figure, study, records, form, unreadable=unreadable)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, content)

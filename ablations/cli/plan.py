@@ -2,8 +2,6 @@
 
 from ablations.cli.arguments import split
 from ablations.errors import UserError
-from ablations.launch.plan import make
-from ablations.launch.plan_table import FORMATS, RIGHT, as_csv, cells, notes, title
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
 
@@ -34,6 +32,11 @@ All other settings are those of `ablations train`.
 
 def command(arguments: list[str]) -> int:
     """`ablations plan`: print or write a plan."""
+    from ablations.config import compose
+    from ablations.config import jobs as sweep
+    from ablations.launch.plan import make
+    from ablations.launch.plan_table import FORMATS, RIGHT, as_csv, cells, notes, title
+
     settings, overrides = split(arguments, {"calibrate": "true", "format": "terminal", "out": ""})
     if flags := [a for a in overrides if a.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations plan --help")
@@ -41,9 +44,6 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"calibrate={settings['calibrate']}: legal are true, false")
     if settings["format"] not in FORMATS:
         raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
-    from ablations.config import compose
-    from ablations.config import jobs as sweep
-
     with compose.hydra() as context:
         jobs = sweep.plan(context, overrides)
         plan = make(context, jobs, overrides, calibrate=settings["calibrate"] == "true")

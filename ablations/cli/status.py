@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablations.cli.arguments import split
 from ablations.errors import UserError
-from ablations.launch import status
-from ablations.launch.status import Status
-from ablations.launch.status_table import FAILED, FORMATS, UNFINISHED, as_json, cells, notes, title
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
+
+if TYPE_CHECKING:
+    from ablations.launch.status import Status
 
 HELP = """\
 ablations status [study=NAME] [key=value ...]
@@ -36,6 +37,8 @@ to come, 1 where something has failed, 2 on a mistake in the command.
 
 def command(arguments: list[str]) -> int:
     """`ablations status`: print or write it. Exit code 0: all done; 3: some are not yet; 1: some have failed."""
+    from ablations.launch.status_table import FAILED, FORMATS, UNFINISHED, as_json, cells, notes, title
+
     settings, overrides = split(arguments, {"format": "terminal", "out": ""})
     if wrong := [a for a in overrides if a.startswith("-") or "=" not in a]:
         raise UserError(f"{wrong[0]}: settings are key=value; see ablations status --help")
@@ -54,11 +57,13 @@ def command(arguments: list[str]) -> int:
     return FAILED if "failed" in states else UNFINISHED if states - {"done"} else 0
 
 
-def look(overrides: list[str]) -> list[Status]:
+def look(overrides: list[str]) -> "list[Status]":
     """Of a folder of runs, of one study in it, or of the runs that a command of `ablations train` has.
 
     Raises UserError where there is nothing.
     """
+    from ablations.launch import status
+
     given = dict(o.split("=", 1) for o in overrides)
     runs_dir = Path(given.pop("runs_dir", "runs"))
     if set(given) - {"study"}:

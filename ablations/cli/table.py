@@ -7,7 +7,7 @@ from ablations.cli.arguments import key_values
 from ablations.config import logger
 from ablations.config import study as studies
 from ablations.errors import UserError
-from ablations.runs.record import read_records
+from ablations.runs.folder import read_records
 from ablations.tables import markup
 from ablations.tables.screen import show
 from ablations.tables.table import Table, make, select
@@ -50,9 +50,12 @@ def command(arguments: list[str]) -> int:
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
     study = studies.load(name)
-    records = select(read_records(runs_dir, study.name), settings)
-    table = make(study, records)
+    records, unreadable = read_records(runs_dir, study.name)
+    records = select(records, settings)
+    table = make(study, records, unreadable)
     _print(table, form, out)
+    for error in unreadable if form == "csv" else ():  # which has no place for notes
+        print(f"ablations: left out: {error}", file=sys.stderr)
     if logger.is_on(to):
         from ablations.reports.wandb_table import publish
 

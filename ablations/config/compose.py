@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from hydra import initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from ablations.config import imports, searchpath  # noqa: F401, imports: so that a user's class can be pickled
 from ablations.config.distributed import DISTRIBUTED
@@ -81,21 +81,20 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
     message = lines[0] if lines else repr(error)
-    if "Could not find" in message:
-        options = [line for line in lines[1:] if ":" not in line and "=" not in line and " " not in line]
-        group, _, choice = message.split("'")[-2].rpartition("/")
-        message = f"{group}={choice}: unknown; legal are {', '.join(options)}"
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        message = f"{group}={choice}: unknown; legal are {', '.join(error.options)}"
         if group == "model" and choice.removeprefix("resnet").isdigit():
             message += f". {_depth_advice(int(choice.removeprefix('resnet')))}"
         if group == "shortcut":
             message = register_schemas().get(choice, f"{message}. For one of your own add --import FILE.py")
-    elif message.startswith("Could not override"):
+    elif isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
         key = message.split("'")[1]
         rest = [override for override in overrides if override.partition("=")[0] != key]
         beside = OmegaConf.select(compose(context, rest), key.rpartition(".")[0]) if "." in key else None
         legal = f"; legal are {', '.join(map(str, beside))}" if isinstance(beside, DictConfig) else ""
         message = f"{key}: there is no such setting{legal}; ablations train --cfg job prints all of them"
-    elif message.startswith("Error merging override"):
+    elif isinstance(error.__cause__, OmegaConfBaseException):
         message = f"{message.removeprefix('Error merging override ')}: {cause}"
     elif isinstance(error, OverrideParseException):
         message = f"{error.override}: {message}"

@@ -5,6 +5,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from ablations.errors import UserError
 from ablations.system import machine
@@ -55,7 +56,7 @@ class Slurm(Distributed):
             raise UserError("distributed=slurm: this is not a task started by srun; see ablations train --help")
 
     def arguments(self) -> dict:
-        settings = {"cluster_detection_method": "slurm"}
+        settings: dict[str, Any] = {"cluster_detection_method": "slurm"}
         if self.local_devices is not None:
             settings["local_device_ids"] = self.local_devices
         return settings

@@ -35,7 +35,7 @@ class Loader(ConfigLoaderImpl):
         except Exception:  # the parser's own; Hydra says what is wrong with all of them at once
             return whole(config_name, overrides, run_mode, *options, **more)
         values = [override for override in parsed if self._is_value(override)]
-        groups = [o.input_line for o in parsed if o not in values]
+        groups = [text for text, override in zip(overrides, parsed, strict=True) if override not in values]
         key = (config_name, run_mode, tuple(groups), self.defined)
         if key not in _composed:
             _composed[key] = whole(config_name, groups, run_mode, *options, **more)
@@ -61,6 +61,6 @@ class Loader(ConfigLoaderImpl):
         return _parsed[override]
 
     def _is_value(self, override: Override) -> bool:
-        plain = override.input_line.startswith(override.key_or_group) and override.package is None
+        plain = str(override.input_line).startswith(override.key_or_group) and override.package is None
         special = override.is_hydra_override() or override.is_sweep_override()
         return plain and not special and not self.repository.group_exists(override.key_or_group)

@@ -4,8 +4,7 @@ Every run is a job of a sweep: a single run is a sweep of one, a study a sweep o
 """
 
 import hashlib
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,36 +12,21 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ablations.config import run
 from ablations.config import study as studies
 from ablations.config.compose import check_launcher, compose, explain, parse
-from ablations.config.distributed import Manual
-from ablations.config.logger import Wandb
 from ablations.config.run import Config
-from ablations.data import config as data_config
 from ablations.errors import UserError
-
-# Where and how a run happens: no part of its name.
-PLACES = ("runs_dir", "force", "unroll", "checkpoint_seconds", "study", "row", "seed", "seeds", "recipe.probe_every")
-
-PLACES += ("remat", "packing", "runs_at_a_time", "devices")
-
-PLACES += ("distributed", *(f"distributed.{place.name}" for place in fields(Manual)))
-
-PLACES += ("logger", *(f"logger.{place.name}" for place in fields(Wandb)))
-
-PLACES += tuple(f"data.{place}" for place in data_config.PLACES)
+from ablations.setting import decides
 
 LONGEST_NAME = 120  # a file name holds 255 bytes
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run: its checked configuration, the overrides that compose it, and its folder."""
+    """One run: its checked configuration, and the overrides that compose it."""
 
     config: Config
     overrides: tuple[str, ...]
-    folder: Path
 
 
 def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
@@ -97,7 +81,7 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
             raise UserError(explain(error, context, line)) from error
         for seed in seeds:
             of_seed = replace(config, seed=seed)
-            jobs.append(Job(of_seed, (*line, f"seed={seed}"), run.folder_of(of_seed)))
+            jobs.append(Job(of_seed, (*line, f"seed={seed}")))
     return jobs
 
 
@@ -169,7 +153,7 @@ def _name(context: GlobalHydra, default: DictConfig, given: dict[str, str], own:
     """
     parts = []
     for key, value in given.items():
-        if key.lstrip("+~") in PLACES:
+        if not decides(Config, key.lstrip("+~")):
             continue
         if key not in own and (key, value) not in changes:
             changes[key, value] = _changes(context, default, key, value)

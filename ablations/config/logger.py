@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from ablations.errors import UserError
 
@@ -63,6 +64,8 @@ class Wandb(Logger):
 
 LOGGERS = {"none": Logger, "tensorboard": Tensorboard, "wandb": Wandb}
 
+Chosen = TypeVar("Chosen", bound=Logger)
+
 PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
@@ -84,11 +87,16 @@ def take(settings: dict[str, str]) -> Logger:
     own = {key: settings.pop(key) for key in list(settings) if key.startswith("logger.")}
     if name not in LOGGERS:
         raise UserError(f"logger={name}: unknown; legal are {', '.join(LOGGERS)}")
-    legal = [f"logger.{setting.name}" for setting in fields(LOGGERS[name])]
+    return make(LOGGERS[name], own)
+
+
+def make(kind: type[Chosen], own: dict[str, str]) -> Chosen:
+    """A logger with settings such as logger.mode=offline; raises UserError as `take` does."""
+    legal = [f"logger.{setting.name}" for setting in fields(kind)]
     if wrong := [key for key in own if key not in legal]:
         raise UserError(f"{wrong[0]}: there is no such setting; legal are {', '.join(legal)}")
     try:
-        logger = LOGGERS[name](**{key.removeprefix("logger."): value for key, value in own.items()})
+        logger = kind(**{key.removeprefix("logger."): value for key, value in own.items()})
     except ValueError as error:
         raise UserError(str(error)) from error
     check(logger)

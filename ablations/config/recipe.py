@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ablations.setting import incidental
+
 
 def refusal(batch_size: int, devices: int) -> str | None:
     """Why a batch cannot be spread over so many devices, and what can; None where it can."""
@@ -60,7 +62,7 @@ class RecipeConfig:
     bn_momentum: float = 0.9
     bn_group: Any = None  # int, str or None: OmegaConf 2.3 fails to merge a union of types
     bn_statistics: str = "running"
-    probe_every: int | None = None
+    probe_every: int | None = incidental(None)
 
     def __post_init__(self):
         for name in ("batch_size", "total_steps", "evaluate_every"):

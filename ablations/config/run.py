@@ -3,17 +3,16 @@
 Nothing here imports JAX: a configuration is checked as a whole before any array is made.
 """
 
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from pathlib import Path
+from dataclasses import MISSING, dataclass, fields, replace
 
 from ablations.config.distributed import Distributed
 from ablations.config.logger import Logger
 from ablations.config.recipe import RecipeConfig, refusal
-from ablations.data import config
 from ablations.data.config import DataConfig
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.resnet.config import ModelConfig
 from ablations.networks.shortcut import Shortcut, named
+from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")
 
@@ -22,7 +21,7 @@ PACKINGS = ("auto", "single", "processes", "interleaved", "vmap")
 
 @dataclass
 class Config:
-    """One run. `resolved` says which fields decide its result; the others say where and how it runs.
+    """One run. Fields that do not decide its result, but where and how it runs, are `incidental`.
 
     precision: of activations; parameters, BN statistics and the loss are always float32.
     threads: of XLA on a CPU. Another number of threads gives other last bits.
@@ -46,19 +45,19 @@ class Config:
     seed: int = 0
     precision: str = "f32"
     threads: int = 1
-    unroll: bool = False
-    remat: bool = False
-    devices: int | None = None
-    distributed: Distributed = field(default_factory=Distributed)
-    study: str = "single"
-    row: str = "default"
-    seeds: int | None = None
-    packing: str = "auto"
-    runs_at_a_time: int | None = None
-    runs_dir: str = "runs"
-    force: bool = False
-    checkpoint_seconds: float = 60.0
-    logger: Logger = field(default_factory=Logger)
+    unroll: bool = incidental(False, speed=True)
+    remat: bool = incidental(False, speed=True)
+    devices: int | None = incidental(None, speed=True)
+    distributed: Distributed = incidental(factory=Distributed)
+    study: str = incidental("single")
+    row: str = incidental("default")
+    seeds: int | None = incidental(None)
+    packing: str = incidental("auto", speed=True)
+    runs_at_a_time: int | None = incidental(None, speed=True)
+    runs_dir: str = incidental("runs")
+    force: bool = incidental(False)
+    checkpoint_seconds: float = incidental(60.0)
+    logger: Logger = incidental(factory=Logger)
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
@@ -99,12 +98,7 @@ class Config:
 
         Once it is known over how many devices a run is spread: `on`.
         """
-        names = ("shortcut", "activation", "model", "data", "recipe", "seed", "precision", "threads")
-        resolved = {name: part for name, part in asdict(self).items() if name in names}
-        for place in config.PLACES:
-            del resolved["data"][place]
-        del resolved["recipe"]["probe_every"]
-        return resolved
+        return deciding(self)
 
 
 def from_resolved(resolved: dict, source: dict | None = None) -> Config:
@@ -112,12 +106,12 @@ def from_resolved(resolved: dict, source: dict | None = None) -> Config:
 
     source: where a record says that the class of its shortcut is, `shortcut_class`.
     Raises ValueError, which names the setting, where one is unknown, missing or not legal here; registry.Undefined, which
-    says what to type, where the class of the shortcut is not defined.
+    is one too and says what to type, where the class of the shortcut is not defined.
     """
     parts = {"activation": ActivationOrder, "model": ModelConfig, "data": DataConfig, "recipe": RecipeConfig}
     settings = dict(_group(resolved, "config"))
-    name = _group(settings.get("shortcut"), "shortcut").get("name")
-    for part, kind in ({"shortcut": named(name, source)} | parts).items():
+    shortcut = named(_group(settings.get("shortcut"), "shortcut").get("name"), source)
+    for part, kind in ({"shortcut": shortcut} | parts).items():
         settings[part] = _made(kind, _group(settings.get(part), part), f"{part}.")
     return _made(Config, settings)
 
@@ -142,7 +136,3 @@ def _made(kind: type, settings: dict, prefix: str = ""):
         raise ValueError(
             f"a setting of {prefix.rstrip('.') or 'the run'} has a value of the wrong type: {error}"
         ) from error
-
-
-def folder_of(config: Config) -> Path:
-    return Path(config.runs_dir) / config.study / config.row / f"seed={config.seed}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -139,7 +140,7 @@ def _rows(content: dict) -> tuple[Row, ...]:
 
     A study's baseline is a row, or a choice of the first axis: then the row with the same choices on the other axes.
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": row["row"], "overrides": _overrides(row)} | {k: str(row[k]) for k in LABELS if k in row}
         for row in content.get("rows", ())
     ]

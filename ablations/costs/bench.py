@@ -12,6 +12,7 @@ from ablations.costs import calibrate, cost
 from ablations.costs.cost import Ceilings, Figures, Timing
 from ablations.data import catalogue
 from ablations.runs.provenance import commit, versions
+from ablations.setting import speed
 from ablations.terminal.bar import bar
 from ablations.terminal.units import rate, short, size
 
@@ -147,7 +148,7 @@ def as_json(results: list[Result]) -> str:
     found = [
         {
             "configuration": result.name,
-            "config": result.config.resolved() | {place: getattr(result.config, place) for place in calibrate.PLACES},
+            "config": result.config.resolved() | speed(result.config),
             "pixels": result.pixels or catalogue.kind(result.config.data).image[0],
             "images_per_second": result.images_per_second,
             "step_seconds": result.timing.step_seconds,

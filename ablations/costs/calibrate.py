@@ -25,6 +25,7 @@ from ablations.config.run import Config, from_resolved
 from ablations.costs.cost import Figures, Timing
 from ablations.errors import UserError
 from ablations.networks.registry import made_by
+from ablations.setting import speed
 from ablations.system import files as system_files
 from ablations.system import machine as accelerators
 from ablations.system import malloc
@@ -32,9 +33,6 @@ from ablations.system.files import write_whole
 from ablations.system.machine import processor
 from ablations.terminal.bar import bar
 from ablations.training import environment as entry
-
-# What decides how fast a run is and not what comes out of it.
-PLACES = ("unroll", "remat", "packing", "runs_at_a_time", "devices")
 
 OFF = "off"  # a file in a meeting's folder: it does not take place
 
@@ -122,10 +120,7 @@ def made(kind: type, configs: list[Config], pixels: int | None = None, meeting: 
     """
     asked = {"kind": kind.__name__, "started": time.time(), "pixels": pixels}
     asked |= {"meeting": meeting and str(meeting), "imports": imports.imported}
-    asked["configs"] = [
-        {"resolved": config.resolved(), "places": {place: getattr(config, place) for place in PLACES}}
-        for config in configs
-    ]
+    asked["configs"] = [{"resolved": config.resolved(), "speed": speed(config)} for config in configs]
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as words:
         environment = malloc.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
         if meeting and (there := accelerators.gpus()):  # side by side on the same ones, not each on free ones
@@ -158,7 +153,7 @@ def answer() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     for one in asked["imports"]:
         imports.load(*one)
-    configs = [replace(from_resolved(one["resolved"]), **one["places"]) for one in asked["configs"]]
+    configs = [replace(from_resolved(one["resolved"]), **one["speed"]) for one in asked["configs"]]
     entry.prepare(configs[0])
     import jax
 

@@ -92,15 +92,16 @@ def flop(config: Config, figures: Figures, steps: int) -> int:
 
 def seconds(config: Config, timing: Timing, done: int) -> float | None:
     """Seconds from the command to the record if `done` steps are done and all programs are in the cache."""
-    if timing.step_seconds is None:
+    step, test_step = timing.step_seconds, timing.test_seconds
+    importing, again = timing.import_seconds, timing.start_again_seconds
+    if step is None or test_step is None or importing is None or again is None:
         return None
     recipe, (train, test) = config.recipe, catalogue.sizes(config.data)
     tests = math.ceil(recipe.total_steps / recipe.evaluate_every) - done // recipe.evaluate_every
     batches = _crops(config, tests) * math.ceil(test / min(recipe.batch_size, test))
     if recipe.bn_statistics == "exact":
         batches += train // recipe.batch_size  # one more forward pass
-    start = timing.import_seconds + timing.start_again_seconds
-    return start + (recipe.total_steps - done) * timing.step_seconds + batches * timing.test_seconds
+    return importing + again + (recipe.total_steps - done) * step + batches * test_step
 
 
 def exchange_bytes(figures: Figures, devices: int) -> float:
@@ -110,12 +111,15 @@ def exchange_bytes(figures: Figures, devices: int) -> float:
 
 def _crops(config: Config, tests: int) -> float:
     """All tests of a run, counted in tests at the training crop size: `tests` of the first crop, one of each other."""
-    first, *others = [(pixels / config.data.crop) ** 2 for pixels in config.data.test_crops] or [1]
+    data = config.data
+    first, *others = [(pixels / data.crop_pixels) ** 2 for pixels in data.test_crops] or [1]
     return tests * first + sum(others)
 
 
 def compile_seconds(figures: Figures, timing: Timing) -> float:
-    """Extra seconds of the first run of a program; later runs find it in the cache."""
+    """Extra seconds of the first run of a program; later runs find it in the cache; 0 if it was not measured."""
+    if timing.start_seconds is None or timing.start_again_seconds is None:
+        return 0.0
     return max(timing.start_seconds - timing.start_again_seconds, 0) * len(figures.calls)
 
 

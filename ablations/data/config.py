@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from ablations.setting import incidental
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -41,9 +43,6 @@ SPLITS = ("train_test", "train_val")
 
 # Settings that only data sets of image files have.
 OF_FILES = ("crop", "scale", "colour", "test_crops", "root")
-
-# Where a data set is found and how it is read, not what it is: equal runs may differ in it.
-PLACES = ("archive_dir", "data_dir", "verify", "workers")
 
 
 @dataclass
@@ -92,10 +91,11 @@ class DataConfig:
     root: str | None = None
     split: str = "train_test"
     train_images: int | None = None
-    archive_dir: str | None = None
-    data_dir: str | None = None
-    verify: bool = True
-    workers: int | None = None
+    # Where a data set is found and how it is read, not what it is.
+    archive_dir: str | None = incidental(None)
+    data_dir: str | None = incidental(None)
+    verify: bool = incidental(True)
+    workers: int | None = incidental(None)
 
     def __post_init__(self):
         if self.name not in DATASETS:
@@ -116,6 +116,13 @@ class DataConfig:
             raise ValueError(f"data.split={self.split}: legal are {', '.join(SPLITS)}")
         if self.train_images is not None and self.train_images < 1:
             raise ValueError(f"data.train_images={self.train_images}: must be at least 1")
+
+    @property
+    def crop_pixels(self) -> int:
+        """`crop`, of a data set of image files, which always has it."""
+        if self.crop is None:
+            raise ValueError(f"{self.name} has no crop")
+        return self.crop
 
     def _check_streamed(self) -> None:
         if self.name == "image_folder" and not self.root:

@@ -48,7 +48,9 @@ class Random:
     pixels: int
     scale: str
 
-    def box(self, width: int, height: int, random: np.random.Generator) -> Box:
+    def box(self, width: int, height: int, random: np.random.Generator | None) -> Box:
+        if random is None:
+            raise ValueError("a random crop needs random numbers")
         return (self._area_aspect if self.scale == "area_aspect" else self._shorter_side)(width, height, random)
 
     def _shorter_side(self, width, height, random) -> Box:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ablations.data.encoded import Encoded
 from ablations.errors import UserError
 
 VALIDATION_SHARE = 0.1  # of the training set: 5,000 of CIFAR's 50,000 images (He et al. 2015a, Sec. 4.2)
@@ -11,13 +12,13 @@ VALIDATION_SHARE = 0.1  # of the training set: 5,000 of CIFAR's 50,000 images (H
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images: (N, H, W, C) uint8, or an `encoded.Encoded` if `streamed`; labels: (N,) int32 in 0 ... classes - 1."""
+    """Images: (N, H, W, C) uint8, or encoded if `streamed`; labels: (N,) int32 in 0 ... classes - 1."""
 
     name: str
     classes: int
-    train_images: np.ndarray
+    train_images: np.ndarray | Encoded
     train_labels: np.ndarray
-    test_images: np.ndarray
+    test_images: np.ndarray | Encoded
     test_labels: np.ndarray
     streamed: bool = False
 

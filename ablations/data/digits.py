@@ -12,6 +12,7 @@ import numpy as np
 
 from ablations.data.config import DataConfig
 from ablations.data.dataset import Dataset
+from ablations.errors import UserError
 
 SPLIT = Path(__file__).with_name("digits_split.csv")
 
@@ -19,7 +20,10 @@ SPLIT = Path(__file__).with_name("digits_split.csv")
 def load(config: DataConfig) -> Dataset:
     """Grey values 0 ... 16 become 0 ... 255."""
     # Read the file alone: importing scikit-learn takes as long as importing JAX.
-    file = Path(util.find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
+    sklearn = util.find_spec("sklearn")
+    if sklearn is None or sklearn.origin is None:
+        raise UserError("data=digits needs scikit-learn: pip install scikit-learn")
+    file = Path(sklearn.origin).parent / "datasets" / "data" / "digits.csv.gz"
     table = np.loadtxt(file, delimiter=",", dtype=np.int32)
     images = np.round(table[:, :-1].reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
     labels = table[:, -1]

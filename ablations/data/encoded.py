@@ -19,9 +19,11 @@ class Source(Protocol):
 
     def name(self, number: int) -> str:
         """A name by which a person finds the image."""
+        ...
 
     def stamp(self, number: int) -> str:
         """Changes when the image file changes."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Files:
 
 def kind(config: DataConfig) -> Kind:
     """Its number of classes and of images, from a listing of the folders."""
-    train, val = (_listed(config.root, split) for split in SPLITS)
+    train, val = (_listed(config, split) for split in SPLITS)
     return replace(DATASETS[config.name], classes=len(train.classes), train=len(train.names), test=len(val.names))
 
 
@@ -66,17 +66,18 @@ def prepare(config: DataConfig, *, download: bool = False) -> Path:
     """The folder. Raises UserError, before any image is read, if it does not have the layout."""
     loader.check()
     load(config)
-    return Path(config.root)
+    return _root(config)
 
 
 def check(config: DataConfig) -> list[str]:
     """Read and decode every image, and return the names of those that are broken."""
-    dataset, broken = load(config), []
-    for images in (dataset.train_images, dataset.test_images):
+    broken = []
+    for files in _both(config):
+        images = _encoded(config, files)
         labels = np.zeros(len(images), np.int32)
-        batches = loader.InOrder(images, labels, middle(config.crop, config.crop), CHECKED, skip=True)
+        batches = loader.InOrder(images, labels, middle(images.pixels, images.pixels), CHECKED, skip=True)
         with (
-            bar(f"{images.source.folder}", len(images), "images") as progress,
+            bar(f"{files.folder}", len(images), "images") as progress,
             loader.reading(batches, range(len(batches)), config.workers) as read,
         ):
             done = 0
@@ -91,19 +92,34 @@ def load(config: DataConfig) -> Dataset:
 
     Raises UserError if a folder is missing or empty, or if the two have different classes.
     """
-    train, val = (_listed(config.root, split) for split in SPLITS)
+    train, val = _both(config)
+    images, tests = _encoded(config, train), _encoded(config, val)
+    return Dataset(config.name, len(train.classes), images, train.labels, tests, val.labels, streamed=True)
+
+
+def _both(config: DataConfig) -> tuple[Files, Files]:
+    train, val = (_listed(config, split) for split in SPLITS)
     for full, lacking in ((train, val), (val, train)):
         if missing := sorted(set(full.classes) - set(lacking.classes)):
             raise UserError(
                 f"{lacking.folder}: has no folder for {_some(missing)} of {full.folder.name}/: both must have the same "
                 f"classes; add their images, or remove them from {full.folder.name}/"
             )
-    images = [Encoded(files, np.arange(len(files.names)), config.crop) for files in (train, val)]
-    return Dataset(config.name, len(train.classes), images[0], train.labels, images[1], val.labels, streamed=True)
+    return train, val
 
 
-def _listed(root: str, split: str) -> Files:
-    folder = Path(root).expanduser().absolute() / split
+def _encoded(config: DataConfig, files: Files) -> Encoded:
+    return Encoded(files, np.arange(len(files.names)), config.crop_pixels)
+
+
+def _root(config: DataConfig) -> Path:
+    if config.root is None:
+        raise UserError("data.root: say which folder has train/ and val/, as data.root=~/pictures")
+    return Path(config.root)
+
+
+def _listed(config: DataConfig, split: str) -> Files:
+    folder = _root(config).expanduser().absolute() / split
     try:
         with os.scandir(folder) as entries:
             folders = [entry for entry in entries if entry.is_dir() and entry.name[0] != "."]
@@ -111,7 +127,7 @@ def _listed(root: str, split: str) -> Files:
         files = _files(folder, tuple(classes))
     except OSError as error:
         raise UserError(
-            f"data.root={root}: {error.filename}: {error.strerror}; the folder must hold train/ and val/, each with one "
+            f"data.root={config.root}: {error.filename}: {error.strerror}; the folder must hold train/ and val/, each with one "
             "folder of images a class"
         ) from error
     if not classes:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -108,6 +109,7 @@ def _build(archives: dict[str, Path], folder: Path) -> Path:
 
 def _builder_class(archives: dict[str, Path], progress):
     import tensorflow_datasets
+    from tensorflow_datasets.core import registered
 
     stock = tensorflow_datasets.builder_cls(NAME)
     module = sys.modules[stock.__module__]
@@ -120,7 +122,7 @@ def _builder_class(archives: dict[str, Path], progress):
         progress(read)
         return name, {"file_name": name, "image": _as_rgb(image) if name in not_rgb else image, "label": label}
 
-    with tensorflow_datasets.core.registered.skip_registration():
+    with registered.skip_registration():
 
         class Builder(stock):
             def _split_generators(self, dl_manager):
@@ -141,10 +143,10 @@ def _builder_class(archives: dict[str, Path], progress):
     return Builder
 
 
-def _files(archive: tarfile.TarFile) -> Iterator[tuple[str, io.BufferedReader]]:
+def _files(archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
     for member in archive:
-        if member.isfile():
-            yield Path(member.name).name, archive.extractfile(member)
+        if member.isfile() and (file := archive.extractfile(member)) is not None:
+            yield Path(member.name).name, file
 
 
 def _validation_labels() -> dict[str, str]:
@@ -184,11 +186,8 @@ class Records:
 
 @lru_cache(maxsize=4)
 def _opened(folder: Path, split: str):
-    import tensorflow_datasets
-
     _allow_open_files()  # here, since each worker opens them again
-    builder = tensorflow_datasets.builder_from_directory(folder)
-    return builder.as_data_source(split, decoders={"image": tensorflow_datasets.decode.SkipDecoding()})
+    return tfds.data_source(folder, split)
 
 
 def _allow_open_files() -> None:
@@ -213,12 +212,11 @@ def load(config: DataConfig) -> Dataset:
                 f"{folder}: expected {published:,} images in {split}, found {len(labels[split]):,}: this is not the "
                 "published ImageNet. Remove this folder and prepare it anew, or use it anyway: data.verify=false"
             )
-    images = {
-        split: Encoded(Records(folder, split), np.arange(len(numbers)), config.crop)
-        for split, numbers in labels.items()
-    }
-    parts = [part for split in SPLITS for part in (images[split], labels[split])]
-    return Dataset("imagenet", kind.classes, *parts, streamed=True)
+    train, test = (
+        Encoded(Records(folder, split), np.arange(len(labels[split])), config.crop_pixels) for split in SPLITS
+    )
+    train_labels, test_labels = (labels[split] for split in SPLITS)
+    return Dataset("imagenet", kind.classes, train, train_labels, test, test_labels, streamed=True)
 
 
 def _labels(folder: Path) -> dict[str, np.ndarray]:

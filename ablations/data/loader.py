@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +30,9 @@ SHARED = Path("/dev/shm")  # where workers put batches, on Linux
 
 # What a terminal or SLURM may send to all processes of a run at once.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+# Grain raises a RuntimeError of whatever happens to a worker; only its text tells one that was killed.
+WORKER_DIED = "process was terminated unexpectedly with exit code"
 
 Batch = dict[str, np.ndarray]
 
@@ -71,7 +74,7 @@ class Training:
                         raise
                     broken.append(number)
             else:
-                raise UserError(f"{self.images.name(number)}: broken, as are all the others")
+                raise UserError(f"{self.images.name(int(chosen[row]))}: broken, as are all the others")
         return {"images": batch, "labels": np.array(labels, np.int32), "broken": np.array(broken, np.int64)}
 
 
@@ -139,7 +142,7 @@ def reading(batch: Callable[[int], Batch], numbers: range, workers: int | None) 
         gc.collect()  # shared memory is freed once nothing refers to it; Grain's last errors do, in reference cycles
 
 
-def _translated(iterator) -> Iterator[Batch]:
+def _translated(iterator) -> Generator[Batch, None, None]:
     while True:
         try:
             batch = next(iterator)
@@ -148,7 +151,7 @@ def _translated(iterator) -> Iterator[Batch]:
         except UserError:
             raise
         except RuntimeError as error:
-            if "terminated unexpectedly" not in str(error):
+            if WORKER_DIED not in str(error):
                 raise
             raise UserError(
                 "a process that reads images was killed, perhaps because it ran out of memory; what was finished is kept. "

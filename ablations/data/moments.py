@@ -6,6 +6,7 @@ Taken from a fixed sample of the training set, as in the authors' Torch code, an
 import contextlib
 import hashlib
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -77,12 +78,12 @@ def _sums(images: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
 
 
 def _mean(sums) -> Moments:
-    count, total, products = 0, 0.0, 0.0
+    count, total, products = 0, np.zeros(()), np.zeros(())
     for images, image_sum, product_sum in sums:
         count, total, products = count + images, total + image_sum, products + product_sum
     if not count:
         raise UserError("every image of the sample from which the mean is computed is broken")
-    return Moments(total / (255 * count), products / (255**2 * count * total.shape[0] * total.shape[1]))
+    return Moments(total / (255 * count), products / (255**2 * count * math.prod(total.shape[:2])))
 
 
 def _keep(path: Path, moments: Moments) -> None:

@@ -51,6 +51,15 @@ def once(config: DataConfig, name: str, make: Callable[[Path], Path]) -> Path:
         ) from error
 
 
+def data_source(folder: Path, split: str):
+    """The records of a prepared data set, by number; their images are still encoded."""
+    import tensorflow_datasets
+
+    builder = tensorflow_datasets.builder_from_directory(folder)
+    decoders = {"image": tensorflow_datasets.decode.SkipDecoding()}
+    return builder.as_data_source(split, decoders=decoders)  # pyright: ignore[reportCallIssue]  # a decorator hides them
+
+
 def write(builder_class, folder: Path) -> Path:
     """Run a builder of TensorFlow Datasets; returns FOLDER/NAME/VERSION."""
     builder = builder_class(data_dir=folder, file_format="array_record")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ablations.config.jobs import Job
 from ablations.runs import submitted
+from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import command
 from ablations.runs.submitted import Submission
 from ablations.system import lock
@@ -16,7 +17,7 @@ OPTION = "--detach"
 
 def start(jobs: list[Job]) -> int:
     """Start it for these jobs; its output, and the lock that says that it lives, are a file beside their rows."""
-    of_study, now = jobs[0].folder.parents[1], datetime.now().astimezone()
+    of_study, now = RunFolder.of(jobs[0].config).study_folder, datetime.now().astimezone()
     path = of_study / f"detached-{now:%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
     with open(path, "ab") as log:
         lock.give(log)
@@ -27,7 +28,7 @@ def start(jobs: list[Job]) -> int:
             stderr=log,
             start_new_session=True,
         )
-    names = {submitted.name(job.folder): "" for job in jobs}
+    names = {RunFolder.of(job.config).name: "" for job in jobs}
     host, time = os.uname().nodename, now.isoformat(timespec="seconds")
     with submitted.alone(of_study):
         submitted.add(of_study, Submission("process", time, host, command(), str(path.absolute()), names))

@@ -1,16 +1,15 @@
 """One run in its own process: what must be set before JAX is imported, then `train`."""
 
-from pathlib import Path
-
-from ablations.config.run import Config, folder_of
+from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.launch.worker import run_here
+from ablations.runs.folder import RunFolder
 from ablations.training import environment
 
 
-def sharing(with_first: dict[Path, list[Config]], first: Config) -> list[Config]:
+def sharing(with_first: dict[RunFolder, list[Config]], first: Config) -> list[Config]:
     """The configurations that run in one process with this one, which leads them; by itself where it leads none."""
-    return with_first.get(folder_of(first), [first])
+    return with_first.get(RunFolder.of(first), [first])
 
 
 def run(configs: list[Config], *, quiet: bool = False, patience_seconds: float = 0.0) -> list[UserError | None]:

@@ -2,8 +2,9 @@
 
 Each process is the command itself, which starts a second one for the run and watches it. Where a process of the run
 is lost, `jax.distributed` ends the others from within, at once or when nothing was heard of it for
-`distributed.lost_seconds`, and with pages of traces: the command turns that into one message. A further start, of as
-many processes or of others, goes on from the last checkpoint.
+`distributed.lost_seconds`, and with pages of traces: the command turns that into one message, and the first process's
+puts the pages below it in failure.txt. A further start, of as many processes or of others, goes on from the last
+checkpoint.
 """
 
 import contextlib
@@ -13,17 +14,18 @@ import signal
 import sys
 import tempfile
 import traceback
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ablations.config.distributed import Distributed
 from ablations.config.run import Config
 from ablations.errors import UserError
-from ablations.launch import worker
-from ablations.launch.worker import ANOTHER_LOST, GO_ON, was_lost
+from ablations.launch import peers, worker
+from ablations.launch.peers import ANOTHER_LOST, GO_ON
+from ablations.runs.folder import RunFolder
 from ablations.system import interrupt
-
-LATE = ("DEADLINE_EXCEEDED", "Barrier timed out")
 
 SECONDS_BETWEEN_LOOKS = 0.1
 
@@ -51,22 +53,51 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
         finally:
             process.kill()
             process.join()
-        with contextlib.suppress(EOFError):
-            return mine.recv()
+        told = _told(mine)
+        if Ended in map(type, told):
+            return told[-1].error
         if process.exitcode == -signal.SIGTERM and interrupt.asked(config.runs_dir):  # while it met the others
-            return interrupt.Interrupted(interrupt.NOT_STARTED)
-        return UserError(_reason(config, process.exitcode, words.read_text(errors="replace") if words.exists() else ""))
+            return interrupt.NotStarted()
+        said = words.read_text(errors="replace") if words.exists() else ""
+        reason = _reason(config, process.exitcode, said, has_met=bool(told))
+        if told and told[0].is_first:
+            RunFolder.of(config).note_failure(reason, said)
+        return UserError(reason)
 
 
-def _reason(config: Config, code: int, words: str) -> str:
-    lines = [line for line in words.splitlines() if line.strip()]
-    if any(sign in words for sign in LATE) and "heartbeat" not in words:
-        seconds = config.distributed.start_seconds
-        return f"distributed={config.distributed.name}: not all processes came within {seconds} s; start all of them"
+@dataclass(frozen=True)
+class Met:
+    """What the second process says once all are there. is_first: whether it is the one that writes the run's folder."""
+
+    is_first: bool
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What it says at its end. error: None where the run was finished."""
+
+    error: UserError | None
+
+
+def _told(pipe: Connection) -> list[Met | Ended]:
+    """All that the second process, which has ended, has said."""
+    told = []
+    with contextlib.suppress(EOFError):
+        while True:
+            told.append(pipe.recv())
+    return told
+
+
+def _reason(config: Config, code: int, said: str, *, has_met: bool) -> str:
+    """Why the second process died. said: what XLA has written."""
     if code == -signal.SIGKILL:
         return f"the process of this run was killed, perhaps for want of memory; {GO_ON}"
-    if was_lost(words):
+    if code == -signal.SIGABRT and not has_met:  # JAX gives up when not all have come in time
+        seconds = config.distributed.start_seconds
+        return f"distributed={config.distributed.name}: not all processes came within {seconds} s; start all of them"
+    if peers.was_ended(code, said):
         return ANOTHER_LOST
+    lines = [line for line in said.splitlines() if line.strip()]
     return f"the process of this run died ({lines[-1] if lines else f'exit code {code}'}); {GO_ON}"
 
 
@@ -80,20 +111,28 @@ def _work(config: Config, quiet: bool, patience_seconds: float, words: Path, ans
         if error is None:
             import jax
 
+            answer.send(Met(is_first=jax.process_index() == 0))
             quiet = quiet or jax.process_index() > 0
             [error] = worker.run_here([config], quiet=quiet, patience_seconds=patience_seconds)
             if error is None or isinstance(error, interrupt.Interrupted):
                 jax.distributed.shutdown()  # waits for the others, who have come to the same end
     except UserError as refused:
         error = refused
-    except BaseException:
-        os.write(2, traceback.format_exc().encode())
-        os._exit(1)
-    answer.send(error)
+    except BaseException as unexpected:
+        error = _unexpected(unexpected)
+    answer.send(Ended(error))
     if error is not None and not isinstance(error, interrupt.Interrupted):
         sys.stderr.flush()
         sys.stdout.flush()
         os._exit(0)  # not through JAX's exit, which would wait for the others, who do not know of the error
+
+
+def _unexpected(error: BaseException) -> UserError:
+    """What the user is told of an error that is none of his; its traceback, too, where it is of this process."""
+    if peers.was_lost(error):
+        return UserError(ANOTHER_LOST)
+    traceback.print_exception(error)
+    return UserError(f"the process of this run died ({peers.summary(error)}); {GO_ON}")
 
 
 def _keep_tracker_quiet() -> None:

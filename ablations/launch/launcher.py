@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import sys
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.launch import entry, packing, ray
 from ablations.launch.slurm import task as slurm
+from ablations.runs.folder import RunFolder
 from ablations.system import interrupt
 
 
@@ -75,7 +77,7 @@ def is_slurm(master: DictConfig) -> bool:
 def launcher(context: GlobalHydra, master: DictConfig, groups: list[list[Job]], *, quiet: bool = False) -> Launcher:
     """The launcher that was chosen; it sees the first job of each group. quiet: here, a run shows nothing of itself."""
     # Of groups of one the task knows all: a launcher sends this along with every single job.
-    with_first = {group[0].folder: [job.config for job in group] for group in groups if len(group) > 1}
+    with_first = {RunFolder.of(group[0].config): [job.config for job in group] for group in groups if len(group) > 1}
     if is_slurm(master):
         of_group = partial(slurm.task, sys.argv[1:], with_first)
     elif is_ray(master):
@@ -100,9 +102,7 @@ def start(launcher: Launcher, groups: list[list[Job]]) -> list[tuple[Job, Except
             returns = launcher.launch([list(group[0].overrides) for group in groups], initial_job_idx=0)
         except ConnectionError as error:  # Ray's
             raise UserError(f"hydra/launcher: {error}") from error
-        except Exception as error:
-            if "Terminated" not in type(error).__name__ and "BrokenProcess" not in type(error).__name__:
-                raise
+        except BrokenProcessPool as error:  # joblib's, too
             if interrupt.exit_code() is not None:  # workers that had yet to listen died of the same signal
                 return []
             raise UserError(
@@ -118,7 +118,7 @@ def start(launcher: Launcher, groups: list[list[Job]]) -> list[tuple[Job, Except
     return errors
 
 
-def task(with_first: dict[Path, list[Config]], shown: bool, composed: DictConfig) -> list[UserError | None]:
+def task(with_first: dict[RunFolder, list[Config]], shown: bool, composed: DictConfig) -> list[UserError | None]:
     """The job of this configuration and those that share its device, in the process that the launcher chose.
 
     with_first: by the folder of each group's first job, the configurations of the group.

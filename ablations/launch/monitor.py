@@ -10,8 +10,9 @@ import time
 from ablations.config.logger import is_on
 from ablations.loggers.mirror import failure
 from ablations.runs import progress
+from ablations.runs.folder import RunFolder
 from ablations.runs.progress import clock
-from ablations.runs.record import failed, read_metrics, read_record
+from ablations.runs.record import UnreadableRecord, failed
 
 CONTINUE = "interrupt and type the same command to continue"
 
@@ -34,7 +35,7 @@ class Monitor:
     def __enter__(self):
         if self.quiet:
             return self
-        folder = self.jobs[0].folder.parents[1]
+        folder = RunFolder.of(self.jobs[0].config).study_folder
         print(f"{len(self.jobs)} runs, in {folder}; {self.how}", file=sys.stderr)
         if is_on(self.jobs[0].config.logger):
             print(self.jobs[0].config.logger.where(folder), file=sys.stderr)
@@ -64,33 +65,33 @@ class Monitor:
     def _look(self):
         running = {}
         for job in self.jobs:
-            if not self.told_failure and (text := failure(job.folder)):
+            folder = RunFolder.of(job.config)
+            if not self.told_failure and (text := failure(folder.path)):
                 self.told_failure = True  # the others mostly say the same, each in its folder
                 self._say(f"{_title(job)}: {text}")
-            if job.folder in self.done:
+            if folder in self.done:
                 continue
-            record = self._fresh(job)
+            record = self._fresh(folder)
             if record:
-                self.done[job.folder] = record
+                self.done[folder] = record
                 if not self.live:
                     self._say(f"[{len(self.done)}/{len(self.jobs)}] {_title(job)}: {_result(record)}")
             else:
-                running[job.folder] = _progress(job)
+                running[folder] = _progress(folder)
         if self.live:
             self.live.update(self._table(running))
         elif time.time() - self.last_line > SECONDS_BETWEEN_LINES:
             for job in self.jobs:
-                if running.get(job.folder):
-                    self._say(f"      {_title(job)}: {running[job.folder]}")
+                if text := running.get(RunFolder.of(job.config)):
+                    self._say(f"      {_title(job)}: {text}")
 
-    def _fresh(self, job):
-        path = job.folder / "record.json"
+    def _fresh(self, folder: RunFolder) -> dict | None:
         try:
-            if path.stat().st_mtime < self.started - 1:
+            if folder.record_file.stat().st_mtime < self.started - 1:
                 return None  # of an earlier run that is being replaced
-        except OSError:
+            return folder.record()
+        except (OSError, UnreadableRecord):  # the command itself says so
             return None
-        return read_record(job.folder)
 
     def _say(self, line):
         self.last_line = time.time()
@@ -109,11 +110,12 @@ class Monitor:
         table.add_column("run")
         table.add_column("")
         for job in self.jobs:
-            record = self.done.get(job.folder)
+            folder = RunFolder.of(job.config)
+            record = self.done.get(folder)
             if record:
                 table.add_row(_title(job), _result(record), style="red" if failed(record) else "green")
-            elif running[job.folder]:
-                table.add_row(_title(job), running[job.folder])
+            elif running[folder]:
+                table.add_row(_title(job), running[folder])
             else:
                 table.add_row(_title(job), "waiting", style="dim")
         return table
@@ -131,14 +133,14 @@ def _result(record) -> str:
     return f"{record['status']}, {error}, {record['steps']} steps in {clock(record['wall_seconds'])}"
 
 
-def _progress(job) -> str:
-    now = progress.read(job.folder)
+def _progress(folder: RunFolder) -> str:
+    now = progress.read(folder)
     if now is None:
         return ""
     text = f"step {now['step']}/{now['total_steps']}"
     if now["train_loss"] is not None:
         text += f"  loss {now['train_loss']:.3f}"
-    metrics = read_metrics(job.folder)
+    metrics = folder.metrics()
     if metrics:
         text += f"  test error {metrics[-1]['test_error_percent']:.1f} %"
     text += f"  {now['train_images_per_second']:,.0f} images/s"

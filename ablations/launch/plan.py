@@ -11,26 +11,32 @@ from ablations.config.run import Config
 from ablations.costs import cost
 from ablations.costs.cost import Figures, Timing
 from ablations.data import catalogue
-from ablations.launch import launcher, packing
+from ablations.launch import launcher, packing, worker
 from ablations.launch import run as launch
 from ablations.runs import progress
+from ablations.runs.folder import RunFolder
+from ablations.runs.record import UnreadableRecord
 from ablations.system import lock
 from ablations.training import checkpoint
 
-STATES = ("done", "running", "interrupted", "missing")
+STATES = ("done", "running", "interrupted", "missing", "unreadable")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One job: its state, and how many steps of it are done."""
+    """One job: its state, and how many steps of it are done.
+
+    note: of a run whose record cannot be read, why; it is not trained again.
+    """
 
     config: Config
     state: str
     step: int
+    note: str = ""
 
     @property
     def left(self) -> int:
-        return 0 if self.state == "done" else self.config.recipe.total_steps - self.step
+        return 0 if self.state in ("done", "unreadable") else self.config.recipe.total_steps - self.step
 
 
 @dataclass(frozen=True)
@@ -141,11 +147,14 @@ def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> 
 
 def look(job: Job) -> Run:
     """How far a job is, from what its folder holds."""
-    config = job.config
-    if record := launch.record_of(job):
-        return Run(config, "done", record["steps"])
-    kept = checkpoint.newest(job.folder, config)
-    if lock.holder(job.folder):
-        now = progress.read(job.folder)
+    config, folder = job.config, RunFolder.of(job.config)
+    try:
+        if record := launch.record_of(job):
+            return Run(config, "done", record["steps"])
+    except UnreadableRecord as error:
+        return Run(config, "unreadable", 0, str(worker.not_replaced(error)))
+    kept = checkpoint.newest(folder.path, config)
+    if lock.holder(folder.path):
+        now = progress.read(folder)
         return Run(config, "running", now["step"] if now else kept)
     return Run(config, "interrupted" if kept else "missing", kept)

@@ -12,7 +12,7 @@ from ablations.terminal.units import duration, scientific, size
 
 FORMATS = ("terminal", "markdown", "csv")
 
-COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "missing": ""}
+COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "missing": "", "unreadable": "red"}
 
 RIGHT = (
     "steps",
@@ -136,7 +136,7 @@ def notes(plan: Plan) -> list[str]:
     for line in plan.lines:
         if line.timing and line.timing.reason:
             lines.append(f"Not timed: {name(line.config)}: {line.timing.reason}.")
-    return lines
+    return lines + [run.note for run in runs if run.note]
 
 
 def as_csv(plan: Plan) -> str:

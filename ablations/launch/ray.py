@@ -12,6 +12,7 @@ from ablations.config.compose import parse
 from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.launch import entry, worker
+from ablations.runs.folder import RunFolder
 from ablations.system import interrupt
 
 ANSWER_SECONDS = 10
@@ -40,7 +41,7 @@ class Task:
     command: list[str]
     place: Path
     stop: Path
-    with_first: dict[Path, list[Config]]
+    with_first: dict[RunFolder, list[Config]]
 
     def __call__(self, composed: DictConfig) -> list[UserError | None]:
         """Train, or go on. Of each run of the group what `entry.run` says.

@@ -18,18 +18,22 @@ from ablations.launch import detached, packing, worker
 from ablations.launch.launcher import chosen_launcher, is_basic, is_slurm, launcher, start
 from ablations.launch.monitor import Monitor
 from ablations.launch.slurm import queue
-from ablations.runs.record import first_difference, read_record
+from ablations.runs.folder import RunFolder
+from ablations.runs.record import UnreadableRecord, first_difference
 from ablations.system import interrupt, lock
 
 
 def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: bool = False) -> int:
     """Run what is not done yet. Returns the exit code: 0 where every job has a record in the end.
 
-    detach: return once it is submitted.
+    A job whose record cannot be read is named and left as it is; the others are run. detach: return once it is submitted.
     """
-    waiting = [job for job in jobs if not _is_done(job)]
-    if not waiting:
-        return 0
+    waiting, kept = _to_run(jobs)
+    code = 2 if kept else 0
+    return (_run(context, waiting, overrides, detach) or code) if waiting else code
+
+
+def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach: bool) -> int:
     configs = {repr(job.config.data): job.config.data for job in waiting}
     places = [place for of in configs.values() if (place := catalogue.prepare(of))]  # here, once: not in every process
     for job in waiting:
@@ -53,7 +57,7 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
             for job, error in errors:
                 if not isinstance(error, UserError):
                     raise error
-                if str(error) != interrupt.NOT_STARTED and (job not in busy or len(busy) == len(waiting)):
+                if not isinstance(error, interrupt.NotStarted) and (job not in busy or len(busy) == len(waiting)):
                     print(f"ablations: {error}", file=sys.stderr)
             waiting = _wait_for_others(busy)
     return stop.exit_code or (2 if failed else 0)
@@ -62,35 +66,48 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
 def record_of(job: Job) -> dict | None:
     """The record of a job that is done, None for one that is to be run.
 
-    Raises UserError where its folder holds a run of another configuration.
+    Raises UserError where its folder holds a run of another configuration, UnreadableRecord where it cannot be read.
     """
-    record = read_record(job.folder)
-    if record is None or job.config.force:
+    folder = RunFolder.of(job.config)
+    if job.config.force or (record := folder.record()) is None:
         return None
     if not job.config.matches(record["config"]):
         where, there, here = first_difference(record["config"], job.config.resolved())
         raise UserError(
-            f"{job.folder} holds a run of another configuration ({where}: {there} there, {here} here); choose another runs_dir=..., or "
+            f"{folder} holds a run of another configuration ({where}: {there} there, {here} here); choose another runs_dir=..., or "
             "force=true to replace it"
         )
     return record
 
 
+def _to_run(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
+    """The jobs that are not done, and those of which that cannot be said; both are named."""
+    waiting, kept = [], []
+    for job in jobs:
+        try:
+            if not _is_done(job):
+                waiting.append(job)
+        except UnreadableRecord as error:
+            print(f"ablations: {worker.not_replaced(error)}", file=sys.stderr)
+            kept.append(job)
+    return waiting, kept
+
+
 def _is_done(job: Job) -> bool:
     if record := record_of(job):
         error = record["test_error_percent"]
-        print(f"{job.folder}: done already, test error {error:.2f} %; force=true runs it anew")
+        print(f"{RunFolder.of(job.config)}: done already, test error {error:.2f} %; force=true runs it anew")
     return record is not None
 
 
 def _wait_for_others(busy: list[Job]) -> list[Job]:
     """Wait until other processes have ended their work on these jobs; what then is not done is ours."""
     for job in busy:
-        while lock.holder(job.folder) and interrupt.exit_code() is None:
+        while lock.holder(RunFolder.of(job.config).path) and interrupt.exit_code() is None:
             time.sleep(0.5)
     if interrupt.exit_code() is not None:
         return []
-    return [job for job in busy if read_record(job.folder) is None]
+    return [job for job in busy if not RunFolder.of(job.config).has_record()]
 
 
 @contextmanager
@@ -108,9 +125,10 @@ def _stoppable(runs_dir: Path) -> Iterator[interrupt.Stop]:
 def check_writable(jobs: list[Job]) -> None:
     """Make the folders of the jobs. Raises UserError where one cannot be made or written to."""
     for job in jobs:
+        folder = RunFolder.of(job.config)
         try:
-            job.folder.mkdir(parents=True, exist_ok=True)
+            folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{job.folder} cannot be made: {error.strerror}; choose another runs_dir=...") from error
-        if not os.access(job.folder, os.W_OK):
-            raise UserError(f"{job.folder} cannot be written to; choose another runs_dir=...")
+            raise UserError(f"{folder} cannot be made: {error.strerror}; choose another runs_dir=...") from error
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"{folder} cannot be written to; choose another runs_dir=...")

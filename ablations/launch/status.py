@@ -10,9 +10,11 @@ from pathlib import Path
 
 from ablations.config import study as studies
 from ablations.costs import cost
+from ablations.launch import worker
 from ablations.launch.slurm import commands
 from ablations.runs import progress, submitted
-from ablations.runs.record import FAILURE, read_record
+from ablations.runs.folder import RunFolder, run_folders
+from ablations.runs.record import UnreadableRecord
 from ablations.runs.submitted import Submission
 from ablations.system import lock
 from ablations.training import checkpoint
@@ -73,7 +75,7 @@ class Status:
 def of_folder(of_study: Path) -> Status:
     """All runs that a study's folder knows of: those that have a folder, and those that were submitted."""
     latest = submitted.latest(of_study)
-    names = {submitted.name(folder) for folder in of_study.glob("*/seed=*") if folder.is_dir()} | set(latest)
+    names = {folder.name for folder in run_folders(of_study.parent, of_study.name)} | set(latest)
     rows = [row.name for row in studies.load(of_study.name).rows] if of_study.name in studies.names() else []
 
     def order(name: str) -> tuple:
@@ -86,8 +88,8 @@ def of_folder(of_study: Path) -> Status:
 
 def of_jobs(jobs: list) -> Status:
     """The runs of a command."""
-    of_study = jobs[0].folder.parents[1]
-    names = [submitted.name(job.folder) for job in jobs]
+    folders = [RunFolder.of(job.config) for job in jobs]
+    of_study, names = folders[0].study_folder, [folder.name for folder in folders]
     return Status(of_study.name, of_study, _look(of_study, names, submitted.latest(of_study)))
 
 
@@ -98,65 +100,68 @@ def _parts(name: str) -> tuple[str, int]:
 
 def _look(of_study: Path, names: list[str], latest: dict[str, Submission]) -> tuple[Run, ...]:
     lives = cache(lambda submission_logs: lock.is_held(Path(submission_logs)))
-    runs = {name: _done(of_study / name) for name in names}
+    folders = {name: RunFolder(of_study / name) for name in names}
+    runs = {name: _done(folder) for name, folder in folders.items()}
     begun = {name: latest.get(name) for name, run in runs.items() if run is None}
     jobs = {name: of.jobs[name] for name, of in begun.items() if of and of.launcher == "slurm"}
     queue = commands.queue(jobs.values())
     for name, of in begun.items():
-        runs[name] = _on_its_way(of_study / name, of, jobs.get(name), queue or {}, lives)
+        runs[name] = _on_its_way(folders[name], of, jobs.get(name), queue or {}, lives)
     lost = [name for name in begun if runs[name] is None]
     over = [jobs[name] for name in lost if name in jobs]
     states = commands.ended(over) if over and queue is not None else {}
     for name in lost:
-        runs[name] = _stopped(of_study / name, jobs.get(name), queue, states)
+        runs[name] = _stopped(folders[name], jobs.get(name), queue, states)
     return tuple(runs[name] for name in names)
 
 
-def _done(folder: Path) -> Run | None:
-    record = read_record(folder)
+def _done(folder: RunFolder) -> Run | None:
+    """A run that has a record; None for another."""
     # With force=true another one is trained in its place; one that was killed has left the file behind.
-    if record is None or ((folder / progress.FILE).exists() and lock.holder(folder)):
+    if folder.progress_file.exists() and lock.holder(folder.path):
+        return None
+    try:
+        record = folder.record()
+    except UnreadableRecord as error:
+        return Run(*_parts(folder.name), "failed", note=str(worker.not_replaced(error)))
+    if record is None:
         return None
     note = f"test error {record['test_error_percent']:.2f} %"
     steps, seconds = record["steps"], record["wall_seconds"]
-    return Run(
-        *_parts(submitted.name(folder)), "done", steps, record["config"]["recipe"]["total_steps"], seconds, 0.0, note
-    )
+    return Run(*_parts(folder.name), "done", steps, record["config"]["recipe"]["total_steps"], seconds, 0.0, note)
 
 
-def _on_its_way(folder: Path, of: Submission | None, job: str | None, queue: dict, lives) -> Run | None:
+def _on_its_way(folder: RunFolder, of: Submission | None, job: str | None, queue: dict, lives) -> Run | None:
     there = queue.get(job)
-    holder = lock.holder(folder)
+    holder = lock.holder(folder.path)
     if holder or (there and there.runs):
         now = progress.read(folder) if holder else None
         if not now:
-            return Run(
-                *_parts(submitted.name(folder)), "running", checkpoint.newest(folder, None), note=holder or "starts"
-            )
+            return Run(*_parts(folder.name), "running", checkpoint.newest(folder.path, None), note=holder or "starts")
         step, total, left = now["step"], now["total_steps"], now["seconds_left"]
         whole = left * total / (total - step) if left and step < total else None
-        return Run(*_parts(submitted.name(folder)), "running", step, total, whole, left, holder)
+        return Run(*_parts(folder.name), "running", step, total, whole, left, holder)
     if there:
         return Run(
-            *_parts(submitted.name(folder)),
+            *_parts(folder.name),
             "waiting",
-            checkpoint.newest(folder, None),
+            checkpoint.newest(folder.path, None),
             note=f"job {job}: {there.reason}",
         )
     if of and not job and lives(of.logs):
-        return Run(*_parts(submitted.name(folder)), "waiting", checkpoint.newest(folder, None), note=of.host)
+        return Run(*_parts(folder.name), "waiting", checkpoint.newest(folder.path, None), note=of.host)
     return None
 
 
-def _stopped(folder: Path, job: str | None, queue: dict | None, states: dict[str, str]) -> Run:
-    kept = checkpoint.newest(folder, None)
-    if (folder / FAILURE).exists() or (job and queue is not None):
-        return Run(*_parts(submitted.name(folder)), "failed", kept, note=commands.why(folder, states.get(job, "")))
+def _stopped(folder: RunFolder, job: str | None, queue: dict | None, states: dict[str, str]) -> Run:
+    kept = checkpoint.newest(folder.path, None)
+    if folder.failure_file.exists() or (job and queue is not None):
+        return Run(*_parts(folder.name), "failed", kept, note=commands.why(folder, states.get(job, "")))
     if job:
         return Run(
-            *_parts(submitted.name(folder)),
+            *_parts(folder.name),
             "waiting",
             kept,
             note=f"job {job}, if it is queued still: squeue does not answer here",
         )
-    return Run(*_parts(submitted.name(folder)), "interrupted" if kept else "missing", kept)
+    return Run(*_parts(folder.name), "interrupted" if kept else "missing", kept)

@@ -2,16 +2,20 @@
 
 import contextlib
 import traceback
-from pathlib import Path
 
-from ablations.config.run import Config, folder_of
+from ablations.config.run import Config
 from ablations.errors import UserError
-from ablations.runs.record import FAILURE, read_record
+from ablations.launch import peers
+from ablations.runs.folder import RunFolder
+from ablations.runs.record import UnreadableRecord
 from ablations.system import interrupt, lock
 
 # How long a job of a queue waits for a run's lock: a file server takes it back from a host that is lost after 90 s, the
 # lease of NFS 4 (linux/Documentation, nfsv4leasetime); twice that.
 PATIENCE_SECONDS = 180.0
+
+
+RESOURCE_EXHAUSTED = 8  # of absl::StatusCode, which XLA's errors have
 
 
 class Busy(UserError):
@@ -20,8 +24,9 @@ class Busy(UserError):
 
 def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> list[UserError | None]:
     """`run` in this process. Where it is one of several of a distributed run, the first has the folder."""
+    several = configs[0].distributed.name != "none"
     first, alike = True, lambda find: find()
-    if configs[0].distributed.name != "none":
+    if several:
         from ablations.training import processes
 
         first, alike = processes.is_first(), processes.from_first
@@ -29,46 +34,55 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
         ours, errors = alike(lambda: _ours(configs, locks, patience_seconds))
         if not ours:
             return errors
-        folders = [folder_of(configs[i]) for i in ours]
+        folders = [RunFolder.of(configs[i]) for i in ours]
         try:
             with interrupt.listening():
                 results = _train([configs[i] for i in ours], quiet)
         except (UserError, OSError) as error:
             results = [error] * len(ours)
-        except Exception:
-            why = traceback.format_exc()
-            if configs[0].distributed.name != "none":
-                why = f"{ANOTHER_LOST}\n" if was_lost(why) else why
+        except Exception as error:
             for folder in folders if first else ():
-                _note(folder, why)
+                folder.note_failure(peers.reason(error) if several else peers.summary(error), details(error))
             raise
         for i, folder, result in zip(ours, folders, results, strict=True):
             errors[i] = _told(result, folder)
             if first and errors[i] and not isinstance(errors[i], interrupt.Interrupted):
-                _note(folder, f"{errors[i]}\n")
+                folder.note_failure(str(errors[i]), details(result))
     return errors
+
+
+def not_replaced(error: UnreadableRecord) -> UserError:
+    """What is said where there is a record that cannot be read, in the place of a new run."""
+    return UserError(f"{error}; nothing is trained over it: force=true makes the run anew in its place")
+
+
+def details(error: BaseException) -> str:
+    """The traceback of an error that is no user's mistake, or that has a cause; else nothing."""
+    expected = isinstance(error, UserError) and error.__cause__ is None
+    return "" if expected else "".join(traceback.format_exception(error))
 
 
 def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tuple[list[int], list[UserError | None]]:
     """Which of the runs are to be trained here, locked from now on; of each other one why not, None where it is done."""
     ours, errors = [], [None] * len(configs)
     for i, config in enumerate(configs):
-        folder = folder_of(config)
-        if not locks.enter_context(lock.hold(folder, patience_seconds)):
-            errors[i] = Busy(f"{folder}: {lock.holder(folder) or 'another process'} works on it")
-        elif not config.force and (record := read_record(folder)) and config.matches(record["config"]):
-            pass  # another process has just done it
-        elif interrupt.asked(config.runs_dir):
-            errors[i] = interrupt.Interrupted(interrupt.NOT_STARTED)
+        folder = RunFolder.of(config)
+        if not locks.enter_context(lock.hold(folder.path, patience_seconds)):
+            errors[i] = Busy(f"{folder}: {lock.holder(folder.path) or 'another process'} works on it")
+            continue
+        try:  # another process may just have done it
+            is_done = not config.force and (record := folder.record()) and config.matches(record["config"])
+        except UnreadableRecord as error:
+            errors[i] = not_replaced(error)
+            continue
+        if is_done:
+            continue
+        if interrupt.asked(config.runs_dir):
+            errors[i] = interrupt.NotStarted()
         else:
-            (folder / FAILURE).unlink(missing_ok=True)
+            folder.failure_file.unlink(missing_ok=True)
             ours.append(i)
     return ours, errors
-
-
-def _note(folder: Path, why: str) -> None:
-    with contextlib.suppress(OSError):  # a full disk is why, perhaps
-        (folder / FAILURE).write_text(why)
 
 
 def _train(configs: list[Config], quiet: bool) -> list[dict | Exception]:
@@ -81,11 +95,11 @@ def _train(configs: list[Config], quiet: bool) -> list[dict | Exception]:
 
     datasets = {repr(config.data): config.data for config in configs}
     datasets = {name: catalogue.load(of) for name, of in datasets.items()}
-    runs = [training(config, folder_of(config), datasets[repr(config.data)], quiet=quiet) for config in configs]
+    runs = [training(config, RunFolder.of(config).path, datasets[repr(config.data)], quiet=quiet) for config in configs]
     try:
         return driver.run(runs, configs[0])
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if error.error_code != RESOURCE_EXHAUSTED:
             raise
         what = f"{len(configs)} runs at a time; choose a smaller runs_at_a_time" if len(configs) > 1 else "this run"
         raise UserError(
@@ -98,7 +112,7 @@ def _train(configs: list[Config], quiet: bool) -> list[dict | Exception]:
             run.close()
 
 
-def _told(result: dict | Exception, folder: Path) -> UserError | None:
+def _told(result: dict | Exception, folder: RunFolder) -> UserError | None:
     """A run's end as its user is told of it."""
     if isinstance(result, OSError):
         reason = result.strerror or str(result)
@@ -106,16 +120,3 @@ def _told(result: dict | Exception, folder: Path) -> UserError | None:
             f"{folder} cannot be written: {reason}; what was finished is kept. Make room, then type the same command"
         )
     return result if isinstance(result, UserError) else None
-
-
-# What the traces of a process say where another one has gone.
-LOST = ("distributed service", "Gloo", "NCCL", "heartbeat", "Socket closed", "Connection reset", "coordination service")
-
-GO_ON = "what was finished is kept; start all processes again, as many or others, to go on from the last checkpoint"
-
-ANOTHER_LOST = f"another process of this run was lost; {GO_ON}"
-
-
-def was_lost(words: str) -> bool:
-    """Whether traces of a process say that it ended because another one has gone."""
-    return any(sign in words for sign in LOST)

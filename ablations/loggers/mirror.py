@@ -17,10 +17,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 from ablations.config.logger import is_on
 from ablations.config.run import Config
-from ablations.runs.record import read_metrics, read_record
+from ablations.runs.folder import RunFolder
+from ablations.system.child import Child, start
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -44,7 +46,8 @@ class Mirror:
     """
 
     def __init__(self, config: Config, folder: Path, say: Callable[[str], None]):
-        self.config, self.folder, self.say, self.process = config, folder, say, None
+        self.config, self.folder, self.say = config, folder, say
+        self.child: Child | None = None
         self.failed = False
 
     def __enter__(self):
@@ -58,20 +61,18 @@ class Mirror:
             return
         run = {name: getattr(self.config, name) for name in ("study", "row", "seed", "force")}
         run |= {"logger": asdict(self.config.logger), "config": self.config.resolved(), "folder": str(self.folder)}
-        command = [sys.executable, "-m", "ablations.loggers.mirror"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
         try:  # a session of its own: Ctrl-C reaches only us, and it sees the end of its input
-            self.process = subprocess.Popen(command, start_new_session=True, **pipes)
-            self.process.stdin.write(json.dumps(run) + "\n")
-            self.process.stdin.flush()
+            self.child = start("ablations.loggers.mirror", start_new_session=True, stderr=subprocess.DEVNULL)
+            self.child.stdin.write(json.dumps(run) + "\n")
+            self.child.stdin.flush()
         except OSError as error:
             self._fail(f"its process cannot be started: {error.strerror}")
-        if self.process:
-            self.listener = threading.Thread(target=self._listen, daemon=True)
+        if self.child:
+            self.listener = threading.Thread(target=self._listen, args=[self.child.stdout], daemon=True)
             self.listener.start()
 
-    def _listen(self):
-        with self.process.stdout as lines:
+    def _listen(self, stdout: IO[str]):
+        with stdout as lines:
             for line in lines:
                 kind, _, text = line.strip().partition(" ")
                 if kind == "failed":
@@ -89,18 +90,19 @@ class Mirror:
             (self.folder / FAILURE).write_text(line + "\n")
 
     def __exit__(self, kind, *_):
-        if self.process is None:
+        if self.child is None:
             return
+        process, stdin = self.child.process, self.child.stdin
         with contextlib.suppress(OSError):  # the process has died
-            self.process.stdin.write("" if kind else "done")
+            stdin.write("" if kind else "done")
         with contextlib.suppress(OSError):
-            self.process.stdin.close()
+            stdin.close()
         try:
-            code = self.process.wait(SECONDS_AT_THE_END)
+            code = process.wait(SECONDS_AT_THE_END)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            process.kill()
             self._fail(f"no answer within {SECONDS_AT_THE_END:g} seconds of the end")
-            code = self.process.wait()
+            code = process.wait()
         self.listener.join(1)
         if code:
             self._fail(f"its process ended with code {code}")
@@ -131,14 +133,14 @@ def main() -> None:
 
 def copy(run: dict, to) -> None:
     """Log every evaluation once, as soon as it is written, until standard input ends."""
-    folder, step, ended = Path(run["folder"]), 0, False
+    folder, step, ended = RunFolder(Path(run["folder"])), 0, False
     while not ended:
         ended = bool(select.select([sys.stdin], [], [], SECONDS_BETWEEN_LOOKS)[0])
-        for metrics in read_metrics(folder):
+        for metrics in folder.metrics():
             if metrics["step"] > step:
                 step = metrics["step"]
                 to.log(metrics)
-    to.finish(read_record(folder) if sys.stdin.read() == "done" else None)
+    to.finish(folder.record() if sys.stdin.read() == "done" else None)
 
 
 if __name__ == "__main__":

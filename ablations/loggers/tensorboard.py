@@ -20,7 +20,7 @@ class EventFiles:
         tell("where", str(folder))
 
     def log(self, metrics: dict) -> None:
-        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  # made when imported
         from tensorboardX.summary import scalar
 
         for name, value in metrics.items():

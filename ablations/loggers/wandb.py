@@ -7,6 +7,10 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import wandb
 
 INIT_SECONDS = 10.0
 
@@ -51,7 +55,7 @@ class WandbRun:
             tell("failed", f"{str(error).rstrip('.')}; {KEPT}")
             wandb.teardown()  # else it keeps the id
             self.run = start(run["logger"] | {"mode": "offline"}, run["folder"], **options)
-        tell("where", str(Path(self.run.dir).parent) if self.run.offline else self.run.url)
+        tell("where", place_of(self.run))
         self.run.define_metric("*", step_metric="step")
         self.next = self.run.step
 
@@ -96,6 +100,11 @@ def check_room(folder: str) -> None:
     """Raise OSError if the disk is full: wandb would silently lose data."""
     if shutil.disk_usage(folder).free < ROOM_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
+
+
+def place_of(run: "wandb.Run") -> str:
+    """The address of a run, or its folder where it has none."""
+    return (not run.offline and run.url) or str(Path(run.dir).parent)
 
 
 def run_id(*what) -> str:

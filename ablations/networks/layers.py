@@ -50,7 +50,10 @@ class BatchNorm(nnx.Module):
             return normalise(x, self.mean[...], self.variance[...], self.scale[...], self.shift[...], self.epsilon)
         group = self.group or len(x)
         groups = x.reshape(len(x) // group, group, *x.shape[1:])
-        y, mean, variance = batch_norm(groups, self.scale[...], self.shift[...], self.epsilon)
+        # The types of what it returns are lost in the decorator's functools.partial.
+        y, mean, variance = batch_norm(  # pyright: ignore[reportGeneralTypeIssues]
+            groups, self.scale[...], self.shift[...], self.epsilon
+        )
         for running, batch in ((self.mean, mean), (self.variance, variance)):
             batch = jax.lax.stop_gradient(batch).mean(0)
             running[...] = self.momentum * running[...] + (1 - self.momentum) * batch
@@ -66,7 +69,7 @@ class Activation(nnx.Module):
 
     def __call__(self, x):
         for kind in self.sequence:
-            x = self.bn(x) if kind == "bn" else nnx.relu(x)
+            x = self.bn(x) if kind == "bn" and self.bn is not None else nnx.relu(x)
         return x
 
 
@@ -83,12 +86,15 @@ class Gate(nnx.Module):
         self.conv = Conv(filters if two else channels, filters, kernel, 1 if two else stride, rngs=rngs)
         self.bn = BatchNorm(filters) if bn else None
         self.bias = nnx.Param(jnp.full(filters, bias, jnp.float32)) if not bn else None
-        if bn:
+        if self.bn is not None:
             self.bn.shift[...] = jnp.full(filters, bias, jnp.float32)
 
     def __call__(self, x):
         z = self.conv(x if self.first is None else nnx.relu(self.first(x)))
-        z = self.bn(z) if self.bn is not None else z + self.bias.astype(z.dtype).reshape(1, 1, 1, -1)
+        if self.bn is not None:
+            z = self.bn(z)
+        if self.bias is not None:
+            z = z + self.bias.astype(z.dtype).reshape(1, 1, 1, -1)
         return nnx.sigmoid(z)
 
 

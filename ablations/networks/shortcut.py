@@ -60,7 +60,7 @@ class Shortcut(metaclass=registry.ShortcutClass):
 
     @staticmethod
     @abstractmethod
-    def equation(x, fx, **layers):
+    def equation(x, fx, *_, **layers):
         """The sum, from x: (N, H, W, C) and F(x): (N, H', W', C'); returns (N, H', W', C')."""
         raise NotImplementedError
 
@@ -75,10 +75,13 @@ class Identity(Shortcut):
     """h(x) = x: Fig. 2(a), Eqn. 3."""
 
     name: str = "identity"
-    scale = 1.0
 
     def layers(self, build):
         return {"h": build.match()}
+
+    @property
+    def scale(self):
+        return 1.0
 
     @staticmethod
     def equation(x, fx, h):

@@ -24,15 +24,16 @@ def of_run(kind: str, measured: dict, form: str) -> bytes:
         return _finished(figure, f"{kind.capitalize()} of {measured['name']}. {caption} {about([measured])}.", form)
 
 
-def of_study(kind: str, study: Study, measurements: list[dict], form: str, *, captioned: bool = True):
-    """The figure of a study's rows, as a file of this format; with captioned=False the file and its caption."""
+def of_study(
+    kind: str, study: Study, measurements: list[dict], form: str, *, captioned: bool = True
+) -> tuple[bytes, str]:
+    """The figure of a study's rows, as a file of this format, and its caption, which the file has only if captioned."""
     draw = {"probe": _probes, "lesion": _lesions, "landscape": _landscapes}[kind]
     with style.applied():
         figure, caption = draw(measurements)
         figure.set_figwidth(STUDY_INCHES)
         caption = f"{kind.capitalize()} of {study.name}. {caption} {about(measurements)}."
-        drawn = _finished(figure, caption, form, captioned)
-    return drawn if captioned else (drawn, caption)
+        return _finished(figure, caption, form, captioned), caption
 
 
 def _finished(figure, caption: str, form: str, captioned: bool = True) -> bytes:

@@ -94,7 +94,7 @@ def _probe_of_study(study: Study, measurements: list[dict]) -> Grid:
 def _lesion_of_run(measured: dict) -> Grid:
     rows = []
     for i, deleted in enumerate(measured["deletions"]):
-        swapped, taus = (measured["swaps"][i], measured["taus"][i]) if measured["swaps"] else ((), ())
+        swapped, taus = (measured["swaps"][i], measured["taus"][i]) if measured["swaps"] else ([], [])
         rows.append((str(i + 1), spread(deleted), spread(swapped), middle(taus)))
     single, changing = measured["without_unit"], measured["changing"]
     worst = sorted((i for i, error in enumerate(single) if error is not None), key=lambda i: -single[i])[:5]
@@ -132,7 +132,7 @@ def _lesion_of_study(study: Study, measurements: list[dict]) -> Grid:
                 f"{statistics.median(residual[i] for i in same):.2f}",
                 *(_median(measured["deletions"], size) for size in (5, 10, 20)),
                 _median(measured["swaps"], 20),
-                _path_range(measured["path_shares"]).partition(" of ")[2].removeprefix("it along paths of "),
+                _path_range(measured["path_shares"]).removeprefix("90 % of it along paths of "),
             )
         )
     notes = [

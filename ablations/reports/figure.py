@@ -5,19 +5,29 @@ What a figure shows is data in the study's file (`study.Figure`); style.py says 
 
 import math
 import statistics
+from collections.abc import Collection, Sequence
 from itertools import takewhile
+from typing import Any
 
 from ablations.config.study import Figure, Study
 from ablations.errors import UserError
 from ablations.reports import style
-from ablations.runs.record import FAIL_PERCENT, failed, read_metrics
+from ablations.runs.record import FAIL_PERCENT, UnreadableRecord, failed
 from ablations.tables import table
 
 NONE_RUN = "none of its rows is run"
 
 
-def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captioned: bool = True) -> bytes:
-    """The figure as a file of this format.
+def draw(
+    figure: Figure,
+    study: Study,
+    records: list[dict],
+    form: str,
+    *,
+    captioned: bool = True,
+    unreadable: Sequence[UnreadableRecord] = (),
+) -> bytes:
+    """The figure as a file of this format. unreadable: records of the study that cannot be read; their rows say so.
 
     Raises UserError if none of its rows has runs, or if the runs of a row differ in more than their seed.
     """
@@ -27,6 +37,7 @@ def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captio
         raise UserError(f"figure {figure.name}: {NONE_RUN}; ablations train study={study.name} runs them")
     made = table.make(study, done)
     medians = {line.row.name: line.median for line in made.lines}
+    without = table.unreadable_rows(study, unreadable)
     with style.applied():
         drawn, axes = style.panels(len(figure.panels))
         losses = None
@@ -38,11 +49,10 @@ def draw(figure: Figure, study: Study, records: list[dict], form: str, *, captio
                 _against(panel_axes, its_rows, figure)
             style.error_axis(panel_axes, fails=any(map(failed, done)))
             # A figure "against" a number has too many points for a legend: its caption names those that are not run.
-            missing = [
-                f"{row}: not run" for row, its_runs in its_rows.items() if not its_runs and figure.kind == "curves"
-            ]
+            missing = [row for row, its_runs in its_rows.items() if not its_runs and figure.kind == "curves"]
+            missing = [f"{row}: {'not readable' if row in without else 'not run'}" for row in missing]
             style.legend(panel_axes, panel.title, missing=missing)
-        text = f"{figure.caption}. {made.settings}. {caption(figure, records)}"
+        text = f"{figure.caption}. {made.settings}. {caption(figure, records, without)}"
         style.finish(drawn, caption=text if captioned else "")
         about = f"{made.settings}. {made.departures} {made.provenance}"
         return style.render(drawn, form, title=figure.caption, description=about)
@@ -58,8 +68,8 @@ def runs_of(figure: Figure, records: list[dict]) -> dict[str, list[dict]]:
     return runs
 
 
-def caption(figure: Figure, records: list[dict]) -> str:
-    """How to read the figure, and which rows it lacks."""
+def caption(figure: Figure, records: list[dict], unreadable: Collection[str] = ()) -> str:
+    """How to read the figure, and which rows it lacks. unreadable: rows of which a record cannot be read."""
     runs = runs_of(figure, records)
     done = [record for its_runs in runs.values() for record in its_runs]
     counts = sorted({len(its_runs) for its_runs in runs.values() if its_runs})
@@ -75,8 +85,11 @@ def caption(figure: Figure, records: list[dict]) -> str:
         text.append(f"Shaded, and compressed: above {FAIL_PERCENT:g} %, a fail.")
     if any(record["status"] == "diverged" for record in done):
         text.append("A run that diverged is drawn at 100 %.")
-    if missing := [row for row, its_runs in runs.items() if not its_runs]:
-        text.append(f"Not run: {_together(missing)}.")
+    missing = [row for row, its_runs in runs.items() if not its_runs]
+    if not_run := [row for row in missing if row not in unreadable]:
+        text.append(f"Not run: {_together(not_run)}.")
+    if not_readable := [row for row in missing if row in unreadable]:
+        text.append(f"Not readable: {_together(not_readable)}.")
     return " ".join(text)
 
 
@@ -94,7 +107,7 @@ def _together(rows: list[str]) -> str:
     )
 
 
-def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float | None], losses=None):
+def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float], losses=None):
     """Figs. 1, 3 and 6; the first row is the one with which the others are compared.
 
     losses: the left axes of another panel, whose scale is shared. Returns this panel's left axes.
@@ -128,11 +141,11 @@ def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float | None],
 def _curve(record: dict) -> dict[int, dict]:
     """The evaluations of a run, by step; none if it diverged before the first."""
     try:
-        curve = {line["step"]: line for line in read_metrics(record["folder"])}
+        curve = {line["step"]: line for line in record["folder"].metrics()}
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{record['folder'] / 'metrics.jsonl'} is damaged: {error}") from error
+        raise UserError(f"{record['folder'].metrics_file} is damaged: {error}") from error
     if not curve and record["status"] != "diverged":
-        raise UserError(f"{record['folder'] / 'metrics.jsonl'} is gone: train again with force=true")
+        raise UserError(f"{record['folder'].metrics_file} is gone: train again with force=true")
     return curve
 
 
@@ -142,7 +155,7 @@ def _over_seeds(values: list[list[float]], worst: float) -> tuple[list[float], l
     return [statistics.median(of_x) for of_x in finite], [min(of_x) for of_x in finite], [max(of_x) for of_x in finite]
 
 
-def _percent(median: float | None) -> str:
+def _percent(median: float) -> str:
     return "diverged" if median == math.inf else f"{median:.2f} %"
 
 
@@ -181,7 +194,7 @@ def _error(record: dict) -> float:
     return math.nan if record["status"] == "diverged" else record["test_error_percent"]
 
 
-def _x_and_series(config: dict, figure: Figure) -> tuple[float | None, tuple]:
+def _x_and_series(config: dict, figure: Figure) -> tuple[Any, tuple]:
     """The x of a run, and the settings that define its line, as pairs."""
     x, series = _at(config, figure.x), []
     for part in figure.series:
@@ -196,10 +209,11 @@ def _plain(value) -> str:
     return (" ".join(map(str, value)) or "nothing") if isinstance(value, list) else str(value)
 
 
-def _at(config: dict, key: str):
+def _at(config: dict, key: str) -> Any:
+    value = config
     for part in key.split("."):
-        config = config.get(part) if isinstance(config, dict) else None
-    return config
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _common(rows: list[str]) -> str:

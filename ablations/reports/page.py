@@ -4,10 +4,12 @@ How the page looks and what its buttons do is in report.html, a Jinja template.
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
 import shlex
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -19,10 +21,11 @@ from ablations.config import study as studies
 from ablations.config.study import Figure, Study
 from ablations.errors import UserError
 from ablations.reports import sketch
-from ablations.runs.record import read_metrics, read_records
+from ablations.runs.folder import RunFolder, read_records, run_folders
+from ablations.runs.record import UnreadableRecord
 from ablations.tables.answer import answer
 from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
-from ablations.tables.table import Table, by_row, make, select
+from ablations.tables.table import Table, by_row, make, select, unreadable_rows
 
 USERS = ("--import", "--config-dir", "-cd")  # options with which a command finds what is a user's own
 
@@ -33,7 +36,7 @@ SORTED_BY_NUMBER = (*NUMERIC, "against its baseline")
 
 def found(runs_dir: Path) -> list[Study]:
     """The studies that the folder has runs of, ours first; one without a file has the rows that were run."""
-    names = sorted({path.parents[2].name for path in runs_dir.glob("*/*/seed=*/*.json*")})
+    names = sorted({folder.study for folder in run_folders(runs_dir) if folder.is_begun})
     known = [studies.load(name) for name in studies.names() if name in names]
     others = [name for name in names if name not in studies.names()]
     return known + [Study(name, "Runs that belong to no study", "", "", 1, (), ()) for name in others]
@@ -45,13 +48,11 @@ def make_page(runs_dir: Path, of: list[Study], settings: dict[str, str]) -> str:
 
     sections, unread, count = [], [], 0
     for study in of:
-        records = read_records(runs_dir, study.name)
-        readable = {record["folder"] for record in records}
-        begun = {path.parent for path in (runs_dir / study.name).glob("*/seed=*/*.json*")} - readable
-        unread += [str(folder.relative_to(runs_dir)) for folder in sorted(begun)]
+        records, unreadable = read_records(runs_dir, study.name)
+        unread += _unread(runs_dir, study, records, unreadable)
         records = select(records, settings) if records else []
         count += len(records)
-        for table, own in groups(study, records):
+        for table, own in groups(study, records, unreadable):
             sections.append(section(f"{study.name}-{len(sections)}", table, own, runs_dir))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script = _beside("report.js")
@@ -68,10 +69,22 @@ def make_page(runs_dir: Path, of: list[Study], settings: dict[str, str]) -> str:
 
 
 def _beside(name: str) -> Markup:
-    return Markup((resources.files(__package__) / name).read_text())
+    return Markup((resources.files("ablations.reports") / name).read_text())
 
 
-def groups(study: Study, records: list[dict]) -> list[tuple[Table, list[dict]]]:
+def _unread(
+    runs_dir: Path, study: Study, records: list[dict], unreadable: list[UnreadableRecord]
+) -> list[tuple[str, str]]:
+    """The folders that were begun and are in no table, each with the reason."""
+    reasons = {
+        RunFolder(error.path.parent): f"{error.path.name} cannot be read: {error.reason}" for error in unreadable
+    }
+    readable = {record["folder"] for record in records}
+    begun = [folder for folder in run_folders(runs_dir, study.name) if folder.is_begun and folder not in readable]
+    return [(str(folder.path.relative_to(runs_dir)), reasons.get(folder, "not finished")) for folder in begun]
+
+
+def groups(study: Study, records: list[dict], unreadable: list[UnreadableRecord]) -> list[tuple[Table, list[dict]]]:
     """Tables of the runs that may stand beside each other, each with its runs; as few as can be."""
     ways = (
         lambda record: None,
@@ -79,15 +92,21 @@ def groups(study: Study, records: list[dict]) -> list[tuple[Table, list[dict]]]:
         lambda record: (_parts(record, ("data", "recipe", "precision")), record["row"].partition(",")[2]),
         lambda record: _parts(record, sorted(record["config"].keys() - {"seed", "threads"})),
     )
-    for way in ways:
-        parts = {}
-        for record in records:
-            parts.setdefault(way(record), []).append(record)
-        try:
-            return [(make(study, part), part) for part in parts.values() or [[]]]
-        except UserError as error:
-            refused = error
-    raise refused
+    *coarser, finest = ways
+    for way in coarser:
+        with contextlib.suppress(UserError):
+            return _grouped(study, records, unreadable, way)
+    return _grouped(study, records, unreadable, finest)
+
+
+def _grouped(
+    study: Study, records: list[dict], unreadable: list[UnreadableRecord], way: Callable
+) -> list[tuple[Table, list[dict]]]:
+    """A table of each group of runs that `way` calls alike."""
+    parts = {}
+    for record in records:
+        parts.setdefault(way(record), []).append(record)
+    return [(make(study, part, unreadable), part) for part in parts.values() or [[]]]
 
 
 def _parts(record: dict, names) -> str:
@@ -129,8 +148,7 @@ def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dic
         "lines": lines,
         "notes": notes(table),
         "missing": _missing(table, records, runs_dir),
-        "figures": [_figure(figure, study, records, f"{name}-{figure.name}-") for figure in study.figures]
-        + [_why(kind, study, of, f"{name}-{kind}-") for kind, of in measurements(records).items()],
+        "figures": _figures(name, table, records),
         "run": bool(records),
     }
 
@@ -141,15 +159,28 @@ def _number(text: str) -> float | str:
     return float(number[0]) if number else 1e9 if text in ("fail", "diverged", "all diverged") else ""
 
 
-def _figure(drawn: Figure, study: Study, records: list[dict], prefix: str) -> dict:
+def _figures(name: str, table: Table, records: list[dict]) -> list[dict]:
+    """Those of the study, then of what was measured beside its runs."""
+    study, (measured, differing) = table.study, measurements(records)
+    drawn = [_figure(figure, table, records, f"{name}-{figure.name}-") for figure in study.figures]
+    drawn += [_why(kind, study, of, f"{name}-{kind}-") for kind, of in measured.items()]
+    return drawn + [_not_drawn(kind, reason) for kind, reason in differing.items()]
+
+
+def _not_drawn(name: str, reason: str) -> dict:
+    return {"name": name, "svg": "", "narrow": True, "caption": f"Not drawn: {reason}."}
+
+
+def _figure(drawn: Figure, table: Table, records: list[dict], prefix: str) -> dict:
     """A figure to stand in the page: without what only a file needs, in the page's colours, under names of its own."""
     from ablations.reports import figure
 
     try:
-        svg = figure.draw(drawn, study, records, "svg", captioned=False).decode()
+        svg = figure.draw(drawn, table.study, records, "svg", captioned=False, unreadable=table.unreadable).decode()
     except UserError as error:
-        return {"name": drawn.name, "svg": "", "narrow": True, "caption": f"Not drawn: {error}."}
-    caption = f"{drawn.caption}. {figure.caption(drawn, records)}"
+        return _not_drawn(drawn.name, str(error))
+    without = unreadable_rows(table.study, table.unreadable)
+    caption = f"{drawn.caption}. {figure.caption(drawn, records, without)}"
     svg = _in_page(svg, drawn.caption, prefix)
     return {"name": drawn.name, "svg": svg, "narrow": len(drawn.panels) == 1, "caption": caption}
 
@@ -183,7 +214,9 @@ def _in_page(svg: str, label: str, prefix: str) -> Markup:
 
 def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
     """The rows that are not run, and the commands that run them beside those that are."""
-    rows = [line.row.name for line in table.lines if line.row.overrides is not None and not line.n]
+    rows = [
+        line.row.name for line in table.lines if line.row.overrides is not None and not line.n and not line.unreadable
+    ]
     if not rows:
         return None
     start = ["ablations", "train", f"study={table.study.name}"]
@@ -215,7 +248,7 @@ def _settings_typed(command: str, study: Study) -> list[str]:
 
 def _run(record: dict) -> dict:
     try:
-        metrics = read_metrics(record["folder"])
+        metrics = record["folder"].metrics()
         curve = Markup(sketch.curve(metrics)) if metrics else "Its metrics.jsonl is gone."
     except (ValueError, KeyError, TypeError):
         curve = "Its metrics.jsonl is damaged."

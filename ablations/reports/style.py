@@ -17,6 +17,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -24,6 +25,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ablations.runs.record import FAIL_PERCENT
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 FORMATS = ("svg", "pdf", "png")
 
@@ -46,7 +50,7 @@ LOOKS = (
     ("#8a8a8a", "*", False, (0, (3, 3))),
 )
 
-_SETTINGS = {
+_SETTINGS: "dict[RcKeyType, Any]" = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial", "sans-serif"],
     "font.size": 8,
@@ -187,10 +191,11 @@ def legend(axes: Axes, title: str, *, missing: Sequence[str] = ()) -> None:
 
 def finish(figure: Figure, *, caption: str = "") -> None:
     """Make room for the legends and for a caption below the figure."""
-    legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
-    names = max([1 + sum(1 + text.get_text().count("\n") for text in legend.get_texts()) for legend in legends] or [1])
+    legends = [legend.get_texts() for axes in figure.axes if (legend := axes.get_legend())]
+    names = max([1 + sum(1 + text.get_text().count("\n") for text in texts) for texts in legends] or [1])
     lines = textwrap.wrap(caption, int(figure.get_figwidth() * 21))
-    rows = figure.axes[0].get_gridspec().nrows
+    grid = figure.axes[0].get_gridspec()
+    rows = grid.nrows if grid else 1
     figure.set_figheight(rows * (PANEL_INCHES[1] + LINE_INCHES * names) + LINE_INCHES * len(lines))
     if lines:
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6.5)

@@ -4,13 +4,13 @@ import contextlib
 import io
 from pathlib import Path
 
-from ablations.config.logger import Wandb
+from ablations.config.logger import Logger, Wandb
 from ablations.errors import UserError
-from ablations.loggers.wandb import finish, run_id, start
+from ablations.loggers.wandb import finish, place_of, run_id, start
 from ablations.tables.table import Table
 
 
-def publish(logger: Wandb, table: Table, records: list[dict], runs_dir: Path, settings: dict[str, str]) -> str:
+def publish(logger: Logger, table: Table, records: list[dict], runs_dir: Path, settings: dict[str, str]) -> str:
     """Send a table and its figures as one run of job type "table"; returns its address or folder.
 
     settings: those that selected the records. The same table from the same runs_dir is the same run.
@@ -38,7 +38,7 @@ def publish(logger: Wandb, table: Table, records: list[dict], runs_dir: Path, se
         rows = [list(cells.cells(line, table)) for line in table.lines]
         media = {name: wandb.Image(image) for name, image in media.items()}
         run.log({"table": wandb.Table(columns=list(cells.HEADER), data=rows)} | media)
-        where = str(Path(run.dir).parent) if run.offline else run.url
+        where = place_of(run)
         finish(run, exit_code=0)
     except (wandb.Error, TimeoutError, OSError) as error:
         raise UserError(

@@ -1,6 +1,7 @@
 """A study's workspace at Weights & Biases, as code."""
 
 import hashlib
+from typing import Literal
 
 from ablations.config.logger import Wandb
 from ablations.config.study import Study
@@ -16,14 +17,17 @@ def workspace(study: Study, logger: Wandb):
     import wandb_workspaces.workspaces as workspaces
     from wandb_workspaces import expr
 
-    def curves(metric: str, title: str, spread: str, *, log: bool = False):
-        grouping = {"groupby": "Group", "groupby_aggfunc": "mean", "groupby_rangefunc": spread}
-        options = grouping | {"max_runs_to_show": MOST_ROWS, "title_x": "step", "log_y": log or None}
-        return reports.LinePlot(title=title, x="step", y=[metric], **options)
+    def curves(metric: str, title: str, spread: Literal["minmax", "stddev"], *, log: bool = False):
+        return reports.LinePlot(
+            title=title, x="step", y=[metric], title_x="step", log_y=log or None, max_runs_to_show=MOST_ROWS,
+            groupby="Group", groupby_aggfunc="mean", groupby_rangefunc=spread,
+        )  # fmt: skip
 
     error = "test error (%), last evaluation: mean over seeds ± standard deviation"
-    bars = {"groupby": "Group", "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
-    last = reports.BarPlot(title=error, metrics=["test_error_percent"], max_bars_to_show=MOST_ROWS, **bars)
+    last = reports.BarPlot(
+        title=error, metrics=["test_error_percent"], max_bars_to_show=MOST_ROWS,
+        groupby="Group", groupby_aggfunc="mean", groupby_rangefunc="stddev",
+    )  # fmt: skip
     sections = {
         "Test error": [
             last,

@@ -3,6 +3,7 @@
 Needs the standard library only.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ class RunFolder(os.PathLike):
 
     @property
     def failure_file(self) -> Path:
-        return self.path / record.FAILURE
+        return self.path / "failure.txt"
 
     @property
     def progress_file(self) -> Path:
@@ -108,6 +109,13 @@ class RunFolder(os.PathLike):
         """
         return record.read_record(self.path)
 
+    def has_record(self) -> bool:
+        """Whether there is a record that can be read."""
+        try:
+            return self.record() is not None
+        except UnreadableRecord:
+            return False
+
     def metrics(self) -> list[dict]:
         """The evaluations so far; a last line that was cut short is left out."""
         return record.read_metrics(self.path)
@@ -125,6 +133,22 @@ class RunFolder(os.PathLike):
                 f"run={self}: its {self.weights_file.name} is gone; ablations train ... force=true makes it anew"
             )
         return found, self.weights_file
+
+    def failure(self) -> str | None:
+        """Why the last try ended without a record, in a line; None where it did not, or does not say why."""
+        try:
+            lines = self.failure_file.read_text().strip().splitlines()
+        except OSError:
+            return None
+        if not lines:  # a full disk leaves it empty
+            return None
+        # Of a traceback by itself, as older versions wrote it, the last line says it.
+        return lines[0] if lines[1:2] == [""] else lines[-1]
+
+    def note_failure(self, reason: str, details: str = "") -> None:
+        """Write why a try ended: a line and, below it, what led there."""
+        with contextlib.suppress(OSError):  # a full disk is why, perhaps
+            self.failure_file.write_text(f"{reason}\n\n{details}" if details else f"{reason}\n")
 
 
 def run_folders(runs_dir: Path, study: str | None = None) -> list[RunFolder]:

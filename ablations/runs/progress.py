@@ -12,9 +12,8 @@ import time
 from pathlib import Path
 
 from ablations.config.run import Config
+from ablations.runs.folder import RunFolder
 from ablations.system.files import write_whole
-
-FILE = "progress.json"
 
 SECONDS_BETWEEN_WRITES = 1.0
 
@@ -23,7 +22,7 @@ class Progress:
     """Shows one run; a context manager."""
 
     def __init__(self, config: Config, folder: Path, *, quiet: bool = False, writes: bool = True):
-        self.total, self.quiet, self.file = config.recipe.total_steps, quiet, folder / FILE
+        self.total, self.quiet, self.file = config.recipe.total_steps, quiet, RunFolder(folder).progress_file
         self.name = f"{config.row} seed={config.seed}"
         self.first_step, self.started, self.written = 0, time.perf_counter(), 0.0
         self.bar, self.writes = None, writes
@@ -100,10 +99,10 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
 
-def read(folder: Path) -> dict | None:
+def read(folder: RunFolder) -> dict | None:
     """What `progress.json` of a run says, None where there is none."""
     try:
-        return json.loads((folder / FILE).read_text())
+        return json.loads(folder.progress_file.read_text())
     except (OSError, ValueError):
         return None
 

@@ -14,15 +14,13 @@ SCHEMA_VERSION = 1
 
 RECORD, METRICS = "record.json", "metrics.jsonl"
 
-FAILURE = "failure.txt"  # why the last try of a run ended without a record; the last line says it
-
 FAIL_PERCENT = 20.0  # a final test error above this is a "fail" in the paper's Table 1
 
-# What every record has; tables, figures and commands rely on it.
+# What every record has, and tables, figures and commands rely on.
 FIELDS = (
-    "study", "row", "seed", "status", "test_error_percent", "train_loss", "steps", "parameters", "macs", "train_images",
-    "compile_seconds", "wall_seconds", "train_images_per_second", "config", "command", "versions", "device", "commit",
-)  # fmt: skip
+    *("row", "seed", "status", "test_error_percent", "steps", "train_images", "wall_seconds", "config"),
+    *("versions", "device", "commit"),
+)
 
 
 class UnreadableRecord(UserError):
@@ -97,20 +95,3 @@ def first_difference(one, other, at: str = "") -> tuple:
 def failed(record: dict) -> bool:
     """Whether the paper's tables would print "fail": above 20 %, or diverged."""
     return record["status"] == "diverged" or record["test_error_percent"] > FAIL_PERCENT
-
-
-def read_records(runs_dir: Path, study: str) -> list[dict]:
-    """All finished runs of a study, in the order of their folders, each with its `folder`."""
-    folders = [path.parent for path in sorted((runs_dir / study).glob("*/seed=*/record.json"))]
-    records = [(folder, read_record(folder)) for folder in folders]
-    return [record | {"folder": folder} for folder, record in records if record]
-
-
-def finished(folder: Path) -> tuple[dict, Path]:
-    """The record and the weights file of a finished run; raises UserError where one of them is not there."""
-    record, path = read_record(folder), folder / "weights.safetensors"
-    if record is None:
-        raise UserError(f"run={folder}: there is no finished run in this folder")
-    if not path.is_file():
-        raise UserError(f"run={folder}: its weights.safetensors is gone; ablations train ... force=true makes it anew")
-    return record, path

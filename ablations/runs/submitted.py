@@ -64,11 +64,6 @@ def latest(of_study: Path) -> dict[str, Submission]:
     return {name: one for one in read(of_study) for name in one.jobs}
 
 
-def name(folder: Path) -> str:
-    """Of a run's folder: ROW/seed=K."""
-    return f"{folder.parent.name}/{folder.name}"
-
-
 @contextmanager
 def alone(of_study: Path) -> Iterator[None]:
     """No other command submits runs of this study meanwhile."""

@@ -23,9 +23,18 @@ class Interrupted(UserError):
     """A run was asked to stop and has kept what it had."""
 
 
-GO_ON = "type the same command to go on"  # ends the words of one that was at work
+GO_ON = "type the same command to go on"  # how the message of an interrupted run ends
 
-NOT_STARTED = "not started: the sweep was asked to stop"
+
+class NotStarted(Interrupted):
+    """It was asked to stop before it began."""
+
+    def __init__(self):
+        super().__init__("not started: the sweep was asked to stop")
+
+    def __reduce__(self):
+        return type(self), ()
+
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

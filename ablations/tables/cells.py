@@ -7,7 +7,7 @@ from ablations.tables import interval
 from ablations.tables.table import Line, Table
 from ablations.tables.verdict import kendall_tau, verdict
 
-NOT_RUN = "not run"
+NOT_RUN, NOT_READABLE = "not run", "not readable"
 
 HEADER = (
     "row", "figure", "on shortcut", "on F", "paper", "ours", "ours - paper", "mean ± std", "95 % interval", "n",
@@ -23,19 +23,25 @@ def cells(line: Line, table: Table) -> tuple[str, ...]:
     if row.overrides is None and not row.tests:
         ours = "-"
     elif not line.n:
-        ours = NOT_RUN
+        ours = missing(line)
     elif line.median == float("inf"):
         ours = "diverged"
     else:
         ours = f"{line.median:.2f}" + (f"/{line.median_top5:.2f}" if line.median_top5 is not None else "")
         ours = f"fail ({ours})" if line.fails else ours
-    comparable = line.n and not line.fails and line.paper_error is not None
-    difference = f"{line.median - line.paper_error:+.2f}" if comparable else ""
+    difference = ""
+    if line.n and not line.fails and line.paper_error is not None:
+        difference = f"{line.median - line.paper_error:+.2f}"
     within = f"{line.interval[0]:.2f} - {line.interval[1]:.2f}" if line.interval else ""
     return (
         row.name, row.figure, row.on_shortcut, row.on_residual, _paper(line), ours, difference, _spread(line), within,
         str(line.n) if row.overrides is not None else "", _against(line, table), verdict(line, table),
     )  # fmt: skip
+
+
+def missing(line: Line) -> str:
+    """What stands in place of the error of a row that has none."""
+    return NOT_READABLE if line.unreadable else NOT_RUN
 
 
 def _paper(line: Line) -> str:
@@ -96,6 +102,7 @@ def notes(table: Table) -> list[str]:
     lines += [note for note in (_interval_note(table), _baseline_note(table), resolution(table)) if note]
     if tau is not None:
         lines.append(f"Kendall's tau between the paper's order and ours: {tau:.2f} over {rows} rows.")
+    lines += [f"Left out: {error}." for error in table.unreadable]
     return lines + [note for note in (table.departures, table.provenance) if note]
 
 

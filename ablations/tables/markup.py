@@ -6,7 +6,7 @@ import re
 import statistics
 from html import escape
 
-from ablations.tables.cells import HEADER, NOT_RUN, NUMERIC, cells, notes, title, used
+from ablations.tables.cells import HEADER, NUMERIC, cells, missing, notes, title, used
 from ablations.tables.table import Table
 from ablations.tables.verdict import verdict
 from ablations.terminal.grid import markdown_grid
@@ -34,7 +34,7 @@ def as_csv(table: Table) -> str:
                 table.study.name,
                 line.row.name,
                 line.paper["value"] if line.paper else "",
-                _number(line.median) if line.n else NOT_RUN if line.row.overrides is not None else "",
+                _number(line.median) if line.n else missing(line) if line.row.overrides is not None else "",
                 _number(statistics.mean(line.finite)) if line.finite else "",
                 _number(statistics.stdev(line.finite)) if len(line.finite) > 1 else "",
                 *(

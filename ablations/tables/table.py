@@ -1,6 +1,8 @@
 """A study's table from the records of its runs: the paper's figures beside ours. Imports neither JAX nor Hydra."""
 
+import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,7 +10,8 @@ import yaml
 
 from ablations.config.study import Row, Study
 from ablations.errors import UserError
-from ablations.runs.record import FAIL_PERCENT
+from ablations.runs.folder import RunFolder
+from ablations.runs.record import FAIL_PERCENT, UnreadableRecord
 from ablations.tables import interval as tables_interval
 from ablations.tables import protocol
 
@@ -19,7 +22,7 @@ class Line:
 
     errors: of the last evaluation, in percent, by seed; None for a run that diverged. paper: the row's line of
     `results/paper.csv`. test_images: the size of the test set, 0 if an old record does not say. top5: as `errors`, where
-    it is measured.
+    it is measured. unreadable: whether a run of it has a record that cannot be read.
     """
 
     row: Row
@@ -27,6 +30,7 @@ class Line:
     errors: dict[int, float | None]
     test_images: int = 0
     top5: dict[int, float | None] = field(default_factory=dict)
+    unreadable: bool = False
 
     @property
     def n(self) -> int:
@@ -41,16 +45,17 @@ class Line:
         return self.n - len(self.finite)
 
     @cached_property
-    def median(self) -> float | None:
-        """inf if most runs diverged, since those have no error to average."""
-        ordered = sorted(self.finite) + [float("inf")] * self.diverged
-        return statistics.median(ordered) if ordered else None
+    def median(self) -> float:
+        """inf if most runs diverged, since those have no error to average; nan if there is no run."""
+        ordered = sorted(self.finite) + [math.inf] * self.diverged
+        return statistics.median(ordered) if ordered else math.nan
 
     @cached_property
     def median_top5(self) -> float | None:
         """None if a run diverged or has no top-5 error."""
-        known = bool(self.top5) and None not in self.top5.values() and self.top5.keys() == self.errors.keys()
-        return statistics.median(self.top5.values()) if known else None
+        known = [error for error in self.top5.values() if error is not None]
+        complete = len(known) == len(self.top5) and self.top5.keys() == self.errors.keys()
+        return statistics.median(known) if known and complete else None
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
@@ -65,7 +70,7 @@ class Line:
 
     @property
     def fails(self) -> bool:
-        return self.median is not None and self.median > FAIL_PERCENT
+        return self.median > FAIL_PERCENT
 
     @property
     def paper_fails(self) -> bool:
@@ -86,12 +91,12 @@ class Line:
 
     def against(self, baseline: "Line") -> "Comparison | None":
         """The differences from another row, over the seeds that both have; None if they share none."""
-        shared = [
-            seed for seed, error in self.errors.items() if error is not None and baseline.errors.get(seed) is not None
+        differences = [
+            error - other
+            for seed, error in sorted(self.errors.items())
+            if error is not None and (other := baseline.errors.get(seed)) is not None
         ]
-        if not shared:
-            return None
-        return Comparison(tuple(self.errors[seed] - baseline.errors[seed] for seed in sorted(shared)))
+        return Comparison(tuple(differences)) if differences else None
 
 
 @dataclass(frozen=True)
@@ -117,13 +122,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Table:
-    """settings: what was trained on what. departures: where the recipe departs from the paper's protocol."""
+    """settings: what was trained on what. departures: where the recipe departs from the paper's protocol.
+
+    unreadable: the records that are in no line because they cannot be read.
+    """
 
     study: Study
     settings: str
     lines: tuple[Line, ...]
     departures: str
     provenance: str
+    unreadable: tuple[UnreadableRecord, ...] = ()
 
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.row.name == name), None)
@@ -157,12 +166,12 @@ def _lookup(record: dict, key: str):
     return value.get("name") if isinstance(value, dict) else value
 
 
-def make(study: Study, records: list[dict]) -> Table:
+def make(study: Study, records: list[dict], unreadable: Sequence[UnreadableRecord] = ()) -> Table:
     """The study's rows in the paper's order, then the user's own.
 
     Raises UserError if the runs of a row differ in more than their seed, or two rows in more than what defines them.
     """
-    runs = by_row(study, records)
+    runs, without = by_row(study, records), unreadable_rows(study, unreadable)
     paper, known = protocol.paper_lines(study.paper_table), {row.name for row in study.rows}
     own = [
         Row(name, (), on_shortcut=_shortcut(its_runs), baseline=_baseline(study))
@@ -174,14 +183,20 @@ def make(study: Study, records: list[dict]) -> Table:
         done = sorted(runs.get(row.tests or row.name, []), key=lambda record: record["seed"])
         images = done[0].get("test_images", 0) if done else 0
         errors, top5 = (_by_seed(done, row, name) for name in ("test_error_percent", "test_top5_error_percent"))
-        lines.append(Line(row, paper.get(row.name), errors, images, top5))
+        lines.append(Line(row, paper.get(row.name), errors, images, top5, row.name in without))
     return Table(
         study,
         protocol.heading(records),
         tuple(lines),
         protocol.departures(study, records),
         protocol.provenance(records),
+        tuple(unreadable),
     )
+
+
+def unreadable_rows(study: Study, unreadable: Sequence[UnreadableRecord]) -> set[str]:
+    """The rows of which a record cannot be read."""
+    return {study.row_of(RunFolder(error.path.parent).row) for error in unreadable}
 
 
 def _by_seed(records: list[dict], row: Row, name: str) -> dict[int, float | None]:

@@ -22,7 +22,7 @@ def verdict(line: Line, table: Table) -> str:
     if comparison is None or not comparison.resolved:
         return f"not resolved by {len(comparison.differences) if comparison else 0} seeds".replace("1 seeds", "1 seed")
     ours = "worse" if comparison.mean > 0 else "better"
-    theirs = "worse" if line.paper_error > baseline.paper_error else "better"
+    theirs = "worse" if _paper_key(line) > _paper_key(baseline) else "better"
     return f"{'agrees' if ours == theirs else 'differs'}: {ours} than {baseline.row.name}"
 
 
@@ -44,7 +44,7 @@ def kendall_tau(table: Table) -> tuple[float | None, int]:
 
 
 def _paper_key(line: Line) -> float:
-    return float("inf") if line.paper_fails else line.paper_error
+    return float("inf") if line.paper_error is None else line.paper_error  # comparable and without an error: it fails
 
 
 def _our_key(line: Line) -> float:

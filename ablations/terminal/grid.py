@@ -2,6 +2,11 @@
 
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def console(usual: int = 132):
@@ -11,7 +16,7 @@ def console(usual: int = 132):
     return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((usual, 24)).columns, 132))
 
 
-def show(title: str, rows: list[dict[str, object]], right: tuple[str, ...], notes: list[str]) -> None:
+def show(title: str, rows: Sequence[Mapping[str, "str | Text"]], right: tuple[str, ...], notes: list[str]) -> None:
     """Print to the terminal.
 
     rows: heading -> cell, a string or rich's Text. right: the headings of columns that are aligned to the right.
@@ -31,7 +36,7 @@ def show(title: str, rows: list[dict[str, object]], right: tuple[str, ...], note
         screen.print(note, highlight=False)
 
 
-def markdown(title: str, rows: list[dict[str, object]], notes: list[str]) -> str:
+def markdown(title: str, rows: Sequence[Mapping[str, "str | Text"]], notes: list[str]) -> str:
     grid = markdown_grid([list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)])
     return "\n\n".join([f"**{title}**", "\n".join(grid), *notes]) + "\n"
 

@@ -6,7 +6,7 @@ def scientific(number: float) -> str:
     return f"{number:.1e}".replace("e+", "e").replace("e0", "e")
 
 
-def size(count: int | None) -> str:
+def size(count: float | None) -> str:
     """Bytes, such as 1.3 GB."""
     if count is None:
         return "-"

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ from ablations.terminal.units import size
 FOLDER = "checkpoints"
 
 KEPT = 2
+
+# TensorStore, which writes for Orbax, raises a ValueError of whatever the system refuses; only its text has the number.
+SYSTEM_ERROR = re.compile(r"\[os_error_code='(\d+)'")
 
 SLACK_BYTES = 1 << 20  # what Orbax writes beside the arrays, and the files of the run
 
@@ -219,9 +223,7 @@ def _as_os_error(write: Callable) -> None:
         write()
     except OSError:
         raise
-    except Exception as error:  # Orbax and its threads wrap the system's message
-        if any(
-            sign in str(error) for sign in ("RESOURCE_EXHAUSTED", "No space left", "PERMISSION_DENIED", "Read-only")
-        ):
-            raise OSError(str(error).strip().splitlines()[0]) from error
+    except Exception as error:
+        if number := SYSTEM_ERROR.search(str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
         raise

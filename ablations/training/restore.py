@@ -4,7 +4,6 @@ Nothing here imports JAX before the environment is prepared.
 """
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from ablations.data import catalogue
 from ablations.data.config import DataConfig
 from ablations.data.dataset import Dataset
 from ablations.errors import UserError
-from ablations.runs.record import finished, read_record
+from ablations.runs.folder import RunFolder
 from ablations.training import checkpoint
 from ablations.training.environment import prepare
 
@@ -30,7 +29,7 @@ class Restored(NamedTuple):
     step: int
 
 
-def run(folder: Path, data: DataConfig | None = None, *, images: bool = True) -> Restored:
+def run(folder: RunFolder, data: DataConfig | None = None, *, images: bool = True) -> Restored:
     """The network of the run in a folder, from its weights or, before there are any, from its newest checkpoint.
 
     data: another data set of the same kind in place of the run's, of a finished run.
@@ -39,9 +38,9 @@ def run(folder: Path, data: DataConfig | None = None, *, images: bool = True) ->
 
     Raises UserError where there is nothing to restore, the data set is missing, or its images do not fit.
     """
-    if read_record(folder) is None and (config := checkpointed(folder)):
+    if folder.record() is None and (config := checkpointed(folder)):
         return _from_checkpoint(folder, config)
-    record, path = finished(folder)
+    record, path = folder.finished()
     config = from_resolved(record["config"])
     config = replace(config, data=data or config.data)
     prepare(config)
@@ -57,14 +56,14 @@ def run(folder: Path, data: DataConfig | None = None, *, images: bool = True) ->
     return Restored(steps, weights.load(path, steps.init()), record["steps"])
 
 
-def checkpointed(folder: Path) -> Config | None:
+def checkpointed(folder: RunFolder) -> Config | None:
     """The configuration of a run's newest checkpoint, None where there is none."""
-    resolved = checkpoint.configuration(folder)
+    resolved = checkpoint.configuration(folder.path)
     return from_resolved(resolved) if resolved else None
 
 
-def _from_checkpoint(folder: Path, config: Config) -> Restored:
-    start, checkpoints = untrained(config), checkpoint.Checkpoints(folder)
+def _from_checkpoint(folder: RunFolder, config: Config) -> Restored:
+    start, checkpoints = untrained(config), checkpoint.Checkpoints(folder.path)
     restored = checkpoints.restore(start.state, config.resolved(), print)
     checkpoints.close()
     if restored is None:

@@ -17,7 +17,7 @@ from ablations.errors import UserError
 from ablations.runs.record import read_record
 from ablations.training import augmentation
 from ablations.training.steps import Steps
-from ablations_tests.conftest import ablations, configure
+from ablations_tests.conftest import ablations, configure, here
 
 
 def network(*overrides):
@@ -219,7 +219,7 @@ def test_the_command(finished):
     assert found["whole"] == pytest.approx(record["test_error_percent"], rel=1e-5)
     assert len(found["without_unit"]) == 9 and found["changing"] == [4, 7] and len(found["path_shares"]) == 10
     assert (run / "lesion.svg").read_text().startswith("<?xml")
-    done = ablations("lesion", f"run={run}", "unit=10", cwd=cwd)
+    done = here("lesion", f"run={run}", "unit=10", cwd=cwd)
     assert done.returncode == 2 and done.stderr == "ablations: unit=10: the network has the units 1 ... 9\n"
 
 

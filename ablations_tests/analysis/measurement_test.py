@@ -60,23 +60,37 @@ def write(folder, found: dict) -> None:
 def test_figures_are_drawn_and_the_same_each_time(kind):
     rows = [measurement(kind, row) for row in ("identity", "dropout")]
     one = analysis_figures.of_run(kind, rows[0], "svg")
-    both = analysis_figures.of_study(kind, study.load("table1"), rows, "svg")
+    both, _ = analysis_figures.of_study(kind, study.load("table1"), rows, "svg")
     assert one.startswith(b"<?xml") and one == analysis_figures.of_run(kind, rows[0], "svg")
     assert b"dropout" in both and b"dropout" not in one and b"0" * 12 in both, "it names its commit"
 
 
 def test_a_row_that_learns_nothing_is_drawn_too():
-    """A network of which everything is 0 or not finite, and none of whose shape-changing units can be deleted."""
+    """A network of which everything is 0 or not finite, and none of whose shape-changing units can be deleted.
+
+    Nothing is said of it that was not measured, and nothing in place of what is 0.
+    """
     dead = {name: [0.0] * UNITS for name in ("gradient", "through_shortcuts", "through_weights", "x_std", "negative")}
     dead |= {"product": [None] * UNITS, "residual_std": [0.0] * UNITS, "ratio": [None] * UNITS, "stage": [1] * UNITS}
-    probe = measurement("probe", "plain", units=dead, along=[])
+    probe = measurement("probe", "plain", units=dead, along=[], test_error_percent=90.0)
     lesion = measurement("lesion", "plain", whole=90.0, without_unit=[None if i in (3, 6) else 90.0 for i in range(UNITS)], path_shares=[0.0] * 10, swaps=[], taus=[])  # fmt: skip
     for found in (probe, lesion):
-        assert analysis_figures.of_run(found["kind"], found, "svg") and analysis_figures.of_study(
-            found["kind"], study.load("table1"), [found], "svg"
+        figures = (
+            analysis_figures.of_run(found["kind"], found, "svg"),
+            analysis_figures.of_study(found["kind"], study.load("table1"), [found], "svg"),
         )
-        analysis_tables.of_run(found["kind"], found)
-        analysis_tables.of_study(found["kind"], study.load("table1"), [found])
+        assert all(b">plain<" in figure or b"runs/table1/plain" in figure for figure in figures)
+    table = analysis_tables.of_study("probe", study.load("table1"), [probe])
+    assert table.rows == [("plain", "90.00", "-", "-", "-", "-", "0, 0", "-", "-", "-")]
+    of_units = analysis_tables.of_run("probe", probe).rows
+    assert of_units == [(str(unit), "1", "0", "0", "0", "-", "0", "0", "-", "0") for unit in range(1, UNITS + 1)]
+    [row] = analysis_tables.of_study("lesion", study.load("table1"), [lesion]).cells
+    assert (row["one deleted"], row["highest, at unit"], row["20 swapped"]) == ("90.00", "90.00, 1", "-")
+    assert row["shape changes"] == "cannot be deleted, cannot be deleted"
+    assert row["paths"] == "none of it is above what float32 holds"
+    table = analysis_tables.of_run("lesion", lesion)
+    assert {row["k pairs swapped"] for row in table.cells} == {row["tau"] for row in table.cells} == {"-"}
+    assert any("unit 4 changes the shape: cannot be deleted" in note for note in table.notes)
 
 
 def test_the_rows_of_a_study_in_its_order(tmp_path):
@@ -141,3 +155,10 @@ def test_the_report_shows_them(tmp_path):
     page = make_page(tmp_path, [load("table1")], {})
     assert page.index("Probe of table1.") < page.index("Lesion of table1.") and "Landscape of table1" not in page
     assert page.count("data:image/png;base64,") == 12 and "img-src data:" in page and 'src="http' not in page
+    assert "Not drawn: the measurements differ" not in page
+    other = tmp_path / "table1" / "plain" / "seed=0"
+    write(tmp_path, measurement("lesion", "plain", asked={"k": 1, "draws": 2, "paths": 16}))
+    (other / "record.json").write_text(json.dumps(record | {"row": "plain"}))
+    page = make_page(tmp_path, [load("table1")], {})
+    assert "Lesion of table1." not in page and "Probe of table1." in page
+    assert "Not drawn: the measurements differ in " in page, "what was measured otherwise is named, not dropped"

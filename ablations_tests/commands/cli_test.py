@@ -9,7 +9,7 @@ import pytest
 from ablations import cli
 from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
-from ablations_tests.conftest import COMMAND, ablations
+from ablations_tests.conftest import COMMAND, ablations, here
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ from ablations_tests.conftest import COMMAND, ablations
     ],
 )  # fmt: skip
 def test_one_clear_message(arguments, message, tmp_path):
-    done = ablations(*arguments, cwd=tmp_path)
+    done = here(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert done.stderr.startswith("ablations: ") and done.stderr.count("\n") == 1, done.stderr
@@ -68,7 +68,7 @@ def test_an_unwritable_runs_folder(tmp_path):
 
 @pytest.mark.parametrize("command", [[], ["--help"], *([name, "--help"] for name in COMMANDS)])
 def test_help_names_what_there_is(command, tmp_path):
-    done = ablations(*command, cwd=tmp_path)
+    done = here(*command, cwd=tmp_path)
     assert done.returncode == 0 and not done.stderr
     assert "ablations" in done.stdout and max(map(len, done.stdout.splitlines())) <= 120
     if command == ["train", "--help"]:
@@ -100,19 +100,9 @@ def test_what_is_asked_often_imports_nothing_slow(arguments, tmp_path):
         ("ablations train shortcut=exclusive_gating shortcut.b", {"shortcut.bias="}),
     ],
 )
-def test_bash_completion(line, choices, tmp_path):
-    import os
-
-    environment = os.environ | {"COMP_LINE": line, "COMP_POINT": str(len(line))}
-    done = subprocess.run(
-        [*COMMAND, "-sc", "query=bash"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=True,
-        timeout=60,
-    )
+def test_bash_completion(line, choices, tmp_path, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", line), monkeypatch.setenv("COMP_POINT", str(len(line)))
+    done = here("-sc", "query=bash", cwd=tmp_path)
     assert choices <= set(done.stdout.split()), done.stdout
     assert "schema" not in done.stdout
 
@@ -132,7 +122,7 @@ def test_completion_in_a_real_bash(tmp_path):
 
 
 def test_cfg_prints_every_setting(tmp_path):
-    done = ablations("train", "--cfg", "job", "shortcut=dropout", "shortcut.rate=0.3", cwd=tmp_path)
+    done = here("train", "--cfg", "job", "shortcut=dropout", "shortcut.rate=0.3", cwd=tmp_path)
     assert "rate: 0.3" in done.stdout and "total_steps: 440" in done.stdout and "hydra" not in done.stdout
 
 

@@ -16,9 +16,8 @@ from ablations.config.run import from_resolved
 from ablations.errors import UserError
 from ablations.networks import activation, registry
 from ablations.networks.registry import SHORTCUTS
-from ablations.networks.resnet.config import ModelConfig
 from ablations.networks.shortcut import ConstantScaling, Identity, Shortcut
-from ablations.networks.skip import Build, Sum
+from ablations.networks.skip import Match, Skip
 from ablations_tests.conftest import configure
 
 CLASS = """
@@ -38,17 +37,9 @@ class Halved(Shortcut):
 
 
 @pytest.fixture(autouse=True)
-def own(monkeypatch, tmp_path):
-    """What a test defines is forgotten after it."""
+def own(forgotten, monkeypatch, tmp_path):
+    """Each test has a folder for the user's files."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(imports, "imported", [])
-    monkeypatch.setattr(searchpath, "places", [])
-    shortcuts, orders = dict(SHORTCUTS), dict(activation.ORDERS)
-    yield
-    for registered, before in ((SHORTCUTS, shortcuts), (activation.ORDERS, orders)):
-        registered.clear()
-        registered.update(before)
 
 
 def load(text: str, name: str = "mine.py") -> None:
@@ -189,9 +180,9 @@ def test_two_files_do_not_take_a_name_from_each_other():
 )
 def test_a_mistake_in_the_equation_is_one_message_with_its_line(was, wrong, message):
     load(CLASS.replace(was, wrong))
-    build = Build(6, 10, 2, model=ModelConfig("small", 14, "basic"), bn=True, rngs=nnx.Rngs(0))
     with pytest.raises(UserError, match=message):
-        Sum(SHORTCUTS["halved"](), build)(np.ones((3, 8, 8, 6), np.float32), np.ones((3, 4, 4, 10), np.float32))
+        skip = Skip(SHORTCUTS["halved"](), (6, 10, 2), Match(), rngs=nnx.Rngs(0))
+        skip(np.ones((3, 8, 8, 6), np.float32), np.ones((3, 4, 4, 10), np.float32))
 
 
 @pytest.mark.parametrize("what", ["a configuration, as hosts.py sends it", "Hydra's schemas, as launchers send them"])

@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from ablations.config import compose, study
 from ablations.config import jobs as sweep
 from ablations.errors import UserError
+from ablations.runs.folder import RunFolder
 from ablations.runs.record import first_difference
 from ablations.tables.protocol import paper_lines
 
@@ -19,7 +20,7 @@ def jobs(*overrides):
 
 
 def folders(*overrides):
-    return [str(job.folder) for job in jobs(*overrides)]
+    return [str(RunFolder.of(job.config)) for job in jobs(*overrides)]
 
 
 def test_a_run_is_named_by_what_differs_from_the_defaults():
@@ -89,7 +90,7 @@ ROWS |= {"switches": 19, "table5": 5}
 def test_every_study_composes_and_its_rows_are_the_papers(name):
     made = jobs(f"study={name}", "seeds=2")
     assert len(made) == 2 * ROWS[name]
-    assert len({job.folder for job in made}) == len(made)
+    assert len({RunFolder.of(job.config) for job in made}) == len(made)
     assert {job.config.row for job in made} == {row.name for row in study.load(name).rows if row.overrides is not None}
     rows, paper = [row.name for row in study.load(name).rows], paper_lines(study.load(name).paper_table)
     if name.startswith(("table", "degradation")):
@@ -103,7 +104,7 @@ def test_every_study_composes_and_its_rows_are_the_papers(name):
 def test_another_data_set_takes_the_place_of_the_first():
     made = jobs("study=table3", "data=digits", "recipe=digits", "seeds=1")
     assert len(made) == 8 and {job.config.data.name for job in made} == {"digits"}
-    assert made[0].folder.parent.name == "resnet110_1layer_original,data=digits,recipe=digits"
+    assert RunFolder.of(made[0].config).row == "resnet110_1layer_original,data=digits,recipe=digits"
     assert [j.config.row for j in jobs("study=table3", "data=cifar100", "seeds=1")] == [
         row.name for row in study.load("table3").rows if row.data == "cifar100"
     ]
@@ -163,7 +164,7 @@ def test_a_row_of_ones_own():
 def test_a_study_of_ones_own(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("question: which?\nseeds: 2\nrows:\n  - {row: a, overrides: [model=resnet20]}\n")
-    assert [job.folder.parent for job in jobs(f"study={file}")] == [Path("runs/mine/a")] * 2
+    assert [RunFolder.of(job.config).path.parent for job in jobs(f"study={file}")] == [Path("runs/mine/a")] * 2
     file.write_text("question: which?\n")
     with pytest.raises(UserError, match="is not a study file"):
         jobs(f"study={file}")

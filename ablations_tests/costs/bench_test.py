@@ -15,7 +15,7 @@ from ablations.costs import bench
 from ablations.costs.cost import Ceilings, Figures, Timing
 from ablations.networks import count
 from ablations.terminal import units
-from ablations_tests.conftest import ROOT, ablations, configure
+from ablations_tests.conftest import ROOT, configure, here
 from benchmarks import compare, growth, sweep
 from benchmarks.cases import CPU, CUDA, Case
 
@@ -58,10 +58,10 @@ def test_rates_follow_from_the_median_step():
     assert "Not measured: resnet110, original, identity, 8x8, batch 32, f32: killed." in bench.notes([unknown])
 
 
-def test_the_command_measures_what_it_says(tmp_path):
+def test_the_command_measures_what_it_says(briefly, tmp_path):
     out = tmp_path / "bench.json"
     settings = ["model=resnet110", "model.depth=8", "recipe.batch_size=8", "pixels=4", "precision=bf16", "seed=0,1"]
-    done = ablations("bench", *settings, "format=json", f"out={out}", cwd=tmp_path)
+    done = here("bench", *settings, "format=json", f"out={out}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "measuring: 1 of 1 configurations" in done.stderr  # seeds are no configurations
     found = json.loads(out.read_text())
@@ -78,7 +78,7 @@ def test_the_command_measures_what_it_says(tmp_path):
 
 @pytest.mark.parametrize("setting", ["pixels=0", "pixels=wide", "format=csv", "--quick"])
 def test_refuses_in_one_message(setting, tmp_path):
-    done = ablations("bench", setting, cwd=tmp_path)
+    done = here("bench", setting, cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith(f"ablations: {setting}: ") and done.stderr.count("\n") == 1
 
 

@@ -21,7 +21,7 @@ from ablations.training.loop import train
 from ablations.training.steps import Steps
 from ablations_tests import pictures
 from ablations_tests.commands.train_test import wait_for
-from ablations_tests.conftest import COMMAND, ablations, configure
+from ablations_tests.conftest import COMMAND, ablations, configure, here
 
 SMALL = ("model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.evaluate_every=4", "recipe.total_steps=8")
 
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_trained_on_is_one_message(damage, message, tmp_
 def test_illegal_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         DataConfig(**({"name": "image_folder", "root": "x", "crop": 16, "test_crops": [16]} | settings))
-    with pytest.raises(ValueError, match="data.crop=16: only for images in files"):
+    with pytest.raises(ValueError, match="data.crop=16: only for image files"):
         DataConfig("digits", crop=16)
 
 
@@ -175,7 +175,7 @@ def start_with_workers(cwd, line):
     seen = list(cwd.glob("runs/single/*/seed=0/progress.json"))
     assert not seen
     options = {"cwd": cwd, "start_new_session": True, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([*COMMAND, "train", *line, "data.workers=2"], **options)
+    process = subprocess.Popen([*COMMAND, "train", *line, "data.workers=2", "checkpoint_seconds=0"], **options)
     wait_for(lambda: list(cwd.glob("runs/single/*/seed=0/progress.json")) or process.poll() is not None)
     assert process.poll() is None, process.communicate()[1]
     return process
@@ -192,7 +192,7 @@ def session_of(pid) -> int | None:
 
 def test_a_stopped_run_goes_on_to_the_same_bits_with_another_number_of_workers(root, tmp_path):
     """Stopped by its terminal's Ctrl-C, then killed, both with two workers; ended without workers."""
-    line = settings(root, "recipe.total_steps=240", "recipe.evaluate_every=120", "recipe.batch_size=2")
+    line = settings(root, "recipe.total_steps=80", "recipe.evaluate_every=40", "recipe.batch_size=2")
     process = start_with_workers(tmp_path, line)
     os.killpg(process.pid, signal.SIGINT)  # a terminal signals the workers, too
     _, errors = process.communicate(timeout=60)
@@ -356,12 +356,12 @@ def test_eval_and_plan_know_it(root, tmp_path):
     folder.mkdir(parents=True)
     train(configure(*settings(root)), folder, quiet=True)
     record = read_record(folder)
-    done = ablations("eval", f"run={folder}", "data.test_crops=[16,20]", "data.workers=0", cwd=tmp_path)
+    done = here("eval", f"run={folder}", "data.test_crops=[16,20]", "data.workers=0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     first, second, _ = (*done.stdout.splitlines(), "")[:3]
     expected = f"test error {record['test_error_percent']:.2f} %"
     assert "crops of 16 pixels" in first and expected in first and "top-5" in first and "crops of 20 pixels" in second
-    planned = ablations("plan", *settings(root), "calibrate=false", cwd=tmp_path)
+    planned = here("plan", *settings(root), "calibrate=false", cwd=tmp_path)
     assert planned.returncode == 0 and "image_folder (42 images of 16x16)" in planned.stdout, planned.stderr
 
 

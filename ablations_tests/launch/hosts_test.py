@@ -13,17 +13,18 @@ import pytest
 
 from ablations.config.distributed import Slurm
 from ablations.errors import UserError
-from ablations.launch import launcher, packing, worker
+from ablations.launch import launcher, packing, peers
+from ablations.runs.folder import RunFolder
 from ablations.runs.record import read_metrics, read_record
 from ablations.system import machine
 from ablations.training.loop import train
-from ablations_tests.conftest import COMMAND, ablations, configure
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, ablations, configure
 from ablations_tests.launch.plan_test import jobs_of
 
-STEPS = 160
+STEPS = 80
 LINE = (
-    "train", "model=resnet20", "model.depth=8", "recipe.batch_size=8", f"recipe.total_steps={STEPS}",
-    "recipe.evaluate_every=80", "recipe.learning_rate=0.001", "recipe.bn_statistics=running",
+    "train", "model=resnet20", "model.depth=8", *FEW_IMAGES, f"recipe.total_steps={STEPS}",
+    "recipe.evaluate_every=40", "recipe.learning_rate=0.001", "recipe.bn_statistics=running",
 )  # fmt: skip
 SLOWLY = "checkpoint_seconds=0"  # so that there is time to stop a run: a checkpoint after each step
 
@@ -97,10 +98,13 @@ def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path)
     (first, first_said), (second, second_said) = ended(both, within=60)
     assert (first, second) == (2, 2) and step_in(first_said, "goes on from step ") == stopped
     told = [line for line in first_said.splitlines() if "goes on from" not in line and "  step " not in line]
-    assert told == [f"ablations: another process of this run was lost; {worker.GO_ON}"]
-    assert second_said == f"ablations: the process of this run was killed, perhaps for want of memory; {worker.GO_ON}\n"
+    assert told == [f"ablations: another process of this run was lost; {peers.GO_ON}"]
+    assert second_said == f"ablations: the process of this run was killed, perhaps for want of memory; {peers.GO_ON}\n"
     stopped = kept(tmp_path)
     [folder] = tmp_path.glob("runs/single/*/seed=0")
+    said_why = (folder / "failure.txt").read_text()
+    assert RunFolder(folder).failure() == peers.ANOTHER_LOST and said_why.startswith(peers.ANOTHER_LOST)
+    assert "Gloo" in said_why and 'File "' in said_why, "the reason itself is below"
     assert read_record(folder) is None
 
     (first, first_said), (second, second_said) = ended(start(tmp_path, 2))
@@ -113,7 +117,7 @@ def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path)
     ]  # fmt: skip
 
     whole = train(configure(*LINE[1:]), tmp_path, quiet=True)
-    assert [line["step"] for line in metrics] == [80, 160], "each evaluation once"
+    assert [line["step"] for line in metrics] == [40, 80], "each evaluation once"
     for key in ("train_loss", "test_loss"):
         expected = [line[key] for line in read_metrics(tmp_path)]
         np.testing.assert_allclose([line[key] for line in metrics], expected, rtol=1e-3)
@@ -137,7 +141,7 @@ def test_what_is_missing_is_named(settings, message):
 def test_none_of_it_is_part_of_a_name_or_a_record():
     meet = ("distributed=manual", "distributed.coordinator=a:1", "distributed.processes=2", "distributed.process=1")
     [job] = jobs_of("devices=2", *meet)
-    assert job.folder == Path("runs/single/default/seed=0")
+    assert RunFolder.of(job.config).path == Path("runs/single/default/seed=0")
     assert job.config.resolved() == configure().resolved()
 
 

@@ -22,12 +22,13 @@ from ablations.data import config as data
 from ablations.data.cifar import published
 from ablations.errors import UserError
 from ablations.launch import plan, plan_table
-from ablations.runs.record import write_record
+from ablations.runs.folder import RunFolder
+from ablations.runs.record import FIELDS, write_record
 from ablations.system import lock
 from ablations.terminal import grid, units
 from ablations.training.checkpoint import Checkpoints
 from ablations.training.steps import Steps
-from ablations_tests.conftest import ablations, configure
+from ablations_tests.conftest import COMMAND, configure, here
 
 SMALL = ("model=resnet110", "model.depth=8", "activation=original")
 FIGURES = Figures(parameters=10, macs=100, program="a", calls=(1,), traffic_bytes=8, weights_bytes=40, state_bytes=90)
@@ -119,7 +120,7 @@ def test_sizes_of_cifar_are_those_of_its_files(name):
 def test_a_data_set_that_is_not_here_is_planned_and_not_trained(tmp_path):
     figures = measure.figures(configure("model=resnet50", "data=imagenet", "recipe.batch_size=2"))
     assert figures.parameters == 25_557_032
-    done = ablations("train", "data=imagenet", f"data.data_dir={tmp_path}", "model=resnet18", cwd=tmp_path)
+    done = here("train", "data=imagenet", f"data.data_dir={tmp_path}", "model=resnet18", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith("ablations: data=imagenet is not prepared in")
     assert not (tmp_path / "runs").exists()
 
@@ -153,19 +154,20 @@ def test_states_are_read_off_the_folders(tmp_path, known):
     """Seeds 0 ... 5: done; interrupted; of another configuration; running; running without a sign; missing."""
     overrides = ("model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", f"runs_dir={tmp_path}/runs")
     jobs = jobs_of(*overrides, "seed=0,1,2,3,4,5")
-    jobs[0].folder.mkdir(parents=True)
-    write_record(jobs[0].folder, {"config": jobs[0].config.resolved(), "steps": 6})
+    folders = [RunFolder.of(job.config) for job in jobs]
+    folders[0].path.mkdir(parents=True)
+    write_record(folders[0].path, dict.fromkeys(FIELDS, 0) | {"config": jobs[0].config.resolved(), "steps": 6})
     for seed, step in ((1, 2), (1, 4), (2, 4)):
-        checkpoints = Checkpoints(jobs[seed].folder)
+        checkpoints = Checkpoints(folders[seed].path)
         config = jobs[seed].config.resolved() | ({"seed": 9} if seed == 2 else {})
         checkpoints.save(step, {"w": jnp.ones(3)}, {}, config, wait=True)
         checkpoints.close()
-    kept = jobs[1].folder / "checkpoints"
+    kept = folders[1].checkpoints
     shutil.copytree(kept / "4", kept / "5.orbax-checkpoint-tmp")  # broken off while it was written
-    jobs[3].folder.mkdir(parents=True)
-    jobs[4].folder.mkdir(parents=True)
-    (jobs[3].folder / "progress.json").write_text(json.dumps({"step": 5}))
-    with lock.hold(jobs[3].folder), lock.hold(jobs[4].folder):
+    folders[3].path.mkdir(parents=True)
+    folders[4].path.mkdir(parents=True)
+    folders[3].progress_file.write_text(json.dumps({"step": 5}))
+    with lock.hold(folders[3].path), lock.hold(folders[4].path):
         found = planned(*overrides, "seed=0,1,2,3,4,5")
     states = [(run.state, run.step, run.left) for run in found.runs]
     assert states == [
@@ -174,9 +176,9 @@ def test_states_are_read_off_the_folders(tmp_path, known):
     text = "0 done; 1 interrupted at 4; 2 missing; 3 running at 5; 4 running; 5 missing"
     assert plan_table.cells(found)[0]["seeds"].plain == text
     assert "6 runs: 1 done, 2 running, 1 interrupted, 2 missing." in plan_table.notes(found)[0]
-    assert not jobs[5].folder.exists()
-    jobs[5].folder.mkdir()
-    write_record(jobs[5].folder, {"config": jobs[4].config.resolved(), "steps": 6})
+    assert not folders[5].path.exists()
+    folders[5].path.mkdir()
+    write_record(folders[5].path, dict.fromkeys(FIELDS, 0) | {"config": jobs[4].config.resolved(), "steps": 6})
     with pytest.raises(UserError, match="holds a run of another configuration .seed: 4 there, 5 here"):
         planned(*overrides, "seed=5")
     forced = planned(*overrides, "force=true", "seed=0")
@@ -193,10 +195,10 @@ def test_what_all_rows_share_stands_in_the_title_and_what_differs_in_columns(kno
     assert grid.markdown("", plan_table.cells(found), []).count("\n| ") == 3
 
 
-def test_the_command_measures_once_and_then_imports_no_jax(tmp_path, monkeypatch, capsys):
+def test_the_command_measures_once_and_then_imports_no_jax(briefly, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     settings = [*SMALL, "shortcut=constant_scaling", "shortcut.residual_scale=0.5,1", "seeds=2", "format=csv"]
-    first = ablations("plan", *settings, cwd=tmp_path)
+    first = here("plan", *settings, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "calibrating: 1 of 1 programs" in first.stderr and not (tmp_path / "runs").exists()
     rows = list(csv.DictReader(io.StringIO(first.stdout)))
@@ -206,7 +208,7 @@ def test_the_command_measures_once_and_then_imports_no_jax(tmp_path, monkeypatch
         assert 0 < 440 * float(row["step_seconds"]) < float(row["run_seconds"])
         assert int(row["activation_bytes"]) > 64 * 8 * 8 * 16 * 4 * 2
     code = "import sys; from ablations.cli import dispatch; dispatch('plan', sys.argv[1:]); assert 'jax' not in sys.modules"
-    again = subprocess.run([sys.executable, "-c", code, *settings], cwd=tmp_path, capture_output=True, text=True)
+    again = subprocess.run([*COMMAND[:1], "-c", code, *settings], cwd=tmp_path, capture_output=True, text=True)
     assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
     cli_plan.command([*settings, "calibrate=false"])
     without = csv.DictReader(io.StringIO(capsys.readouterr().out))

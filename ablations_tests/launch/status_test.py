@@ -15,12 +15,12 @@ from ablations.launch import status
 from ablations.launch.slurm import queue
 from ablations.launch.status_table import cells, notes
 from ablations.runs import submitted
-from ablations.runs.record import write_record
+from ablations.runs.record import FIELDS, write_record
 from ablations.runs.submitted import Submission
 from ablations.system import lock
 from ablations.system.files import write_whole
 from ablations_tests.commands.train_test import wait_for
-from ablations_tests.conftest import ablations, configure
+from ablations_tests.conftest import ablations, configure, here
 
 SUBMISSION = {"time": "2026-01-01T00:00:00", "host": "login1", "command": "ablations train study=table1"}
 
@@ -34,7 +34,7 @@ def run_folder(tmp_path, row, seed):
 def record(folder, wall_seconds):
     config = configure("model=resnet20").resolved()
     one = {"status": "done", "test_error_percent": 4.0, "steps": 440, "wall_seconds": wall_seconds, "config": config}
-    write_record(folder, one)
+    write_record(folder, dict.fromkeys(FIELDS, 0) | one)
 
 
 def test_every_state_is_seen_in_the_files(tmp_path, monkeypatch):
@@ -103,11 +103,11 @@ def test_what_status_refuses(tmp_path):
         (["format=csv"], "format=csv: legal are terminal, markdown, json"),
         (["table1"], "table1: settings are key=value"),
     ):
-        done = ablations("status", *line, cwd=tmp_path)
+        done = here("status", *line, cwd=tmp_path)
         assert done.returncode == 2 and message in done.stderr, done.stderr
     (tmp_path / "runs" / "table1" / "plain" / "seed=0").mkdir(parents=True)
     (tmp_path / "runs" / "table1" / "submitted.json").write_text("{")
-    done = ablations("status", cwd=tmp_path)
+    done = here("status", cwd=tmp_path)
     assert done.returncode == 2 and "submitted.json is damaged" in done.stderr
 
 
@@ -171,12 +171,12 @@ def test_a_detached_command_goes_on_by_itself(tmp_path):
     done = ablations(*line, "--detach", cwd=tmp_path)
     assert done.returncode == 0 and "which goes on by itself" in done.stdout, done.stderr
     assert not list(tmp_path.rglob("record.json"))
-    shown = ablations("status", "format=json", cwd=tmp_path)
+    shown = here("status", "format=json", cwd=tmp_path)
     assert {run["state"] for run in json.loads(shown.stdout)[0]["runs"]} <= {"waiting", "running"}
     (log,) = tmp_path.glob("runs/single/detached-*.log")
     wait_for(lambda: not lock.is_held(log))
     assert len(list(tmp_path.rglob("record.json"))) == 1, log.read_text()
-    assert ablations("status", cwd=tmp_path).returncode == 0
+    assert here("status", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize("choice,extra", [("slurm", "slurm"), ("slurm_multinode", "slurm"), ("ray", "ray")])

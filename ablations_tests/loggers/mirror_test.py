@@ -18,13 +18,14 @@ from ablations.config import logger, study
 from ablations.errors import UserError
 from ablations.loggers import mirror
 from ablations.loggers import wandb as wandb_run
-from ablations.runs.record import read_metrics, read_record, read_records
+from ablations.runs.folder import read_records
+from ablations.runs.record import read_metrics, read_record
 from ablations.tables import cells, table
 from ablations_tests.config.jobs_test import folders, jobs
-from ablations_tests.conftest import COMMAND, ROOT, ablations, configure, processes_in
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, ROOT, ablations, configure, processes_in
 from ablations_tests.wandb_server import serve
 
-TINY = ("train", "model=resnet20", "model.depth=8", "recipe.total_steps=6", "recipe.evaluate_every=2")
+TINY = ("train", "model=resnet20", "model.depth=8", "recipe.total_steps=6", "recipe.evaluate_every=2", *FEW_IMAGES)
 OFFLINE = ("logger=wandb", "logger.mode=offline")
 DONE = ROOT / "results" / "digits" / "table1" / "identity" / "seed=0"
 
@@ -87,6 +88,7 @@ def done(tmp_path):
 
 
 LONG = ("model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=128", "recipe.evaluate_every=16")
+LONG += ("data.split=train_val",)  # few to test, and a name that W&B does not cut
 
 
 def test_an_offline_run_that_was_stopped_is_the_metrics_file_of_one_without_a_logger(tmp_path):
@@ -358,7 +360,7 @@ def test_the_finished_table_and_its_figures(tmp_path):
     assert run["job_type"] == "table" and run["config"]["update"] == {"_wandb": {}, "study": "table1", "data": "digits"}
     (item,) = history(records)
     files, of = tmp_path / where / "files", study.load("table1")
-    made = table.make(of, read_records(tmp_path / "runs", "table1"))
+    made = table.make(of, read_records(tmp_path / "runs", "table1")[0])
     kept = json.loads((files / item["table.path"]).read_text())
     assert kept["columns"] == list(cells.HEADER)
     assert kept["data"] == [list(cells.cells(line, made)) for line in made.lines]

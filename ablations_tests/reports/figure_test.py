@@ -13,6 +13,7 @@ from ablations.config.study import Figure, Panel
 from ablations.errors import UserError
 from ablations.reports import figure, style
 from ablations.runs import record as records
+from ablations.runs.folder import read_records
 from ablations_tests.conftest import ROOT, ablations, configure
 
 DIGITS = ROOT / "results" / "digits"
@@ -30,7 +31,7 @@ def run(folder, row, errors, seed=0, status="done", config=CONFIG):
     }  # fmt: skip
     place = folder / "table1" / row / f"seed={seed}"
     place.mkdir(parents=True)
-    records.write_record(place, record)
+    records.write_record(place, record | {"wall_seconds": 1.0})
     lines = [{"step": 10 * (i + 1), "train_loss": e / 100, "test_error_percent": e} for i, e in enumerate(errors)]
     (place / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -43,7 +44,7 @@ def drawn(monkeypatch, figure_, folder):
     """The figure's axes as matplotlib has them: the right (or only) ones and the left ones of each panel."""
     with monkeypatch.context() as patch:
         patch.setattr(style, "render", lambda made, *_, **__: made)
-        made = figure.draw(figure_, TABLE1, records.read_records(folder, "table1"), "svg")
+        made = figure.draw(figure_, TABLE1, read_records(folder, "table1")[0], "svg")
     panels = [axes for axes in made.axes if axes.get_legend()]
     return made, panels, [axes for axes in made.axes if axes not in panels]
 
@@ -55,7 +56,7 @@ def labels(axes):
 @pytest.mark.parametrize("form", style.FORMATS)
 def test_a_figure_is_the_same_bytes_each_time(form, tmp_path):
     """Also from another process, with other hashes."""
-    of_digits = records.read_records(DIGITS, "table1")
+    of_digits = read_records(DIGITS, "table1")[0]
     here = figure.draw(AGAINST_BIAS, TABLE1, of_digits, form)
     assert here == figure.draw(AGAINST_BIAS, TABLE1, of_digits, form)
     if form == "svg":
@@ -253,7 +254,7 @@ def test_a_curve_that_is_gone_is_said(tmp_path):
     for content, message in (("no json\n", "is damaged"), ("", "is gone")):
         path.write_text(content)
         with pytest.raises(UserError, match=f"metrics.jsonl {message}"):
-            figure.draw(curves("identity"), TABLE1, records.read_records(tmp_path, "table1"), "svg")
+            figure.draw(curves("identity"), TABLE1, read_records(tmp_path, "table1")[0], "svg")
 
 
 def test_a_table_needs_no_matplotlib():

@@ -16,6 +16,7 @@ from ablations.errors import UserError
 from ablations.reports import page as reports_page
 from ablations.reports import sketch
 from ablations.runs import record as records
+from ablations.runs.folder import RunFolder
 from ablations_tests.conftest import ROOT, ablations
 
 DIGITS = ROOT / "results" / "digits"
@@ -72,7 +73,7 @@ def test_the_command_for_what_is_not_run_runs_it(digits):
     with compose.hydra() as context:
         jobs = sweep.plan(context, command[2:])
     expected = {digits.parent / "table1" / row / f"seed={seed}" for row in ("plain", "dropout") for seed in range(3)}
-    assert {job.folder for job in jobs} == expected
+    assert {RunFolder.of(job.config).path for job in jobs} == expected
     done = records.read_record(digits.parent / "table1" / "identity" / "seed=0")["config"]
     assert {job.config.recipe.total_steps for job in jobs} == {done["recipe"]["total_steps"]}
 

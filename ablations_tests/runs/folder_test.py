@@ -89,7 +89,7 @@ def changed(group, **settings):
         (without("config", "model", "depth"), "the setting model.depth is missing"),
         (changed("model", width=4), "unknown setting model.width"),
         (RECORD | {"config": CONFIG | {"tempo": 1}}, "unknown setting tempo"),
-        (changed("shortcut", name="halved"), "shortcut halved is not defined here"),
+        (changed("shortcut", name="halved"), "shortcut halved is not defined here: add --import"),
         (changed("shortcut", tilt=1.0), "unknown setting shortcut.tilt"),
         (changed("recipe", schedule="zigzag"), "recipe.schedule=zigzag: legal are step, cosine"),
         (changed("model", depth="deep"), "a setting of model has a value of the wrong type"),

@@ -1,14 +1,15 @@
 import copy
-import json
 import os
+import subprocess
 
 import pytest
 
 from ablations.config.run import from_resolved
+from ablations.runs import provenance
 from ablations.runs.provenance import commit
 from ablations.runs.record import FIELDS, read_record, write_record
 from ablations.system.files import write_whole
-from ablations_tests.conftest import configure
+from ablations_tests.conftest import ROOT, configure
 
 CONFIG = configure().resolved()
 
@@ -40,6 +41,34 @@ def test_a_configuration_survives_its_record():
         assert from_resolved(config.resolved()) == config
 
 
-def test_the_commit_is_a_hash_or_unknown():
-    name = commit().rstrip("+")
-    assert name == "unknown" or len(name) == 40 and json.dumps(int(name, 16))
+def git(folder, *arguments: str) -> str:
+    author = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", "-C", folder, *author, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the source is no checkout")
+def test_a_checkout_names_its_commit():
+    assert commit().removesuffix("+") == git(ROOT, "rev-parse", "HEAD")
+
+
+def test_the_commit_is_of_our_source_and_says_where_it_was_changed(tmp_path, monkeypatch):
+    """In a repository that has the package as ours has it; one that merely lies around an installed copy is another's."""
+    file = tmp_path / "ablations" / "runs" / "provenance.py"
+    file.parent.mkdir(parents=True)
+    (tmp_path / "conf").mkdir()
+    monkeypatch.setattr(provenance, "__file__", str(file))
+    for path in (file, tmp_path / "conf" / "config.yaml", tmp_path / "notes.md"):
+        path.write_text("1")
+    assert commit() == "unknown", "there is no repository"
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "conf", "notes.md")
+    git(tmp_path, "commit", "--quiet", "--message", "without the package")
+    assert commit() == "unknown", "the repository does not have this file"
+    git(tmp_path, "add", "ablations")
+    git(tmp_path, "commit", "--quiet", "--message", "with the package")
+    head = git(tmp_path, "rev-parse", "HEAD")
+    (tmp_path / "notes.md").write_text("2")
+    assert len(head) == 40 and commit() == head, "what is changed decides no result"
+    (tmp_path / "conf" / "config.yaml").write_text("2")
+    assert commit() == f"{head}+"

@@ -100,7 +100,7 @@ def test_a_process_that_is_stopped_before_it_has_met_the_others_has_not_started(
     assert not isinstance(error, interrupt.Interrupted) and "the process of this run died" in str(error)
     asked.append(True)
     error = hosts.run(config, quiet=True, patience_seconds=0)
-    assert isinstance(error, interrupt.Interrupted) and str(error) == interrupt.NOT_STARTED
+    assert isinstance(error, interrupt.NotStarted)
 
 
 def test_a_refusal_in_the_second_process_is_said_in_its_words(config, monkeypatch, tmp_path):

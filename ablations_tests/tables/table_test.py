@@ -22,7 +22,7 @@ def record(row, error, seed=0, status="done", **config):
     return {
         "study": "table1", "row": row, "seed": seed, "status": status, "test_error_percent": error,
         "train_loss": 0.1, "steps": 440, "train_images": 1437, "test_images": 360, "config": CONFIG | config,
-        "device": "cpu: test", "commit": "0" * 40, "versions": {"jax": "1"},
+        "wall_seconds": 1.0, "device": "cpu: test", "commit": "0" * 40, "versions": {"jax": "1"},
     }  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """What is saved is what is restored, to the bit, or it is refused with its reason."""
 
+import errno
+import resource
 import shutil
 
 import jax
@@ -97,6 +99,19 @@ def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch
     with pytest.raises(OSError, match="No space left on device"):
         saved(tmp_path, 2)
     assert restored(tmp_path)[0][1]["step"] == 1
+
+
+def test_what_the_system_refuses_while_it_is_written_is_an_error_of_the_system(tmp_path):
+    """Here a file that may not become so large."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as error:
+            noise = np.random.default_rng(0).random(100_000, np.float32)
+            Checkpoints(tmp_path).save(1, {"w": noise}, {}, CONFIG, wait=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert error.value.errno == errno.EFBIG and error.value.__cause__
 
 
 def test_a_step_that_was_refused_is_saved_anew(tmp_path):

@@ -61,9 +61,15 @@ def test_the_mean_colour():
     np.testing.assert_allclose(colour.mean(jnp.asarray(x)), x.mean((1, 2)) / 255, rtol=1e-6)
 
 
-def test_all_six_orders_are_drawn():
-    x = (255 * images(1)).astype(np.uint8).repeat(600, 0)
+def test_all_six_orders_are_drawn_and_each_image_has_its_own(monkeypatch):
+    drawn, jitter = [], colour.jitter
+    monkeypatch.setattr(colour, "jitter", lambda *given: drawn.append(given) or jitter(*given))
+    x = (255 * images(1)).astype(np.uint8).repeat(6000, 0)
     found = np.asarray(colour.augment(jax.random.key(3), jnp.asarray(x), "jitter", np.zeros((3, 3), np.float32)))
-    assert len(np.unique(found.reshape(600, -1).round(4), axis=0)) == 600
-    order = np.asarray(jnp.argsort(jax.random.uniform(jax.random.key(1), (6000, 3)), axis=1))
-    assert (np.unique(order, axis=0, return_counts=True)[1] > 850).all()
+    assert len(np.unique(found[:600].reshape(600, -1).round(4), axis=0)) == 600
+    [(_, strengths, order)] = drawn
+    orders, counts = np.unique(order, axis=0, return_counts=True)
+    assert len(orders) == 6 and (np.sort(orders, 1) == [0, 1, 2]).all() and (counts > 850).all()
+    correlations = np.corrcoef(np.concatenate([strengths, order[:, :2]], 1).T)
+    assert np.abs(correlations[:3, 3:]).max() < 0.06, "how much and in which order are drawn apart"
+    assert np.abs(correlations[:3, :3] - np.eye(3)).max() < 0.06

@@ -6,7 +6,7 @@ import subprocess
 import time
 from dataclasses import replace
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -17,13 +17,15 @@ from ablations.costs import calibrate
 from ablations.costs.cost import Timing
 from ablations.data import catalogue
 from ablations.launch import packing
+from ablations.runs.folder import RunFolder
 from ablations.runs.record import read_metrics, read_record
 from ablations.system import interrupt, machine
 from ablations.training import driver
 from ablations.training.loop import train, training
-from ablations_tests.conftest import COMMAND, ablations, configure
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, ablations, configure, here
 
-TINY = ("model=resnet20", "model.depth=8", "recipe.total_steps=5", "recipe.evaluate_every=3")
+TINY = ("model=resnet20", "model.depth=8", "recipe.total_steps=5", "recipe.evaluate_every=3", *FEW_IMAGES)
+TINY += ("recipe.bn_statistics=running",)  # exact ones are of each run alone
 
 
 def packed(how: str, configs: list[Config], folder) -> list:
@@ -130,7 +132,8 @@ def test_packed_runs_that_were_stopped_at_different_steps_go_on(singles, tmp_pat
 
 
 def test_a_packed_sweep_that_is_killed_goes_on(tmp_path):
-    rows = ["packing=vmap", "seeds=3", "recipe.total_steps=20", "recipe.evaluate_every=4", "checkpoint_seconds=0"]
+    rows = ["packing=vmap", "seeds=3", "recipe.total_steps=12", "recipe.evaluate_every=4", "checkpoint_seconds=0"]
+    rows += [*FEW_IMAGES, "recipe.bn_statistics=running"]
     command = ["train", "model=resnet20", "model.depth=8", *rows]
     process = subprocess.Popen([*COMMAND, *command], cwd=tmp_path, stderr=subprocess.DEVNULL)
     began = time.monotonic()
@@ -147,8 +150,8 @@ def test_a_packed_sweep_that_is_killed_goes_on(tmp_path):
     assert [read_record(folder)["seed"] for folder in folders] == [0, 1, 2]
     for folder in folders:
         assert read_record(folder)["packing"] == "vmap"
-        assert [line["step"] for line in read_metrics(folder)] == list(range(4, 21, 4))
-    again = ablations(*command, cwd=tmp_path)
+        assert [line["step"] for line in read_metrics(folder)] == [4, 8, 12]
+    again = here(*command, cwd=tmp_path)
     assert again.returncode == 0 and again.stdout.count("done already") == 3
 
 
@@ -220,7 +223,7 @@ def test_a_way_that_dies_is_left_out(monkeypatch):
     assert packing.fastest(configure(*TINY), 8) == ("single", 1)
 
 
-def test_processes_are_measured_side_by_side():
+def test_processes_are_measured_side_by_side(briefly):
     config = replace(configure(*TINY), packing="processes", runs_at_a_time=2)
     timing = calibrate.measured(config)
     assert timing.reason == "" and timing.step_seconds > 0
@@ -228,28 +231,26 @@ def test_processes_are_measured_side_by_side():
 
 @pytest.mark.parametrize("wrong", ["packing=two", "runs_at_a_time=0", "packing=single runs_at_a_time=2"])
 def test_a_packing_that_cannot_be_is_refused(tmp_path, wrong):
-    done = ablations("train", *wrong.split(), cwd=tmp_path)
+    done = here("train", *wrong.split(), cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith(f"ablations: {wrong.split()[-1]}: ")
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_device_that_has_too_little_memory_is_a_message(tmp_path, monkeypatch):
-    from ablations.config import run
     from ablations.launch import entry
 
     def too_much(*_):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+        jnp.zeros(1 << 45) + 1
 
     monkeypatch.setattr(driver, "run", too_much)
     configs = [replace(configure(*TINY), seed=seed, runs_dir=str(tmp_path)) for seed in (0, 1)]
     for config in configs:
-        run.folder_of(config).mkdir(parents=True)
+        RunFolder.of(config).path.mkdir(parents=True)
     for error in entry.run(configs, quiet=True):
         assert "2 runs at a time; choose a smaller runs_at_a_time" in str(error) and "remat=true" in str(error)
 
 
 def test_a_run_that_the_device_ends_is_closed(tmp_path, monkeypatch):
-    from ablations.config import run
     from ablations.launch import entry
     from ablations.training import loop
 
@@ -263,12 +264,12 @@ def test_a_run_that_the_device_ends_is_closed(tmp_path, monkeypatch):
 
     def too_much(runs, _):
         next(runs[0])
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+        jnp.zeros(1 << 45) + 1
 
     monkeypatch.setattr(loop, "training", waits)
     monkeypatch.setattr(driver, "run", too_much)
     config = replace(configure(*TINY), runs_dir=str(tmp_path))
-    run.folder_of(config).mkdir(parents=True)
+    RunFolder.of(config).path.mkdir(parents=True)
     [error] = entry.run([config], quiet=True)
     assert error and closed
 

@@ -15,13 +15,14 @@ from ablations.analysis.measurement import measured
 from ablations.analysis.subject import Subject, of_run
 from ablations.data import catalogue, dataset
 from ablations.networks.activation import ActivationOrder
-from ablations.runs.record import read_record
+from ablations.runs.folder import RunFolder
+from ablations.runs.record import FIELDS, read_record
 from ablations.system import interrupt
 from ablations.training import augmentation
 from ablations.training.loop import train
 from ablations.training.probe import Probe
 from ablations.training.steps import Steps
-from ablations_tests.conftest import ablations, configure
+from ablations_tests.conftest import FEW_IMAGES, ablations, configure, here
 
 LINEAR = ActivationOrder("linear", [], [], [], [])
 
@@ -184,7 +185,7 @@ def test_what_f_cuts_off_is_what_its_relu_reads():
 
 ALONG = (
     "model=resnet20", "model.depth=8", "shortcut=exclusive_gating", "recipe.total_steps=5", "recipe.evaluate_every=5",
-    "checkpoint_seconds=0",
+    "checkpoint_seconds=0", *FEW_IMAGES,
 )  # fmt: skip
 
 
@@ -214,7 +215,7 @@ def test_a_run_on_its_way_is_probed_and_goes_on_without_doubles(along, tmp_path)
         patch.setattr(interrupt, "asked", lambda _: next(calls))
         with pytest.raises(interrupt.Interrupted):
             train(config, tmp_path, quiet=True)
-    found = measured("probe", of_run(tmp_path), {"images": 16}, tmp_path)
+    found = measured("probe", of_run(RunFolder(tmp_path)), {"images": 16}, tmp_path)
     assert (found["step"], found["at"]) == (3, "on the way")
     with open(tmp_path / "probes.jsonl", "a") as file:
         file.write('{"step": 4}\n')  # written, and not yet part of a checkpoint
@@ -230,12 +231,12 @@ def test_the_command(along):
     found = json.loads((run / "probe.json").read_text(), parse_constant=pytest.fail)
     assert len(found["units"]["gradient"]) == 3 and found["step"] == 5 and found["config"] == read_record(run)["config"]
     before = (run / "probe.json").stat().st_mtime_ns
-    again = measured("probe", of_run(run), {"images": 16}, run)
+    again = measured("probe", of_run(RunFolder(run)), {"images": 16}, run)
     assert again == found and (run / "probe.json").stat().st_mtime_ns == before, (
         "what is measured is not measured again"
     )
     line = json.loads((run / "probes.jsonl").read_text().splitlines()[0])
-    start = measured("probe", Subject("start", of_run(run).config), {"images": 32}, run)
+    start = measured("probe", Subject("start", of_run(RunFolder(run)).config), {"images": 32}, run)
     assert json.loads((run / "probe-start.json").read_text()) == start and start["at"] == "start"
     assert start["units"] == line["units"] and start["units"] != found["units"]
 
@@ -256,10 +257,10 @@ def test_the_command(along):
     ],
 )
 def test_one_clear_message(arguments, message, tmp_path):
-    record = {"schema_version": 1, "config": configure("model=resnet20").resolved()}
+    record = dict.fromkeys(FIELDS, 0) | {"schema_version": 1, "config": configure("model=resnet20").resolved()}
     os.mkdir(tmp_path / "bare")
     (tmp_path / "bare" / "record.json").write_text(json.dumps(record))
-    done = ablations("probe", *arguments, cwd=tmp_path)
+    done = here("probe", *arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("ablations: ") and done.stderr.count("\n") == 1, done.stderr
     assert message in done.stderr

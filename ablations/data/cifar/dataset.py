@@ -39,8 +39,10 @@ def load(config: DataConfig) -> Dataset:
             f"{folder}: {wrong}: this is not the published {CIFARS[config.name].title}. Remove this folder and prepare "
             f"it anew (ablations data prepare data={config.name}), or use it anyway: data.verify=false"
         )
-    parts = [part for s in ("train", "test") for part in (splits[s].images, splits[s].labels["label"].astype(np.int32))]
-    return Dataset(config.name, CIFARS[config.name].classes["label"], *parts)
+    train, test = splits["train"], splits["test"]
+    train_labels, test_labels = (part.labels["label"].astype(np.int32) for part in (train, test))
+    classes = CIFARS[config.name].classes["label"]
+    return Dataset(config.name, classes, train.images, train_labels, test.images, test_labels)
 
 
 def _missing(config: DataConfig) -> str:

@@ -152,10 +152,10 @@ def _read_archive(cifar: Cifar, path: Path, wanted: list[str]) -> dict[str, byte
             with tarfile.open(fileobj=stream, mode="r:") as archive:
                 for member in archive:
                     inside = PurePosixPath(member.name)
-                    if member.isfile():
+                    if member.isfile() and (file := archive.extractfile(member)) is not None:
                         members.append(str(inside))
                         if str(inside.parent) == cifar.binary and inside.name in wanted:
-                            contents[inside.name] = archive.extractfile(member).read()
+                            contents[inside.name] = file.read()
             while stream.read(1 << 20):  # gzip compares its checksum at the end of the stream
                 pass
     except EOFError as error:

@@ -11,12 +11,13 @@ import hashlib
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ablations.data.cifar import official
 from ablations.data.cifar.published import CIFARS, CLASS_NAMES
-from ablations.data.tfds import write
+from ablations.data.tfds import data_source, write
 from ablations.errors import UserError
 from ablations.system.files import write_whole
 from ablations.terminal.bar import bar
@@ -43,14 +44,16 @@ def build(name: str, splits: official.Splits, folder: Path) -> Path:
 
 def _builder_class(name: str, splits: official.Splits, progress):
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import registered
 
     stock = tfds.builder_cls(name)
-    with tfds.core.registered.skip_registration():
+    with registered.skip_registration():
 
         class Builder(stock):
             def _split_generators(self, dl_manager):
+                features: Any = self.info.features  # of CIFAR, a dict that has its labels; of others, anything
                 for label in CIFARS[name].classes:
-                    self.info.features[label].names = CLASS_NAMES[name, label].split()
+                    features[label].names = CLASS_NAMES[name, label].split()
                 return {split: self._generate_examples(split, part) for split, part in splits.items()}
 
             def _generate_examples(self, split, part):
@@ -89,7 +92,7 @@ def cached(name: str, folder: Path) -> tuple[official.Splits, str]:
 
 def keep(folder: Path, splits: official.Splits, difference: str) -> None:
     """Write the decoded copy."""
-    arrays = {"source": np.array(_checksum(folder)), "difference": np.array(difference)}
+    arrays: dict[str, Any] = {"source": np.array(_checksum(folder)), "difference": np.array(difference)}
     for split, part in splits.items():
         arrays |= {f"{split}/images": part.images} | {
             f"{split}/{label}": values for label, values in part.labels.items()
@@ -121,14 +124,12 @@ def decode(name: str, folder: Path) -> official.Splits:
 
     Raises UserError if a file is missing or damaged.
     """
-    import tensorflow_datasets as tfds
     from PIL import Image
 
     splits = {}
     for split in ("train", "test"):
         try:
-            builder = tfds.builder_from_directory(folder)
-            source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+            source = data_source(folder, split)
             records = sorted(source.__getitems__(range(len(source))), key=lambda record: record["id"])
             images = np.stack([np.asarray(Image.open(io.BytesIO(record["image"]))) for record in records])
             labels = {

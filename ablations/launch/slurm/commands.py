@@ -3,22 +3,21 @@
 submitit writes the jobs' files, starts the process in a job and asks for a requeue; see its docs/checkpointing.md.
 """
 
-import contextlib
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from ablations.errors import UserError
-from ablations.runs.record import FAILURE
+from ablations.runs.folder import RunFolder
 
 MAX_ARRAY_SIZE = 1001  # SLURM's own default; a task's index must be smaller
 
 ANSWER_SECONDS = 60  # a busy controller is given this long
 
-FORGOTTEN = "Invalid job id"  # squeue of jobs that ended some minutes ago, where it is asked of no other
+# squeue of jobs that ended some minutes ago, where it is asked of no other; its exit code is 1 whatever is wrong.
+FORGOTTEN = "Invalid job id"
 
 RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")  # the other states that squeue shows wait
 
@@ -49,11 +48,10 @@ def ended(jobs: list[str]) -> dict[str, str]:
     return {job: state for job, state in lines or () if job in jobs}
 
 
-def why(folder: Path, state: str) -> str:
+def why(folder: RunFolder, state: str) -> str:
     """Why a run has left the queue without a record."""
-    with contextlib.suppress(OSError, IndexError):  # a full disk leaves it empty
-        return (folder / FAILURE).read_text().strip().splitlines()[-1]
-    return f"left the queue without a record ({state or 'SLURM keeps no account of why'})"
+    left = f"left the queue without a record ({state or 'SLURM keeps no account of why'})"
+    return folder.failure() or left
 
 
 def _arrays(jobs: Iterable[str]) -> str:

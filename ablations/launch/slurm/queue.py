@@ -13,8 +13,8 @@ from ablations.launch import packing
 from ablations.launch.monitor import Monitor
 from ablations.launch.slurm import commands
 from ablations.runs import submitted
+from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import command
-from ablations.runs.record import FAILURE, read_record
 from ablations.runs.submitted import Submission
 from ablations.system import interrupt
 from ablations.terminal.units import duration
@@ -33,7 +33,7 @@ def run(launcher_of: Callable, jobs: list[Job], places: list[Path], *, detach: b
     Raises UserError where SLURM cannot be asked or refuses.
     """
     commands.check()
-    of_study, since = jobs[0].folder.parents[1], time.time()
+    of_study, since = RunFolder.of(jobs[0].config).study_folder, time.time()
     interrupt.listen()  # what has been submitted is noted before the command ends
     queued = _submit(launcher_of, jobs, of_study, places)
     see, cancel = submitted.see(of_study), "scancel " + " ".join(_to_cancel(queued, submitted.read(of_study)))
@@ -47,14 +47,14 @@ def run(launcher_of: Callable, jobs: list[Job], places: list[Path], *, detach: b
         print(f"ablations: the jobs go on; the same command waits for them again. {see}; {cancel}", file=sys.stderr)
         return interrupt.exit_code()
     for job, reason in failed:
-        print(f"ablations: {job.folder}: {reason}", file=sys.stderr)
+        print(f"ablations: {RunFolder.of(job.config)}: {reason}", file=sys.stderr)
     return 2 if failed else 0
 
 
 def _submit(launcher_of: Callable, jobs: list[Job], of_study: Path, places: list[Path]) -> dict[str, str]:
     """The job of each run, those included that were queued before."""
     with submitted.alone(of_study):
-        names = [submitted.name(job.folder) for job in jobs]
+        names = [RunFolder.of(job.config).name for job in jobs]
         latest = submitted.latest(of_study)
         known = {name: of.jobs[name] for name in names if (of := latest.get(name)) and of.launcher == "slurm"}
         there = commands.queue(known.values())
@@ -69,7 +69,7 @@ def _submit(launcher_of: Callable, jobs: list[Job], of_study: Path, places: list
         groups = packing.groups(new)
         launcher = launcher_of(groups)
         for ids in commands.submit(launcher, [list(group[0].overrides) for group in groups]):
-            made = {submitted.name(job.folder): id for group, id in zip(groups, ids, strict=False) for job in group}
+            made = {RunFolder.of(job.config).name: id for group, id in zip(groups, ids, strict=False) for job in group}
             groups = groups[len(ids) :]
             now = datetime.now().astimezone().isoformat(timespec="seconds")
             logs = str(Path(launcher.params["submitit_folder"]).absolute())
@@ -115,7 +115,7 @@ def _to_cancel(queued: dict[str, str], submissions: list[Submission]) -> list[st
 
 def _wait(jobs: list[Job], queued: dict[str, str], since: float) -> list[tuple[Job, str]]:
     """Wait until all have ended, or this command is interrupted. Returns those without a record, with the reason."""
-    left = {submitted.name(job.folder): job for job in jobs}
+    left = {RunFolder.of(job.config).name: job for job in jobs}
     gone, failed, asked, there = {}, [], time.time(), {}
     while left and interrupt.exit_code() is None:
         time.sleep(1)
@@ -124,17 +124,18 @@ def _wait(jobs: list[Job], queued: dict[str, str], since: float) -> list[tuple[J
             asked, there = time.time(), commands.queue(queued[name] for name in left)
             for name in [name for name in left if there is not None and queued[name] not in there]:
                 late = time.time() - gone.setdefault(name, time.time()) > FILES_LATE_SECONDS
-                if late or (left[name].folder / FAILURE).exists():
+                if late or RunFolder.of(left[name].config).failure_file.exists():
                     failed.append((left[name], queued[name]))
                     del left[name]
     states = commands.ended([job for _, job in failed]) if failed else {}
-    return [(job, commands.why(job.folder, states.get(id, ""))) for job, id in failed]
+    return [(job, commands.why(RunFolder.of(job.config), states.get(id, ""))) for job, id in failed]
 
 
 def _has_record(job: Job, since: float) -> bool:
     """A record that is not an earlier run's, which force=true replaces."""
+    folder = RunFolder.of(job.config)
     if job.config.force:
-        path = job.folder / "record.json"
+        path = folder.record_file
         if not path.exists() or path.stat().st_mtime < since:
             return False
-    return read_record(job.folder) is not None
+    return folder.has_record()

@@ -3,7 +3,6 @@
 import signal
 import sys
 import traceback
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -12,10 +11,11 @@ from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.launch import entry, worker
 from ablations.launch.slurm.commands import ask
+from ablations.runs.folder import RunFolder
 from ablations.system import interrupt
 
 
-def task(command: list[str], with_first: dict[Path, list[Config]], composed: DictConfig) -> None:
+def task(command: list[str], with_first: dict[RunFolder, list[Config]], composed: DictConfig) -> None:
     """One run, or a group of them (`launch.task`), in its job. What is stopped keeps its step; its job is then queued
     again, or cancelled by SLURM.
 

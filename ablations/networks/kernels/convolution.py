@@ -142,7 +142,7 @@ def _in_parts(x, dy, k):
     images = next(g for g in range(max(1, PIXELS // (height * width)), 0, -1) if n % g == 0)
     parts = tuple(a.reshape(n // images, images, *a.shape[1:]) for a in (x, dy))
     total = jnp.zeros((k, k, x.shape[-1], dy.shape[-1]), jnp.float32)
-    return jax.lax.scan(lambda total, part: (total + _by_rows(*part, k), None), total, parts)[0]
+    return jax.lax.scan(lambda total, part: (total + _by_rows(part[0], part[1], k), None), total, parts)[0]
 
 
 def _by_rows(x, dy, k):

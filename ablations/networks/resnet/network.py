@@ -58,7 +58,10 @@ class ResNet(nnx.Module):
     def embed(self, images):
         """The input of the first unit."""
         x = self.stem_activation(self.stem(images))
-        return nnx.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1))) if self.pool_stem else x
+        if not self.pool_stem:
+            return x
+        padding = (1, 1), (1, 1)
+        return nnx.max_pool(x, (3, 3), (2, 2), padding)  # pyright: ignore[reportArgumentType]  # flax's type is too narrow
 
     def walk(self, x, visit, given=None):
         """Through all units, with something done at each: the seam of what looks into a network; see `Stack.walk`.

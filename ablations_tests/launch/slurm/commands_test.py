@@ -8,11 +8,12 @@ import time
 import pytest
 
 from ablations.runs.record import read_metrics, read_record
+from ablations.training.loop import train
 from ablations_tests import slurm_commands
 from ablations_tests.commands.train_test import wait_for
-from ablations_tests.conftest import COMMAND, ablations
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, ablations, configure, here
 
-TINY = ("model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=300", "recipe.evaluate_every=64")
+TINY = ("model=resnet20", "model.depth=8", *FEW_IMAGES, "recipe.total_steps=300", "recipe.evaluate_every=64")
 TINY += ("checkpoint_seconds=0.3",)
 QUEUED = ("train", *TINY, "hydra/launcher=slurm")
 
@@ -31,7 +32,7 @@ def slurm(tmp_path, monkeypatch):
 
 
 def status(cwd, *settings):
-    done = ablations("status", "format=json", *settings, cwd=cwd)
+    done = here("status", "format=json", *settings, cwd=cwd)
     return done.returncode, {run["seed"]: run for study in json.loads(done.stdout) for run in study["runs"]}
 
 
@@ -82,8 +83,7 @@ def test_a_stopped_job_is_queued_again_and_goes_on_to_the_same_bits(slurm, tmp_p
     """By USR2 before its time limit, by TERM as a warning, by the death of its node; beside it a job that is killed."""
     whole = tmp_path / "whole"
     whole.mkdir()
-    assert ablations("train", *TINY, cwd=whole).returncode == 0
-    (alone,) = whole.glob("runs/single/*/seed=0")
+    train(configure(*TINY[:-1]), whole, quiet=True)
     command = subprocess.Popen([*COMMAND, *QUEUED, "seed=0,1"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(list(tmp_path.glob("runs/single/*/seed=*/progress.json"))) == 2)
     (row,) = tmp_path.glob("runs/single/*/")
@@ -105,7 +105,7 @@ def test_a_stopped_job_is_queued_again_and_goes_on_to_the_same_bits(slurm, tmp_p
     _, errors = command.communicate(timeout=120)
     assert command.returncode == 2 and "seed=1: left the queue without a record (FAILED)" in errors
     for name in ("metrics.jsonl", "weights.safetensors"):
-        assert (row / "seed=0" / name).read_bytes() == (alone / name).read_bytes(), name
+        assert (row / "seed=0" / name).read_bytes() == (whole / name).read_bytes(), name
     assert "hydra/launcher=slurm seed=0,1" in read_record(row / "seed=0")["command"]
     log = "".join(path.read_text() for path in tmp_path.glob("runs/.submitit/100_0/*.err"))
     assert log.count("goes on from step") == 3 and log.count("which is kept in") == 2
