@@ -115,10 +115,10 @@ def _filled(part, tensors):
 def _names(path, shape) -> list[str]:
     """The outside name of each unit that the leaf at this path is of."""
     *_, leaf = path
-    leaf = "weight" if leaf == "kernel" else BN.get(leaf, leaf)
+    leaf = "weight" if leaf == "kernel" else BN.get(leaf, str(leaf))
     return [".".join([*map(str, parents), leaf]) for *parents, _ in stack.unit_paths(path, shape)]
 
 
 def _is_random(path, value) -> bool:
     """Where the random streams stand is no weight."""
-    return jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key) or path[-1] == "count"
+    return jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key) or path[-1] == "count"
