@@ -51,7 +51,7 @@ def placed(platform: str, devices: int):
         yield
 
 
-def compiler_options(threads: int, platform: str) -> dict[str, str]:
+def compiler_options(threads: int, platform: str) -> dict[str, str | bool]:
     """What XLA is told so that a convolution on a CPU uses all of several threads.
 
     Its fastest convolutions, those of YNNPACK, run in one each (jax 0.10); without them Eigen's are taken. YNNPACK's
