@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,21 +17,24 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any, TypeVar
 
 import ablations
 from ablations.config import imports
 from ablations.config.run import Config, from_resolved
-from ablations.costs.cost import Figures, Timing
+from ablations.costs.cost import Ceilings, Figures, Timing
 from ablations.errors import UserError
 from ablations.networks.registry import made_by
 from ablations.setting import speed
+from ablations.system import child, malloc
 from ablations.system import files as system_files
 from ablations.system import machine as accelerators
-from ablations.system import malloc
 from ablations.system.files import write_whole
 from ablations.system.machine import processor
 from ablations.terminal.bar import bar
 from ablations.training import environment as entry
+
+Made = TypeVar("Made", Figures, Timing, Ceilings)
 
 OFF = "off"  # a file in a meeting's folder: it does not take place
 
@@ -45,8 +47,8 @@ def figures(configs: list[Config]) -> list[Figures]:
     """Of each configuration; those that differ in their seed only are looked at once."""
     source = _source()
     keys = [_key(source, _seedless(config), config.unroll, config.remat) for config in configs]
-    found = {key: _kept(key, Figures) for key in keys}
-    missing = {key: config for key, config in zip(keys, configs, strict=True) if found[key] is None}
+    found = {key: kept for key in keys if (kept := _kept(key, Figures))}
+    missing = {key: config for key, config in zip(keys, configs, strict=True) if key not in found}
     if missing:
         with bar("reading networks", len(missing), "networks") as update:
             for done, (key, of) in enumerate(zip(missing, made(Figures, list(missing.values())), strict=True), 1):
@@ -66,7 +68,7 @@ def timings(programs: dict[str, Config]) -> dict[str, Timing]:
             for done, program in enumerate(missing, 1):
                 found[program] = timing(program, programs[program])
                 update(done)
-    return found
+    return {program: known for program, known in found.items() if known}  # all: what was missing is measured
 
 
 def timing(program: str, config: Config, *, measure: bool = True) -> Timing | None:
@@ -112,7 +114,9 @@ def measured(config: Config, pixels: int | None = None) -> Timing:
     return replace(found[0], steps=(count / sum(1 / of.step_seconds for of in found),))
 
 
-def made(kind: type, configs: list[Config], pixels: int | None = None, meeting: Path | None = None) -> Iterator:
+def made(
+    kind: type[Made], configs: list[Config], pixels: int | None = None, meeting: Path | None = None
+) -> Iterator[Made]:
     """Figures, Timing or Ceilings of each configuration, made in a new process.
 
     pixels: the width of the images, where it is not the data set's. meeting: a folder in which as many processes as
@@ -125,24 +129,22 @@ def made(kind: type, configs: list[Config], pixels: int | None = None, meeting: 
         environment = malloc.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
         if meeting and (there := accelerators.gpus()):  # side by side on the same ones, not each on free ones
             environment[accelerators.VISIBLE] = ",".join(there[: configs[0].devices])
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": words, "text": True}
-        process = subprocess.Popen([sys.executable, "-m", __name__], env=environment, **streams)
+        worker = child.start(__name__, env=environment, stderr=words)
         try:
-            process.stdin.write(json.dumps(asked))
-            process.stdin.close()
+            worker.stdin.write(json.dumps(asked))
+            worker.stdin.close()
             for _ in configs:
-                line = process.stdout.readline()
+                line = worker.stdout.readline()
                 if not line:
-                    code = process.wait()
+                    code = worker.process.wait()
                     words.seek(0)
                     said = words.read().strip().splitlines() or [""]
                     raise Died(f"killed by signal {-code}, perhaps for want of memory" if code < 0 else said[-1])
-                answer = json.loads(line)
-                yield kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in answer.items()})
+                yield _from_json(kind, line)
         finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+            worker.process.kill()
+            worker.process.wait()
+            worker.stdout.close()
 
 
 def answer() -> None:
@@ -178,7 +180,7 @@ def _meet(config: Config, asked: dict) -> None:
         return
     meeting = Path(asked["meeting"])
     (meeting / str(os.getpid())).touch()
-    while len(list(meeting.iterdir())) < config.runs_at_a_time and not (meeting / OFF).exists():
+    while len(list(meeting.iterdir())) < (config.runs_at_a_time or 1) and not (meeting / OFF).exists():
         time.sleep(0.01)
     if (meeting / OFF).exists():
         sys.exit("another process of those side by side does not come")
@@ -212,12 +214,17 @@ def _keep(key: str, found: Figures | Timing) -> None:
         write_whole(place / f"{key}.json", json.dumps(asdict(found)))
 
 
-def _kept(key: str, kind: type) -> Figures | Timing | None:
+def _kept(key: str, kind: type[Made]) -> Made | None:
     try:
-        content = json.loads((system_files.cache() / "plan" / f"{key}.json").read_text())
-        return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in content.items()})
+        return _from_json(kind, (system_files.cache() / "plan" / f"{key}.json").read_text())
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _from_json(kind: type[Made], text: str) -> Made:
+    """The inverse of `json.dumps(asdict(...))`, which writes tuples as lists."""
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(text).items()}
+    return kind(**fields)
 
 
 if __name__ == "__main__":
