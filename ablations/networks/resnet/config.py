@@ -60,12 +60,12 @@ class ModelConfig:
         for field, values in legal.items():
             if (value := getattr(self, field)) not in values:
                 raise ValueError(f"model.{field}={value}: legal are {', '.join(map(str, values))}")
-        units_a_stage(self.stem, self.branch, self.depth)
+        units_per_stage(self.stem, self.branch, self.depth)
 
     @property
     def units(self) -> tuple[int, ...]:
         """Units a stage."""
-        return units_a_stage(self.stem, self.branch, self.depth)
+        return units_per_stage(self.stem, self.branch, self.depth)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -78,7 +78,7 @@ class ModelConfig:
         return 16 if self.stem == "cifar" else 64
 
 
-def units_a_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:
+def units_per_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:
     """How many units the stages of a network have.
 
     Raises ValueError, with the nearest valid depths, where `depth` is none.
