@@ -1,6 +1,6 @@
-"""The families of networks: each is a folder, with the schema of its settings and the network that they make.
+"""The families of networks: each is a folder with the schema of its settings and the network that they make.
 
-Imports no JAX before a network is made.
+This module imports JAX only when a network is made.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Network(Protocol):
-    """What training asks of a network of any family, besides flax's own; images: (N, H, W, C), normalised.
+    """What training needs of a network of any family, besides what flax provides; images: (N, H, W, C), normalised.
 
-    What looks into a network walks through its units: `ResNet.walk`.
+    Code that looks inside a network walks through its units; see `ResNet.walk`.
     """
 
     def __call__(self, images: "jax.Array") -> "jax.Array":
