@@ -30,9 +30,14 @@ class Case:
         size = {"cifar10": "32x32", "digits": "8x8", "imagenet": "224x224"}[self.data]
         return f"{self.model} {self.order} {size} batch {self.batch} {self.precision}"
 
-    def config(self, threads: int, steps_a_call: int) -> Config:
-        """steps_a_call: of one compiled call on an accelerator."""
-        recipe = {"batch_size": self.batch, "total_steps": 10**6, "learning_rate": 0.1, "evaluate_every": steps_a_call}
+    def config(self, threads: int, steps_per_call: int) -> Config:
+        """steps_per_call: of one compiled call on an accelerator."""
+        recipe = {
+            "batch_size": self.batch,
+            "total_steps": 10**6,
+            "learning_rate": 0.1,
+            "evaluate_every": steps_per_call,
+        }
         return Config(
             shortcut=Identity(),
             activation=ORDERS[self.order],

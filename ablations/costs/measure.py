@@ -27,7 +27,7 @@ from ablations.networks import count
 from ablations.runs.provenance import provenance
 from ablations.training import driver, feed
 from ablations.training.devices import Devices
-from ablations.training.programs import DTYPES, needed_bytes, steps_a_call
+from ablations.training.programs import DTYPES, needed_bytes, steps_per_call
 from ablations.training.steps import Steps
 
 SECONDS, TEST_SECONDS = 3.0, 0.3  # of measured steps and tests
@@ -53,16 +53,16 @@ def figures(config: Config, pixels: int | None = None) -> Figures:
     steps = Steps(config, images)
     state, recipe = steps.abstract(), config.recipe
     platform = steps.devices.platform
-    traced = steps.trace_train(steps_a_call(config, 0, platform))
+    traced = steps.trace_train(steps_per_call(config, 0, platform))
     text = steps.programs.lower(traced).as_text()
     calls, step = set(), 0
     while step < recipe.total_steps:
-        call = steps_a_call(config, step, platform)
+        call = steps_per_call(config, step, platform)
         calls, step = calls | {call}, step + call
     return Figures(
         parameters=count.parameters(steps.network),
         macs=count.macs(steps.network, images.train_images.shape[1:]),
-        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_a_call(config, 0, platform),
+        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_per_call(config, 0, platform),
         program=hashlib.sha256(text.encode()).hexdigest(),
         calls=tuple(sorted(calls)),
         weights_bytes=_bytes((state.params, state.others)),
@@ -82,7 +82,7 @@ def timing(
     Expects a compilation cache that holds nothing of this program yet. meet: called before the steps are measured.
     """
     asked, (devices, config) = config, _here(config)
-    call, images = steps_a_call(config, 0, devices.platform), synthetic(config, pixels)
+    call, images = steps_per_call(config, 0, devices.platform), synthetic(config, pixels)
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call, devices)
     temporary, needed = needed_bytes(compiled)
@@ -114,7 +114,7 @@ def timing(
     known["test_seconds"] = statistics.median(tests)
     runs = config.runs_at_a_time if config.packing in ("interleaved", "vmap") else 1
     size = config.recipe.batch_size
-    batches = feed.gathered(images, randomness.batches(0, 0, call, size, size))
+    batches = feed.gather(images, randomness.batches(0, 0, call, size, size))
     states = [state, *(steps.init() for _ in range(runs - 1))]
     calls = []
     meet()
@@ -151,7 +151,7 @@ def _start(config: Config, images: dataset.Dataset, call: int, devices: Devices)
     """Everything up to the first step: the steps, a state, the compiled training step, and the seconds it took."""
     steps = Steps(config, images, devices)
     state = steps.init()
-    compiled, seconds = steps.programs.measured(lambda: steps.trace_train(call))
+    compiled, seconds = steps.programs.compile_and_time(lambda: steps.trace_train(call))
     return steps, state, compiled, seconds
 
 
