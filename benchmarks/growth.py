@@ -77,7 +77,7 @@ def depth(config: Config, depths) -> tuple[list[dict], list[str]]:
     """Each network in a process of its own, with an empty compilation cache."""
     found = {}
     for layers in depths:
-        [found[layers]] = calibrate.made(Timing, [at_depth(config, layers)])
+        [found[layers]] = calibrate.request(Timing, [at_depth(config, layers)])
         print(f"{layers}: {short(found[layers].step_seconds)} a step", file=sys.stderr, flush=True)
     rows = [
         {"depth": str(layers)} | {name: form(getattr(of, field)) for name, (field, form) in COLUMNS.items()}
