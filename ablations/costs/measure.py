@@ -1,6 +1,6 @@
-"""A configuration on this machine: its figures, without running it, and its time, by a short run.
+"""Measuring a configuration on this machine: its figures, without running it, and its times, by a short run.
 
-Images are synthetic, of the shape of the data set's, which need not be present.
+Images are synthetic, with the shape of the data set's, which need not be present.
 """
 
 import contextlib
@@ -31,14 +31,12 @@ from ablations.training.programs import DTYPES, needed_bytes, steps_per_call
 from ablations.training.steps import Steps
 
 SECONDS, TEST_SECONDS = 3.0, 0.3  # of measured steps and tests
-
 FEWEST, MOST = 3, 100  # calls
-
 LONG_SECONDS = 10.0  # a first call that takes longer is not repeated: its warm-up is small beside it
 
 
 def synthetic(config: Config, pixels: int | None = None) -> dataset.Dataset:
-    """One batch of random images, as training and as test set; `pixels` wide, or as wide as the data set's."""
+    """One batch of random images, as training set and as test set; `pixels` wide, or as wide as the data set's."""
     kind, size = catalogue.kind(config.data), config.recipe.batch_size
     height, width, channels = kind.image
     random = np.random.default_rng(0)
@@ -48,7 +46,7 @@ def synthetic(config: Config, pixels: int | None = None) -> dataset.Dataset:
 
 
 def figures(config: Config, pixels: int | None = None) -> Figures:
-    """Nothing is compiled and no array of the network is made."""
+    """The figures of a configuration. Nothing is compiled, and no array of the network is made."""
     images = synthetic(config, pixels)
     steps = Steps(config, images)
     state, recipe = steps.abstract(), config.recipe
@@ -79,7 +77,7 @@ def timing(
 ) -> Timing:
     """Compile, start again from the compilation cache, and run a few steps.
 
-    Expects a compilation cache that holds nothing of this program yet. meet: called before the steps are measured.
+    Expects a compilation cache without this program. meet: called before the steps are measured.
     """
     asked, (devices, config) = config, _here(config)
     call, images = steps_per_call(config, 0, devices.platform), synthetic(config, pixels)
@@ -100,7 +98,7 @@ def timing(
     steps.logits(state, images.test_images)
     known["start_seconds"] = time.perf_counter() - began
     jax.clear_caches()
-    del steps, state, compiled  # not two states at once
+    del steps, state, compiled  # no room for two states at once
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call, devices)
     steps.logits(state, images.test_images)
@@ -127,7 +125,7 @@ def timing(
 
 
 def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list:
-    """One call of each run, packed; waits for all of them."""
+    """Make one call of each run, packed, and wait for all of them."""
     if packing == "vmap":
         keys, batches = [steps.data["key"]] * len(states), [batches] * len(states)
         states, _, _ = driver.start_together(steps, states, keys, batches)
@@ -137,18 +135,18 @@ def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list
 
 
 def _here(config: Config) -> tuple[Devices, Config]:
-    """The devices of a configuration, and itself; where there are not as many, one, with its part of a batch."""
+    """The devices of a configuration, and the configuration; if there are fewer, one device with its part of a batch."""
     if (config.devices or 1) <= jax.local_device_count():
         return Devices.configured(config), config
     images = config.recipe.batch_size // config.devices
     group = config.recipe.bn_group
-    # Groups that span devices: what they tell each other is not measured, and a device's part of one is.
+    # Groups that span devices: the exchange between devices is not measured, only a device's part of a group.
     group = None if group in (None, "device") or images % group else group
     return Devices.here(1), replace(config, devices=1, recipe=replace(config.recipe, batch_size=images, bn_group=group))
 
 
 def _start(config: Config, images: dataset.Dataset, call: int, devices: Devices):
-    """Everything up to the first step: the steps, a state, the compiled training step, and the seconds it took."""
+    """Do everything before the first step. Returns the steps, a state, the compiled training step, and its seconds."""
     steps = Steps(config, images, devices)
     state = steps.init()
     compiled, seconds = steps.programs.compile_and_time(lambda: steps.trace_train(call))
@@ -156,14 +154,14 @@ def _start(config: Config, images: dataset.Dataset, call: int, devices: Devices)
 
 
 def _enough(calls: list[float], seconds: float) -> bool:
-    """Whether these calls, of which the first warms up, will do."""
+    """Whether these calls, of which the first one is a warm-up, are enough."""
     if not calls or calls[0] > LONG_SECONDS:
         return bool(calls)
     return len(calls) > MOST or (len(calls) > FEWEST and sum(calls[1:]) >= seconds)
 
 
 def _peak_bytes() -> int | None:
-    """The most that the accelerator has held, or, on a CPU, this process."""
+    """The most memory that the accelerator or, on a CPU, this process has held."""
     if jax.default_backend() != "cpu":
         return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -171,7 +169,7 @@ def _peak_bytes() -> int | None:
 
 
 def _free_bytes() -> int | None:
-    """Memory that a program can have now, on the accelerator or else in this machine; None where nothing says so."""
+    """Memory that is free now, on the accelerator or else in this machine; None if it cannot be told."""
     if stats := jax.devices()[0].memory_stats():
         return stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else None
     with contextlib.suppress(OSError):
@@ -182,7 +180,7 @@ def _free_bytes() -> int | None:
 
 
 def ceilings(config: Config) -> Ceilings:
-    """A large matrix product in the configuration's precision, and a large copy: the fastest of several of each."""
+    """Measure a large matrix product in the configuration's precision, and a large copy: the fastest of several each."""
     accelerator = jax.default_backend() != "cpu"
     side, megabytes = (8192, 1024) if accelerator else (1536, 128)
     matrix = jnp.ones((side, side), DTYPES[config.precision])
