@@ -47,7 +47,7 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
         try:
             asked = False
             while process.is_alive():
-                if not asked and (asked := interrupt.asked(config.runs_dir)):
+                if not asked and (asked := interrupt.stop_requested(config.runs_dir)):
                     os.kill(process.pid, signal.SIGTERM)
                 process.join(SECONDS_BETWEEN_LOOKS)
         finally:
@@ -56,7 +56,7 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
         told = _told(mine)
         if Ended in map(type, told):
             return told[-1].error
-        if process.exitcode == -signal.SIGTERM and interrupt.asked(config.runs_dir):  # while it met the others
+        if process.exitcode == -signal.SIGTERM and interrupt.stop_requested(config.runs_dir):  # while it met the others
             return interrupt.NotStarted()
         said = words.read_text(errors="replace") if words.exists() else ""
         reason = _reason(config, process.exitcode, said, has_met=bool(told))

@@ -116,7 +116,7 @@ def _stoppable(runs_dir: Path) -> Iterator[interrupt.Stop]:
     marker = interrupt.marker(runs_dir, os.getpid())
     marker.unlink(missing_ok=True)  # of a process of this number that was killed
     try:
-        with interrupt.listening(after=marker.touch) as stop:
+        with interrupt.listening(on_signal=marker.touch) as stop:
             yield stop
     finally:
         marker.unlink(missing_ok=True)

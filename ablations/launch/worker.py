@@ -77,7 +77,7 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
             continue
         if is_done:
             continue
-        if interrupt.asked(config.runs_dir):
+        if interrupt.stop_requested(config.runs_dir):
             errors[i] = interrupt.NotStarted()
         else:
             folder.failure_file.unlink(missing_ok=True)

@@ -212,7 +212,7 @@ def test_a_run_on_its_way_is_probed_and_goes_on_without_doubles(along, tmp_path)
     calls = iter([False, False, True])
     config = configure(*ALONG, "recipe.probe_every=2")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interrupt, "asked", lambda _: next(calls))
+        patch.setattr(interrupt, "stop_requested", lambda _: next(calls))
         with pytest.raises(interrupt.Interrupted):
             train(config, tmp_path, quiet=True)
     found = measured("probe", of_run(RunFolder(tmp_path)), {"images": 16}, tmp_path)

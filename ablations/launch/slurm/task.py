@@ -40,9 +40,9 @@ def task(command: list[str], with_first: dict[RunFolder, list[Config]], composed
     for error in errors:
         print(f"ablations: {error}", file=sys.stderr)
     if any(isinstance(error, interrupt.Interrupted) for error in errors):
-        if interrupt.number() == warning or _counts_as_running(job.job_id):
+        if interrupt.signal_number() == warning or _counts_as_running(job.job_id):
             try:
-                ask_for_requeue(interrupt.number() or warning, None)  # None: it was sent to another task
+                ask_for_requeue(interrupt.signal_number() or warning, None)  # None: it was sent to another task
             except Exception as error:  # it stood in the queue too often, or SLURM refuses
                 print(f"ablations: the job is not queued again: {error}", file=sys.stderr)
         sys.exit(interrupt.exit_code() or 2)
