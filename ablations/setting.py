@@ -6,13 +6,14 @@ in a run's record and in its name; what does not is in neither.
 
 from copy import deepcopy
 from dataclasses import MISSING, Field, field, fields, is_dataclass
+from typing import Any
 
 KEY = "ablations.incidental"
 
 ELSE, SPEED = "else", "speed"
 
 
-def incidental(default=MISSING, *, factory=MISSING, speed: bool = False):
+def incidental(default: Any = MISSING, *, factory: Any = MISSING, speed: bool = False) -> Any:
     """A field that decides no result. speed: it decides how fast a step is, or how much memory it takes."""
     return field(default=default, default_factory=factory, metadata={KEY: SPEED if speed else ELSE})
 
@@ -29,7 +30,7 @@ def decides(schema: type, key: str) -> bool:
             return True  # it exists only beside another one, as shortcut.bias does
         if is_incidental(place):
             return False
-        schema = place.type
+        schema = place.type if isinstance(place.type, type) else object
     return True
 
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from ablations.api.runs import Run
 from ablations.config.run import Config
 from ablations.data import catalogue
 from ablations.errors import UserError
+from ablations.networks.families import Network
 from ablations.networks.resnet.network import ResNet
 from ablations.runs.folder import RunFolder
 from ablations.training import environment, restore
@@ -44,7 +46,7 @@ def network(config: Config) -> ResNet:
         return nnx.as_pure(params), nnx.as_pure(others)
 
     # Drawing weights is milliseconds of work; on a CPU, optimising the program that does it is seconds.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    options: dict[str, Any] | None = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     keys = randomness.network_keys(config.seed)
     return nnx.merge(graphdef, *jax.jit(draw).lower(keys).compile(options)(keys))
 
@@ -75,7 +77,7 @@ class Trained:
         return self._steps.config
 
     @property
-    def module(self) -> ResNet:
+    def module(self) -> Network:
         """A flax.nnx module in the mode of a test: normalised images (N, H, W, C) -> logits (N, classes)."""
         return self._steps.merge(self.state.params, self.state.others, train=False)
 

@@ -1,10 +1,10 @@
 """Finished runs: their records, curves, tables and figures; read from their folders, without JAX."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from ablations.api import display
 from ablations.api.configuration import text
@@ -226,6 +226,6 @@ def _one_type_a_key(lines: list[dict[str, Plain]]) -> list[dict[str, Plain]]:
     for key in keys:
         types = {type(line[key]) for line in lines if line.get(key) is not None}
         if len(types) > 1:
-            one = float if types == {int, float} else str
+            one: Callable[[Any], Plain] = (lambda value: float(value)) if types == {int, float} else str
             lines = [line | {key: None if line.get(key) is None else one(line[key])} for line in lines]
     return [{key: line.get(key) for key in keys} for line in lines]

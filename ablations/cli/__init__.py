@@ -49,7 +49,6 @@ def dispatch(command: str, arguments: list[str]) -> int:
     options, arguments = take_options(arguments)
     obey(options)
     if asks_for_help:
-        from ablations.cli.analysis import SHARED
         from ablations.config import study
         from ablations.config.logger import LOGGERS
         from ablations.data.config import DATASETS
@@ -58,7 +57,7 @@ def dispatch(command: str, arguments: list[str]) -> int:
         figures = (figure.name for name in study.names() for figure in study.load(name).figures)
         words["figures"] = ", ".join(dict.fromkeys(figures))
         words["loggers"] = ", ".join(LOGGERS)
-        words["shared"] = SHARED.format(command=command)
+        words["shared"] = commands.SHARED.format(command=command)
         print(commands.load(command).HELP.format(**words), end="")
         return 0
     return commands.load(command).command(arguments) or 0

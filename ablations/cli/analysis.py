@@ -13,16 +13,6 @@ from ablations.runs.folder import RunFolder, read_records
 from ablations.tables import table
 from ablations.terminal import grid
 
-SHARED = """\
-    force=true         measure again what is measured
-    out=FOLDER         write there, not beside the run
-    format=svg         draw a figure, too: svg, pdf or png
-    runs_dir=runs      of a study: where the runs are
-    seed=0             of a study: which seed
-
-What is measured is written as {command}.json beside the run. Any other setting of a study, as data=digits or
-model=resnet110, selects the runs that have it."""
-
 FORMATS = ("svg", "pdf", "png")
 
 
@@ -88,7 +78,7 @@ def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None,
     if not found:
         raise UserError(
             f"study={study.name}: no run in {runs_dir} has weights, and nothing was measured before; "
-            f"ablations train study={study.name} makes runs"
+            f"ablations train study={study.name} makes runs" + "".join(f"; left out: {error}" for error in unreadable)
         )
     check_one_kind(found)
     order = [row.name for row in study.rows]

@@ -40,6 +40,17 @@ In five minutes on two cores:
     ablations table study=demo
 """
 
+# What `ablations probe`, `lesion` and `landscape` share of theirs.
+SHARED = """\
+    force=true         measure again what is measured
+    out=FOLDER         write there, not beside the run
+    format=svg         draw a figure, too: svg, pdf or png
+    runs_dir=runs      of a study: where the runs are
+    seed=0             of a study: which seed
+
+What is measured is written as {command}.json beside the run. Any other setting of a study, as data=digits or
+model=resnet110, selects the runs that have it."""
+
 
 def load(command: str) -> ModuleType:
     return import_module(f"ablations.cli.{command}")

@@ -8,7 +8,6 @@ from ablations.config.run import from_resolved
 from ablations.data.config import DataConfig
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
-from ablations.training import restore
 
 HELP = """\
 ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
@@ -30,6 +29,8 @@ def command(arguments: list[str]) -> None:
     record, _ = folder.finished()
     trained_on = from_resolved(record["config"]).data
     data = _data(trained_on, data_overrides) if data_overrides else trained_on
+    from ablations.training import restore
+
     steps, state, _ = restore.run(folder, data)
     from ablations.training.evaluation import GUESSES, test
 

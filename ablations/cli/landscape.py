@@ -1,7 +1,5 @@
 """`ablations landscape`: the loss along training, and around a solution."""
 
-from ablations.cli import analysis
-
 HELP = """\
 ablations landscape run=RUNS_DIR/STUDY/ROW/seed=K [key=value ...]
 ablations landscape study=NAME [key=value ...]
@@ -20,4 +18,6 @@ in the plane of the first two; and training loss against test error along traini
 
 
 def command(arguments: list[str]) -> int:
+    from ablations.cli import analysis
+
     return analysis.command("landscape", arguments)

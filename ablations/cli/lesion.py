@@ -1,7 +1,5 @@
 """`ablations lesion`: a finished run without some of its units."""
 
-from ablations.cli import analysis
-
 HELP = """\
 ablations lesion run=RUNS_DIR/STUDY/ROW/seed=K [key=value ...]
 ablations lesion study=NAME [key=value ...]
@@ -24,4 +22,6 @@ changes the shape of x can only lose its F, and takes no part in what is random.
 
 
 def command(arguments: list[str]) -> int:
+    from ablations.cli import analysis
+
     return analysis.command("lesion", arguments)

@@ -1,7 +1,5 @@
 """`ablations probe`: signal and gradient in every unit."""
 
-from ablations.cli import analysis
-
 HELP = """\
 ablations probe run=RUNS_DIR/STUDY/ROW/seed=K [key=value ...]
 ablations probe study=NAME [key=value ...]
@@ -26,4 +24,6 @@ of x_l and F(x_l); the share of y_l that f = ReLU cuts off; 1 - g(x_l) of a gate
 
 
 def command(arguments: list[str]) -> int:
+    from ablations.cli import analysis
+
     return analysis.command("probe", arguments)

@@ -5,7 +5,6 @@ from pathlib import Path
 from ablations.cli.arguments import key_values
 from ablations.config import study as studies
 from ablations.errors import UserError
-from ablations.reports.page import found, make_page
 from ablations.terminal.output import give_out
 
 HELP = """\
@@ -30,6 +29,8 @@ Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selec
 
 def command(arguments: list[str]) -> int:
     """`ablations report`: write the page."""
+    from ablations.reports.page import found, make_page
+
     settings = key_values(arguments, "report")
     runs_dir, out = Path(settings.pop("runs_dir", "runs")), Path(settings.pop("out", "report.html"))
     only = settings.pop("study", None)

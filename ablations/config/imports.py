@@ -13,6 +13,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ablations.errors import UserError
 from ablations.networks import registry
@@ -58,7 +59,8 @@ def _run(path: Path, folder: str) -> None:
     if getattr(sys.modules.get(name), "__digest__", None) == digest:
         return
     module = ModuleType(name)
-    module.__file__, module.__digest__ = str(path), digest
+    module.__file__ = str(path)
+    vars(module)["__digest__"] = digest
     before, known = sys.modules.get(name), registry.derived(Shortcut)
     sys.modules[name] = module  # dataclasses look their module up
     try:
@@ -115,7 +117,7 @@ def _reduced(cls: ShortcutClass):
 def _restored(imports: tuple[tuple[str, str], ...], module: str, name: str) -> ShortcutClass:
     for one in imports:
         load(*one)
-    found = importlib.import_module(module)
+    found: Any = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
     return found

@@ -7,15 +7,16 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
+from ablations.networks.families import Network
 from ablations.networks.kernels.convolution import use_form
 
 
-def parameters(network: nnx.Module) -> int:
+def parameters(network: Network) -> int:
     """Trainable numbers: weights, biases, BN's scale and shift; not BN's running statistics."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.as_pure(nnx.state(network, nnx.Param))))
 
 
-def macs(network: nnx.Module, image: tuple[int, int, int]) -> int:
+def macs(network: Network, image: tuple[int, int, int]) -> int:
     """Multiply-adds of the convolutions and products for one image (H, W, C), forward."""
     graphdef, state = nnx.split(network)
 

@@ -3,7 +3,8 @@
 Imports no JAX before a network is made.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.resnet.config import ModelConfig
@@ -15,16 +16,34 @@ if TYPE_CHECKING:
 
 
 class Network(Protocol):
-    """What training asks of a network of any family, besides flax's own; images: (N, H, W, C), normalised.
+    """What training and analysis ask of a network of any family; images: (N, H, W, C), normalised."""
 
-    What looks into a network walks through its units: `ResNet.walk`.
-    """
+    @property
+    def stages(self) -> Iterable[Any]: ...
 
     def __call__(self, images: "jax.Array") -> "jax.Array":
         """Logits, (N, classes) float32."""
+        ...
 
     def is_convolution(self, path: tuple) -> bool:
         """Whether the parameter at this path is a convolution's kernel: recipe.weight_decay_on=convolutions."""
+        ...
+
+    # What looks into a network walks through its units: see `ResNet`.
+
+    def embed(self, images) -> Any: ...
+
+    def walk(self, x, visit, given=None) -> Any: ...
+
+    def classify(self, x) -> Any: ...
+
+    # Of every flax module.
+
+    def train(self, **attributes) -> None: ...
+
+    def eval(self, **attributes) -> None: ...
+
+    def set_attributes(self, *filters, raise_if_not_found: bool = True, **attributes) -> None: ...
 
 
 def network(

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import Field, dataclass
 from pathlib import Path
 from types import MemberDescriptorType
+from typing import Any
 
 from ablations.errors import UserError
 
@@ -175,10 +176,11 @@ def _replaces(cls: type, other: type) -> bool:
 
 def own_name(cls: type) -> str | None:
     """The name that a class gives itself; None of an abstract one. Before @dataclass has run and after."""
-    name = vars(cls).get("name")
+    name: Any = vars(cls).get("name")  # of a user's class: whatever stands there
     if isinstance(name, MemberDescriptorType):  # of @dataclass(slots=True), which makes the class again
         name = cls.__dataclass_fields__["name"]
-    return name.default if isinstance(name, Field) else name
+    default: Any = name.default if isinstance(name, Field) else name
+    return default
 
 
 def _origin(cls: type) -> Origin:

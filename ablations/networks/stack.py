@@ -96,11 +96,12 @@ def reordered(state: nnx.State, orders: Sequence) -> nnx.State:
 
     orders: of the stack with number i in a state's paths, which of its stacked units comes in each position.
     """
-    leaves = [
-        (path, leaf[orders[path[_position(path) - 1]]] if is_stacked(path) else leaf)
-        for path, leaf in nnx.to_flat_state(state)
-    ]
-    return nnx.from_flat_state(leaves)
+
+    def moved(path: tuple, leaf):
+        position = _position(path)
+        return leaf if position is None or path[position] != STACKED else leaf[orders[path[position - 1]]]
+
+    return nnx.from_flat_state([(path, moved(path, leaf)) for path, leaf in nnx.to_flat_state(state)])
 
 
 def _position(path: tuple) -> int | None:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 from pathlib import Path
+from typing import Any
 
 from ablations.config.logger import Logger, Wandb
 from ablations.errors import UserError
@@ -35,7 +36,7 @@ def publish(logger: Logger, table: Table, records: list[dict], runs_dir: Path, s
     try:
         (runs_dir / study.name).mkdir(exist_ok=True)
         run = start(vars(logger), runs_dir / study.name, resume=True, **options)
-        rows = [list(cells.cells(line, table)) for line in table.lines]
+        rows: list[Any] = [list(cells.cells(line, table)) for line in table.lines]
         media = {name: wandb.Image(image) for name, image in media.items()}
         run.log({"table": wandb.Table(columns=list(cells.HEADER), data=rows)} | media)
         where = place_of(run)

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import jax
 import numpy as np
-from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from ablations.config.recipe import refusal
 from ablations.config.run import Config
@@ -99,7 +99,10 @@ class Devices:
 
     @cached_property
     def _mesh(self) -> Mesh | AbstractMesh:
-        return AbstractMesh((self.count,), (AXIS,)) if self._are_absent else Mesh(np.array(self.chosen), (AXIS,))
+        auto = (AxisType.Auto,)  # XLA spreads what follows; an AbstractMesh is Explicit in newer versions of JAX
+        if self._are_absent:
+            return AbstractMesh((self.count,), (AXIS,), auto)
+        return Mesh(np.array(self.chosen), (AXIS,), auto)
 
     def _sharding(self, axis: int | None = None) -> Sharding | None:
         """Along an axis of an array; None: replicated. Of one device, that device, and None where JAX does not know it."""

@@ -85,7 +85,7 @@ def test_a_record_whose_class_is_not_there_is_named_and_kept(page, command, tmp_
     with pytest.raises(SystemExit):
         cli.main()
     said = "".join(capsys.readouterr()) + "".join(path.read_text() for path in Path().glob("*.html"))
-    assert f"record.json: shortcut halved is not defined here: add --import {folder / 'mine.py'}" in said
+    assert f"record.json cannot be read: shortcut halved is not defined here: add --import {folder / 'mine.py'}" in said
     assert Path("runs/single/default/seed=0/record.json").read_bytes() == (made / "record.json").read_bytes()
 
 

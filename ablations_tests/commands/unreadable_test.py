@@ -24,11 +24,11 @@ def spoil(folder: RunFolder) -> bytes:
 @pytest.fixture
 def runs_dir(tmp_path):
     """Two rows of Table 1 on the digits; of one a record cannot be read, of the other none can."""
-    for row in ("identity", "dropout"):
+    for row in ("identity", "conv1x1"):
         shutil.copytree(ROOT / "results" / "digits" / "table1" / row, tmp_path / "table1" / row)
     spoil(RunFolder(tmp_path / "table1" / "identity" / "seed=1"))
     for seed in range(3):
-        spoil(RunFolder(tmp_path / "table1" / "dropout" / f"seed={seed}"))
+        spoil(RunFolder(tmp_path / "table1" / "conv1x1" / f"seed={seed}"))
     return tmp_path
 
 
@@ -40,15 +40,15 @@ def test_a_table_names_it_and_has_the_others(form, runs_dir, capsys):
     if form == "csv":
         text += capsys.readouterr().err
     assert text.count("cannot be read: unknown setting model.width") == 4
-    assert "identity/seed=1/" in text and "dropout/seed=2/" in text
+    assert "identity/seed=1/" in text and "conv1x1/seed=2/" in text
     rows = {
         line.split(mark)[1 if form == "csv" else 0]: line
         for line in text.splitlines()
         for mark in [","]
         if mark in line
     }
-    (dropout,) = (line for line in text.splitlines() if "dropout" in line and "not readable" in line)
-    assert "not run" not in dropout and (form != "csv" or ",2,0," in rows["identity"])
+    (conv1x1,) = (line for line in text.splitlines() if "conv1x1" in line and "not readable" in line)
+    assert "not run" not in conv1x1 and (form != "csv" or ",2,0," in rows["identity"])
 
 
 def test_a_figure_names_it(runs_dir, capsys):
@@ -56,7 +56,7 @@ def test_a_figure_names_it(runs_dir, capsys):
     dispatch("figure", ["study=table1", "figure=figure3", f"runs_dir={runs_dir}", f"out={out}"])
     assert capsys.readouterr().out.count(REASON) == 4
     text = (out / "table1-figure3.svg").read_text()
-    assert "Not readable: dropout." in text and "dropout: not readable" in text and "dropout: not run" not in text
+    assert "Not readable: conv1x1." in text and "conv1x1: not readable" in text and "conv1x1: not run" not in text
 
 
 def test_the_report_names_it_and_does_not_ask_to_run_it(runs_dir):
@@ -65,7 +65,7 @@ def test_the_report_names_it_and_does_not_ask_to_run_it(runs_dir):
     section = text[text.index('<section class="study" id="unread">') :]
     assert section.count(REASON) == 4 and "<code>table1/identity/seed=1</code>: " in section
     command = next(line for line in text.splitlines() if "ablations train" in line and "row=" in line)
-    assert "plain" in command and "dropout" not in command
+    assert "plain" in command and "conv1x1" not in command
 
 
 def test_status_counts_it_as_failed(runs_dir, capsys):
@@ -79,7 +79,7 @@ def test_status_counts_it_as_failed(runs_dir, capsys):
 
 @pytest.mark.parametrize("command", ["eval", "export", "probe", "lesion", "landscape"])
 def test_what_needs_the_run_refuses_it(command, runs_dir):
-    folder = RunFolder(runs_dir / "table1" / "dropout" / "seed=0")
+    folder = RunFolder(runs_dir / "table1" / "conv1x1" / "seed=0")
     folder.weights_file.touch()
     more = ["out=weights.safetensors"] if command == "export" else []
     with pytest.raises(UnreadableRecord, match="unknown setting model.width"):

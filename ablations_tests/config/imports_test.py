@@ -181,7 +181,7 @@ def test_two_files_do_not_take_a_name_from_each_other():
 def test_a_mistake_in_the_equation_is_one_message_with_its_line(was, wrong, message):
     load(CLASS.replace(was, wrong))
     with pytest.raises(UserError, match=message):
-        skip = Skip(SHORTCUTS["halved"](), (6, 10, 2), Match(), rngs=nnx.Rngs(0))
+        skip = Skip(SHORTCUTS["halved"](), (6, 10, 2), Match(bn=True), rngs=nnx.Rngs(0))
         skip(np.ones((3, 8, 8, 6), np.float32), np.ones((3, 4, 4, 10), np.float32))
 
 

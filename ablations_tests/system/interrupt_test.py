@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import submitit
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from ablations.errors import UserError
 from ablations.launch import entry, hosts, worker
@@ -118,16 +119,14 @@ def test_a_refusal_in_the_second_process_is_said_in_its_words(config, monkeypatc
 
     monkeypatch.setattr(worker, "run_here", refuse)
     hosts._work(config, True, 0.0, tmp_path / "words.txt", SimpleNamespace(send=answers.append))
-    assert [str(error) for error in answers] == ["its file system keeps no locks"]
+    met, ended = answers
+    assert met.is_first and str(ended.error) == "its file system keeps no locks"
     assert calls == ["meet", "listen", "exit 0"], "a signal ends what waits for the others"
 
 
 def test_workers_that_die_of_the_signal_that_stops_a_sweep_are_no_want_of_memory(monkeypatch):
-    class TerminatedWorkerError(Exception):
-        pass
-
     def die(*_, **__):
-        raise TerminatedWorkerError
+        raise TerminatedWorkerError  # joblib's own
 
     launcher = SimpleNamespace(launch=die)
     with pytest.raises(UserError, match="perhaps for want of memory"):
