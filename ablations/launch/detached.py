@@ -30,9 +30,11 @@ def start(jobs: list[Job]) -> int:
         )
     names = {RunFolder.of(job.config).name: "" for job in jobs}
     host, time = os.uname().nodename, now.isoformat(timespec="seconds")
-    with submitted.alone(of_study):
+    with submitted.locked(of_study):
         submitted.add(of_study, Submission("process", time, host, command(), str(path.absolute()), names))
     process.returncode = 0  # it is not ours to wait for
     print(f"{len(jobs)} run{'s' * (len(jobs) > 1)} in process {process.pid} of {host}, which goes on by itself")
-    print(f"  its output: {path}; see how far they are: {submitted.see(of_study)}; stop them: kill {process.pid}")
+    print(
+        f"  its output: {path}; see how far they are: {submitted.status_command(of_study)}; stop them: kill {process.pid}"
+    )
     return 0

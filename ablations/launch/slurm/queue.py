@@ -36,7 +36,10 @@ def run(launcher_of: Callable, jobs: list[Job], places: list[Path], *, detach: b
     of_study, since = RunFolder.of(jobs[0].config).study_folder, time.time()
     interrupt.listen()  # what has been submitted is noted before the command ends
     queued = _submit(launcher_of, jobs, of_study, places)
-    see, cancel = submitted.see(of_study), "scancel " + " ".join(_to_cancel(queued, submitted.read(of_study)))
+    see, cancel = (
+        submitted.status_command(of_study),
+        "scancel " + " ".join(_to_cancel(queued, submitted.read(of_study))),
+    )
     print(f"  see how far they are: {see}; cancel them: {cancel}", flush=True)
     if detach:
         return 0
@@ -53,7 +56,7 @@ def run(launcher_of: Callable, jobs: list[Job], places: list[Path], *, detach: b
 
 def _submit(launcher_of: Callable, jobs: list[Job], of_study: Path, places: list[Path]) -> dict[str, str]:
     """The job of each run, those included that were queued before."""
-    with submitted.alone(of_study):
+    with submitted.locked(of_study):
         names = [RunFolder.of(job.config).name for job in jobs]
         latest = submitted.latest(of_study)
         known = {name: of.jobs[name] for name in names if (of := latest.get(name)) and of.launcher == "slurm"}
