@@ -99,7 +99,7 @@ def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path)
     assert (first, second) == (2, 2) and step_in(first_said, "goes on from step ") == stopped
     told = [line for line in first_said.splitlines() if "goes on from" not in line and "  step " not in line]
     assert told == [f"ablations: another process of this run was lost; {peers.GO_ON}"]
-    assert second_said == f"ablations: the process of this run was killed, perhaps for want of memory; {peers.GO_ON}\n"
+    assert second_said == f"ablations: the process of this run was killed, perhaps because it ran out of memory; {peers.GO_ON}\n"
     stopped = kept(tmp_path)
     [folder] = tmp_path.glob("runs/single/*/seed=0")
     said_why = (folder / "failure.txt").read_text()

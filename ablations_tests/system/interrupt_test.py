@@ -129,7 +129,7 @@ def test_workers_that_die_of_the_signal_that_stops_a_sweep_are_no_want_of_memory
         raise TerminatedWorkerError  # joblib's own
 
     launcher = SimpleNamespace(launch=die)
-    with pytest.raises(UserError, match="perhaps for want of memory"):
+    with pytest.raises(UserError, match="perhaps because it ran out of memory"):
         launch.start(launcher, [])
     with interrupt.listening():
         signal.raise_signal(signal.SIGINT)
@@ -145,7 +145,7 @@ def test_a_task_that_another_one_s_signal_has_stopped_is_queued_again_and_fails(
     monkeypatch.setattr(interrupt, "signal_number", lambda: number)
     monkeypatch.setattr(task, "_counts_as_running", lambda _: True)
     monkeypatch.setattr(task, "parse", lambda composed: composed)
-    monkeypatch.setattr(entry, "sharing", lambda _, first: [first])
+    monkeypatch.setattr(entry, "group_of", lambda _, first: [first])
     monkeypatch.setattr(entry, "run", lambda *_, **__: [interrupt.Interrupted("stopped at step 3")])
     monkeypatch.setattr(sys, "argv", ["ablations"])
     with pytest.raises(SystemExit) as ended:
