@@ -57,8 +57,8 @@ def measured(config, counts, groups, rounds: int) -> list[dict]:
     runs, states, seconds = {}, {}, {}
     for count in counts:
         for group in groups:
-            of = replace(config, recipe=replace(config.recipe, bn_group=GROUPS[group]))
-            runs[count, group] = Steps(of, images, Devices.here(count))
+            grouped = replace(config, recipe=replace(config.recipe, bn_group=GROUPS[group]))
+            runs[count, group] = Steps(grouped, images, Devices.here(count))
             states[count, group] = runs[count, group].init()
             seconds[count, group] = []
     for round_ in range(rounds + 1):  # the first one compiles
@@ -68,16 +68,16 @@ def measured(config, counts, groups, rounds: int) -> list[dict]:
             if round_:
                 seconds[key].append(time.perf_counter() - began)
     rows = []
-    for (count, group), of in seconds.items():
+    for (count, group), steps in seconds.items():
         first = seconds[counts[0], group]
-        ratios = [one / other for one, other in zip(first, of, strict=True)]
+        ratios = [reference / step for reference, step in zip(first, steps, strict=True)]
         program = runs[count, group].programs.text(("train", 1))
         rows.append(
             {
                 "devices": str(count),
                 "bn_group": group,
-                "step": short(statistics.median(of)),
-                "images/s": f"{config.recipe.batch_size / statistics.median(of):,.0f}",
+                "step": short(statistics.median(steps)),
+                "images/s": f"{config.recipe.batch_size / statistics.median(steps):,.0f}",
                 f"of {counts[0]}": f"{statistics.median(ratios):.2f} ({min(ratios):.2f} ... {max(ratios):.2f})",
                 "sums over devices": str(program.count(" all-reduce(") + program.count(" all-reduce-start(")),
                 "other exchanges": str(sum(program.count(f" {name}(") for name in OTHERS)),

@@ -62,7 +62,7 @@ def study(steps: Steps, state: State, name: str, *, k: int | None, draws: int, p
             update(min(count, total))
 
         errors, taus = [], []
-        found = {
+        measured = {
             "whole": lesions.error_percent(),
             "changing": [unit + 1 for unit in sorted(lesions.changing)],
             "without_unit": lesions.singles(UNIT, done),
@@ -71,10 +71,10 @@ def study(steps: Steps, state: State, name: str, *, k: int | None, draws: int, p
         }
         if any(len(places) > 1 for places in lesions.alike):
             errors, taus = lesions.swaps(k, draws, 0, done)
-        found |= {"swaps": errors, "taus": taus}
-        found["path_gradients"] = gradients(steps, state, paths, 0, lambda: done(PATH_TESTS))
+        measured |= {"swaps": errors, "taus": taus}
+        measured["path_gradients"] = gradients(steps, state, paths, 0, lambda: done(PATH_TESTS))
         update(total)
-    return found | {"path_shares": shares(found["path_gradients"])}
+    return measured | {"path_shares": shares(measured["path_gradients"])}
 
 
 class Lesions:

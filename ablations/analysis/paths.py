@@ -33,8 +33,8 @@ def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable
         through[:, :length] = 1
         through = random.permuted(through, axis=1).T
         through = np.split(through, np.cumsum(counts)[:-1])
-        of_images = compiled(state.params, state.others, steps.data, sample, labels, through)
-        norms.append(float(np.asarray(of_images, np.float64).mean()))
+        each = compiled(state.params, state.others, steps.data, sample, labels, through)
+        norms.append(float(np.asarray(each, np.float64).mean()))
         done()
     return norms
 

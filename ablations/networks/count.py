@@ -1,6 +1,7 @@
 """Parameters and multiply-adds of a network, read off the network itself."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -36,11 +37,11 @@ def traffic(jaxpr) -> int:
     What must move even if everything between them were fused into them: a lower bound of a step's traffic.
     """
 
-    def of(equation):
+    def bytes_moved(equation):
         arrays = [*equation.invars, *equation.outvars] if equation.primitive.name in PRODUCTS else []
         return sum(math.prod(array.aval.shape) * array.aval.dtype.itemsize for array in arrays)
 
-    return _total(jaxpr, of)
+    return _total(jaxpr, bytes_moved)
 
 
 PRODUCTS = ("conv_general_dilated", "dot_general")
@@ -58,10 +59,10 @@ def _macs(equation) -> int:
     return 0
 
 
-def _total(jaxpr, of) -> int:
-    """The sum of `of` over all equations, those of a loop's body as often as they run."""
+def _total(jaxpr, cost: Callable) -> int:
+    """The sum of `cost` over all equations, those of a loop's body as often as they run."""
     total = 0
     for equation in jaxpr.eqns:
         times = equation.params["length"] if equation.primitive.name == "scan" else 1
-        total += of(equation) + times * sum(_total(inner, of) for inner in jaxprs_in_params(equation.params))
+        total += cost(equation) + times * sum(_total(inner, cost) for inner in jaxprs_in_params(equation.params))
     return total

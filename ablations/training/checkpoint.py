@@ -85,8 +85,8 @@ class Checkpoints:
         """Raise UserError, before a run begins, where the disk has no room for the checkpoints that it will keep."""
         import jax
 
-        there = sum(place.name.isdigit() for place in self.path.glob("*"))  # of a run that goes on
-        needed = max(KEPT + 1 - there, 1) * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SLACK_BYTES
+        kept = sum(path.name.isdigit() for path in self.path.glob("*"))  # of a run that goes on
+        needed = max(KEPT + 1 - kept, 1) * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SLACK_BYTES
         if (free := shutil.disk_usage(self.path.parent).free) < needed:
             raise UserError(
                 f"{self.path.parent}: the run's checkpoints take {size(needed)} of disk, {size(free)} are free; make room, or "
@@ -94,7 +94,7 @@ class Checkpoints:
             )
 
     def save(self, step: int, state, loop: dict, config: dict, *, wait: bool = False) -> None:
-        """Start to write a checkpoint; with `wait`, return when it is on disk.
+        """Start to write a checkpoint; with `wait`, return when it is on disk. loop: `Tally.plain`.
 
         Raises OSError, of this write or of the last one, where the disk is full or read-only.
         """
@@ -130,8 +130,8 @@ class Checkpoints:
         """
         from ablations.training import processes
 
-        found = processes.from_first(lambda: self._newest(like, config, say))
-        return found and (_from_host(found[0], like), found[1])
+        newest = processes.from_first(lambda: self._newest(like, config, say))
+        return newest and (_from_host(newest[0], like), newest[1])
 
     def _newest(self, like, config: dict, say: Callable[[str], None]) -> tuple[list[np.ndarray], dict] | None:
         if not self.path.is_dir():

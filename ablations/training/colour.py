@@ -47,15 +47,15 @@ def jitter(mean: jax.Array, strengths: jax.Array, order: jax.Array) -> tuple[jax
     """
     a, b = jnp.broadcast_to(jnp.eye(3), (len(mean), 3, 3)), jnp.zeros_like(mean)
     to_grey = jnp.tile(GREY, (3, 1))
-    for place in range(3):
-        which = order[:, place, None]
+    for position in range(3):
+        which = order[:, position, None]
         kept = jnp.take_along_axis(strengths, which, 1)
         mean_grey = (jnp.einsum("nij,nj->ni", a, mean) + b) @ to_grey.T
         saturated = kept[..., None] * jnp.eye(3)[None] + (1 - kept[..., None]) * to_grey[None]
-        of_saturation = saturated @ a, jnp.einsum("nij,nj->ni", saturated, b)
+        saturated_a, saturated_b = saturated @ a, jnp.einsum("nij,nj->ni", saturated, b)
         offset = jnp.where(which == 1, (1 - kept) * mean_grey, 0)
-        a = jnp.where(which[..., None] == 2, of_saturation[0], kept[..., None] * a)
-        b = jnp.where(which == 2, of_saturation[1], kept * b + offset)
+        a = jnp.where(which[..., None] == 2, saturated_a, kept[..., None] * a)
+        b = jnp.where(which == 2, saturated_b, kept * b + offset)
     return a, b
 
 
@@ -64,13 +64,13 @@ def augment(key: jax.Array, images: jax.Array, kind: str, components: jax.Array)
     x = augmentation.unit(images)
     if kind == "none":
         return x
-    of_lighting, of_strength, of_order = jax.random.split(key, 3)
+    light_key, strength_key, order_key = jax.random.split(key, 3)
     count = len(images)
-    light = lighting(LIGHTING_STD * jax.random.normal(of_lighting, (count, 3)), components)
+    light = lighting(LIGHTING_STD * jax.random.normal(light_key, (count, 3)), components)
     if kind == "lighting":
         return x + light[:, None, None]
-    strengths = jax.random.uniform(of_strength, (count, 3), minval=1 - JITTER, maxval=1 + JITTER)
-    order = jnp.argsort(jax.random.uniform(of_order, (count, 3)), axis=1)
+    strengths = jax.random.uniform(strength_key, (count, 3), minval=1 - JITTER, maxval=1 + JITTER)
+    order = jnp.argsort(jax.random.uniform(order_key, (count, 3)), axis=1)
     return affine(x, *jitter(mean(images), strengths, order), light)
 
 

@@ -1,4 +1,4 @@
-"""Where the batches come from: of a data set in memory the numbers of images, of encoded images what the loader reads.
+"""Where batches come from: of a data set in memory the indices of images, of encoded images what the loader reads.
 
 The step takes either. Nothing else knows the difference.
 """
@@ -24,11 +24,11 @@ def silent(name: str) -> None:
 
 
 class Training:
-    """Batches to train on: a context manager, open as long as batches are taken.
+    """Batches to train on; a context manager.
 
-    steps: those of the run that are to come. augmented: false for the middle of each image, as in a test.
+    steps: of the run, those to come. augmented: false for the middle of each image, as in a test.
     shard: (index, count) of the part of each batch that is read here, of encoded images.
-    passed_over: called with the name of each broken image that another one takes the place of.
+    passed_over: called with the name of each broken image that was replaced.
     """
 
     def __init__(
@@ -43,15 +43,15 @@ class Training:
     ):
         self.config, self.dataset, self.passed_over = config, dataset, passed_over
         self.step, self.open = steps.start, contextlib.ExitStack()
-        size, of_data, (index, count) = config.recipe.batch_size, config.data, shard
+        size, data, (index, count) = config.recipe.batch_size, config.data, shard
         if dataset.streamed:
             rows = range(index * size // count, (index + 1) * size // count)
-            crop = Random(of_data.crop, of_data.scale) if augmented else middle(of_data.crop, of_data.crop)
-            skip = of_data.broken == "skip"
+            crop = Random(data.crop, data.scale) if augmented else middle(data.crop, data.crop)
+            skip = data.broken == "skip"
             batch = loader.Training(dataset.train_images, dataset.train_labels, crop, config.seed, size, rows, skip)
-            tested = size * max(of_data.test_crops) ** 2  # the tests have workers of their own, beside these
-            loader.check_room(3 * (len(rows) * of_data.crop**2 + tested), of_data.workers)
-            self.read = self.open.enter_context(loader.reading(batch, steps, of_data.workers))
+            tested = size * max(data.test_crops) ** 2  # the tests have workers of their own, beside these
+            loader.check_room(3 * (len(rows) * data.crop**2 + tested), data.workers)
+            self.read = self.open.enter_context(loader.reading(batch, steps, data.workers))
 
     def __enter__(self):
         return self
@@ -72,7 +72,7 @@ class Training:
 
 
 def gathered(dataset: Dataset, batches: np.ndarray) -> Batches:
-    """What a step takes in place of (steps, batch_size) numbers of images that are in memory."""
+    """Indices, (steps, batch_size), or the images and labels they stand for, as `Steps` takes them."""
     if not dataset.streamed:
         return batches
     return {"images": dataset.train_images[batches], "labels": dataset.train_labels[batches]}
@@ -90,16 +90,16 @@ def tests(
     pixels: of the crop from the middle of encoded images, None for the size trained on. A broken one is left out.
     shard: (index, count) of the part of the test set that is read here.
     """
-    (index, count), of_data = shard, config.data
+    (index, count), data = shard, config.data
     part = slice(index * len(dataset.test_labels) // count, (index + 1) * len(dataset.test_labels) // count)
     images, labels = dataset.test_images[part], dataset.test_labels[part]
     if not dataset.streamed:
         yield images, labels
         return
-    crop, skip = middle(pixels or of_data.crop, of_data.crop), of_data.broken == "skip"
+    crop, skip = middle(pixels or data.crop, data.crop), data.broken == "skip"
     batches = loader.InOrder(images, labels, crop, config.recipe.batch_size, skip)
     tested = 0
-    with loader.reading(batches, range(len(batches)), of_data.workers) as read:
+    with loader.reading(batches, range(len(batches)), data.workers) as read:
         for batch in read:
             for number in batch["broken"]:
                 passed_over(images.name(int(number)))

@@ -13,26 +13,26 @@ def is_first() -> bool:
 
 
 def from_first(find: Callable):
-    """What `find` returns in the first process, in all of them; all call it."""
+    """Run `find` in process 0 and broadcast its result; a collective, all must call it."""
     if jax.process_count() == 1:
         return find()
     return all_processes(find() if is_first() else None)[0]
 
 
-def all_processes(found) -> list:
-    """What each process has found, in the order of the processes, in all of them; all call it."""
+def all_processes(value) -> list:
+    """Gather a value that can be pickled from every process, in their order; a collective, all must call it."""
     if jax.process_count() == 1:
-        return [found]
+        return [value]
     from jax.experimental.multihost_utils import process_allgather
 
-    found = np.frombuffer(pickle.dumps(found), np.uint8)
-    sizes = process_allgather(np.asarray(len(found)))
-    padded = np.asarray(process_allgather(np.resize(found, max(sizes))))
-    return [pickle.loads(of[:size].tobytes()) for of, size in zip(padded, sizes, strict=True)]
+    pickled = np.frombuffer(pickle.dumps(value), np.uint8)
+    sizes = process_allgather(np.asarray(len(pickled)))
+    padded = np.asarray(process_allgather(np.resize(pickled, max(sizes))))
+    return [pickle.loads(data[:size].tobytes()) for data, size in zip(padded, sizes, strict=True)]
 
 
 def any_process(says: bool) -> bool:
-    """Whether any process says so; all call it."""
+    """Logical or over processes; a collective, all must call it."""
     if jax.process_count() == 1:
         return says
     from jax.experimental.multihost_utils import process_allgather

@@ -8,6 +8,7 @@ import pytest
 
 from ablations.data import catalogue
 from ablations.errors import UserError
+from ablations.runs.folder import RunFolder
 from ablations.system import interrupt
 from ablations.training import restore
 from ablations.training.loop import train
@@ -25,11 +26,11 @@ def folder(tmp_path_factory):
 
 
 def test_logits_need_no_data_set(folder, monkeypatch):
-    steps, state, step = restore.run(folder)
+    steps, state, step = restore.run(RunFolder(folder))
     images = steps.dataset.test_images[:40]
     expected = steps.logits(state, images)
     monkeypatch.setattr(catalogue, "load", lambda _: pytest.fail("the data set was read"))
-    without, same, _ = restore.run(folder, images=False)
+    without, same, _ = restore.run(RunFolder(folder), images=False)
     np.testing.assert_array_equal(without.logits(same, images), expected)
     assert step == 2 and np.abs(expected - steps.logits(steps.init(), images)).max() > 1e-3, "those of trained weights"
 
@@ -45,8 +46,8 @@ def test_a_data_set_without_images_is_as_large_as_the_real_one():
 
 
 def test_steps_without_a_data_set_train_on_images_that_are_brought(folder):
-    with_images, state, _ = restore.run(folder)
-    without, same, _ = restore.run(folder, images=False)
+    with_images, state, _ = restore.run(RunFolder(folder))
+    without, same, _ = restore.run(RunFolder(folder), images=False)
     batch = np.arange(32)[None]
     data = with_images.dataset
     brought = {"images": data.train_images[batch], "labels": data.train_labels[batch]}
@@ -58,7 +59,7 @@ def test_steps_without_a_data_set_train_on_images_that_are_brought(folder):
 
 def test_images_of_another_kind_are_refused(folder):
     with pytest.raises(UserError, match="data=cifar10: images of another kind than those of digits"):
-        restore.run(folder, configure("data=cifar10").data, images=False)
+        restore.run(RunFolder(folder), configure("data=cifar10").data, images=False)
 
 
 def test_a_run_on_its_way_is_taken_from_its_newest_checkpoint(tmp_path, folder, monkeypatch):
@@ -66,7 +67,7 @@ def test_a_run_on_its_way_is_taken_from_its_newest_checkpoint(tmp_path, folder, 
     monkeypatch.setattr(interrupt, "stop_requested", lambda _: next(asked))
     with pytest.raises(interrupt.Interrupted):
         train(configure(*TINY, "recipe.total_steps=3"), tmp_path, quiet=True)
-    steps, state, step = restore.run(tmp_path)
+    steps, state, step = restore.run(RunFolder(tmp_path))
     assert step == 2 and int(state.step) == 2 and steps.config.recipe.total_steps == 3
     start = restore.untrained(configure(*TINY)).state
     same = [
@@ -76,4 +77,4 @@ def test_a_run_on_its_way_is_taken_from_its_newest_checkpoint(tmp_path, folder, 
     assert not all(same)
     shutil.rmtree(tmp_path / "checkpoints")
     with pytest.raises(UserError, match="there is no finished run in this folder"):
-        restore.run(tmp_path)
+        restore.run(RunFolder(tmp_path))

@@ -49,8 +49,8 @@ def _backward(epsilon, saved, cotangents):
     along, across = jnp.sum(dy * normalised, axes, keepdims=True), jnp.sum(dy, axes, keepdims=True)
     count = x[0].size // x.shape[-1]
     dx = _along(scale, x) * precision * (dy - across / count - normalised * (along / count))
-    of_all = tuple(range(x.ndim - 1))
-    return dx.astype(x.dtype), along.sum(of_all), across.sum(of_all)
+    all_axes = tuple(range(x.ndim - 1))
+    return dx.astype(x.dtype), along.sum(all_axes), across.sum(all_axes)
 
 
 batch_norm.defvjp(_forward, _backward)

@@ -20,28 +20,28 @@ def keep(x: jax.Array, kind: str) -> jax.Array:
     return checkpoint_name(x, kind)
 
 
-def units(one: Callable) -> Callable:
+def units(step: Callable) -> Callable:
     """A step of a loop over units that keeps its inputs and KEPT alone."""
-    return jax.checkpoint(one, policy=jax.checkpoint_policies.save_only_these_names(*KEPT), prevent_cse=False)
+    return jax.checkpoint(step, policy=jax.checkpoint_policies.save_only_these_names(*KEPT), prevent_cse=False)
 
 
-def scan(one: Callable, x, over, *, unroll: bool):
+def scan(step: Callable, x, inputs, *, unroll: bool):
     """`lax.scan` that keeps x before every n-th step only: the backward pass does n steps again at a time.
 
     With n = sqrt(steps / KEPT_BY_A_UNIT), memory grows with the square root of the number of steps.
     """
-    steps = len(jax.tree.leaves(over)[0])
+    steps = len(jax.tree.leaves(inputs)[0])
     n = max(1, round(math.sqrt(steps / KEPT_BY_A_UNIT)))
     whole = steps - steps % n
 
     @jax.checkpoint
-    def some(x, of_some):
-        return jax.lax.scan(one, x, of_some, unroll=unroll)
+    def some(x, inputs):
+        return jax.lax.scan(step, x, inputs, unroll=unroll)
 
-    grouped = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // n, n, *leaf.shape[1:]), over)
+    grouped = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // n, n, *leaf.shape[1:]), inputs)
     x, seen = jax.lax.scan(some, x, grouped, unroll=unroll)
     seen = jax.tree.map(lambda leaf: leaf.reshape(whole, *leaf.shape[2:]), seen)
     if whole == steps:
         return x, seen
-    x, last = some(x, jax.tree.map(lambda leaf: leaf[whole:], over))
+    x, last = some(x, jax.tree.map(lambda leaf: leaf[whole:], inputs))
     return x, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), seen, last)

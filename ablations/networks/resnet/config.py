@@ -84,7 +84,7 @@ def units_a_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:
     Raises ValueError, with the nearest valid depths, where `depth` is none.
     """
     if stem == "imagenet":
-        depths = [known for of_branch, known in IMAGENET_UNITS if of_branch == branch]
+        depths = [known for known_branch, known in IMAGENET_UNITS if known_branch == branch]
         if depth not in depths:
             raise ValueError(
                 f"model.depth={depth}: an ImageNet network with {branch} units has one of the depths "
