@@ -56,7 +56,7 @@ class Steps:
     ):
         self.devices = devices or Devices.here(1)
         self.devices.check(config.recipe.batch_size)
-        self.config, self.dataset = config.on(self.devices.count), dataset
+        self.config, self.dataset = config.for_devices(self.devices.count), dataset
         self.programs = Programs(self.devices, config.threads)
         self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
         self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)

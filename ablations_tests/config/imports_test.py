@@ -92,8 +92,11 @@ def test_an_order_is_one_entry_of_data():
 @pytest.mark.parametrize(
     "entry,message",
     [
-        ("ORDERS['mine'] = ActivationOrder('other', [], [], [], [])", "has the name 'other'; the two must be equal"),
-        ("ORDERS['original'] = ActivationOrder('original', [], [], [], [])", "'original'] is one of the project's own"),
+        ("ORDERS['mine'] = ActivationOrder('other', [], [], [], [])", "is named 'other'; the two names must be equal"),
+        (
+            "ORDERS['original'] = ActivationOrder('original', [], [], [], [])",
+            "'original'] is one of the project's orders",
+        ),
     ],
 )
 def test_an_order_that_is_none(entry, message):
@@ -246,6 +249,6 @@ def test_a_folder_of_the_users_has_choices_in_every_group(tmp_path, place):
     config = configure("shortcut=mine", "recipe=mine", "model=mine")
     assert (config.shortcut.rate, config.recipe.total_steps, config.model.depth) == (0.25, 7, 26)
     assert "mine" in searchpath.choices("recipe")
-    searchpath.places.clear()
+    searchpath.locations.clear()
     with pytest.raises(UserError, match="recipe=mine: unknown; legal are digits, imagenet"):
         configure("recipe=mine")

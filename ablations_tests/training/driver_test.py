@@ -117,7 +117,7 @@ def test_packed_runs_that_were_stopped_at_different_steps_go_on(singles, tmp_pat
     for i, config in enumerate(configs[:2]):  # the third has not begun
         (tmp_path / str(i)).mkdir()
         looks = iter([False] * i + [True])
-        monkeypatch.setattr(interrupt, "asked", lambda _, looks=looks: next(looks))
+        monkeypatch.setattr(interrupt, "stop_requested", lambda _, looks=looks: next(looks))
         with pytest.raises(interrupt.Interrupted, match=f"stopped at step {i + 1} "):
             train(config, tmp_path / str(i), quiet=True)
     monkeypatch.undo()

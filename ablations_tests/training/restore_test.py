@@ -64,7 +64,7 @@ def test_images_of_another_kind_are_refused(folder):
 
 def test_a_run_on_its_way_is_taken_from_its_newest_checkpoint(tmp_path, folder, monkeypatch):
     asked = iter([False, True])
-    monkeypatch.setattr(interrupt, "asked", lambda _: next(asked))
+    monkeypatch.setattr(interrupt, "stop_requested", lambda _: next(asked))
     with pytest.raises(interrupt.Interrupted):
         train(configure(*TINY, "recipe.total_steps=3"), tmp_path, quiet=True)
     steps, state, step = restore.run(RunFolder(tmp_path))
