@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,21 +17,24 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any, TypeVar
 
 import ablations
 from ablations.config import imports
 from ablations.config.run import Config, from_resolved
-from ablations.costs.cost import Figures, Timing
+from ablations.costs.cost import Ceilings, Figures, Timing
 from ablations.errors import UserError
 from ablations.networks.registry import made_by
 from ablations.setting import speed
+from ablations.system import child, malloc
 from ablations.system import files as system_files
 from ablations.system import machine as accelerators
-from ablations.system import malloc
 from ablations.system.files import write_whole
 from ablations.system.machine import processor
 from ablations.terminal.bar import bar
 from ablations.training import environment as entry
+
+Answer = TypeVar("Answer", Figures, Timing, Ceilings)
 
 OFF = "off"  # a file in a meeting's folder that calls the meeting off
 
@@ -45,8 +47,8 @@ def figures(configs: list[Config]) -> list[Figures]:
     """The figures of each configuration; those that differ only in their seed are read once."""
     source = _source()
     keys = [_key(source, _seedless(config), config.unroll, config.remat) for config in configs]
-    known = {key: _kept(key, Figures) for key in keys}
-    missing = {key: config for key, config in zip(keys, configs, strict=True) if known[key] is None}
+    known = {key: kept for key in keys if (kept := _kept(key, Figures))}
+    missing = {key: config for key, config in zip(keys, configs, strict=True) if key not in known}
     if missing:
         with bar("reading networks", len(missing), "networks") as update:
             answers = request(Figures, list(missing.values()))
@@ -67,7 +69,7 @@ def timings(programs: dict[str, Config]) -> dict[str, Timing]:
             for done, program in enumerate(missing, 1):
                 known[program] = timing(program, programs[program])
                 update(done)
-    return known
+    return {program: timing for program, timing in known.items() if timing}  # all: what was missing is measured
 
 
 def timing(program: str, config: Config, *, measure: bool = True) -> Timing | None:
@@ -115,7 +117,9 @@ def short_run(config: Config, pixels: int | None = None) -> Timing:
     return replace(timings[0], steps=(count / sum(1 / timing.step_seconds for timing in timings),))
 
 
-def request(kind: type, configs: list[Config], pixels: int | None = None, meeting: Path | None = None) -> Iterator:
+def request(
+    kind: type[Answer], configs: list[Config], pixels: int | None = None, meeting: Path | None = None
+) -> Iterator[Answer]:
     """Yield the Figures, Timing or Ceilings of each configuration, measured in a new process.
 
     pixels: the width of the images, if not that of the data set. meeting: a folder in which as many processes as
@@ -128,24 +132,22 @@ def request(kind: type, configs: list[Config], pixels: int | None = None, meetin
         environment = malloc.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
         if meeting and (gpus := accelerators.gpus()):  # side by side on the same GPUs, not each on free ones
             environment[accelerators.VISIBLE] = ",".join(gpus[: configs[0].devices])
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": words, "text": True}
-        process = subprocess.Popen([sys.executable, "-m", __name__], env=environment, **streams)
+        worker = child.start(__name__, env=environment, stderr=words)
         try:
-            process.stdin.write(json.dumps(asked))
-            process.stdin.close()
+            worker.stdin.write(json.dumps(asked))
+            worker.stdin.close()
             for _ in configs:
-                line = process.stdout.readline()
+                line = worker.stdout.readline()
                 if not line:
-                    code = process.wait()
+                    code = worker.process.wait()
                     words.seek(0)
                     said = words.read().strip().splitlines() or [""]
                     raise Died(f"killed by signal {-code}, perhaps out of memory" if code < 0 else said[-1])
-                answer = json.loads(line)
-                yield kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in answer.items()})
+                yield _from_json(kind, line)
         finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+            worker.process.kill()
+            worker.process.wait()
+            worker.stdout.close()
 
 
 def answer() -> None:
@@ -181,7 +183,7 @@ def _meet(config: Config, asked: dict) -> None:
         return
     meeting = Path(asked["meeting"])
     (meeting / str(os.getpid())).touch()
-    while len(list(meeting.iterdir())) < config.runs_at_a_time and not (meeting / OFF).exists():
+    while len(list(meeting.iterdir())) < (config.runs_at_a_time or 1) and not (meeting / OFF).exists():
         time.sleep(0.01)
     if (meeting / OFF).exists():
         sys.exit("another of the processes that run side by side has failed")
@@ -215,12 +217,17 @@ def _keep(key: str, measured: Figures | Timing) -> None:
         write_whole(folder / f"{key}.json", json.dumps(asdict(measured)))
 
 
-def _kept(key: str, kind: type) -> Figures | Timing | None:
+def _kept(key: str, kind: type[Answer]) -> Answer | None:
     try:
-        content = json.loads((system_files.cache() / "plan" / f"{key}.json").read_text())
-        return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in content.items()})
+        return _from_json(kind, (system_files.cache() / "plan" / f"{key}.json").read_text())
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _from_json(kind: type[Answer], text: str) -> Answer:
+    """The inverse of `json.dumps(asdict(...))`, which writes tuples as lists."""
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(text).items()}
+    return kind(**fields)
 
 
 if __name__ == "__main__":

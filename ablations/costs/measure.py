@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +85,8 @@ def timing(
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call, devices)
     temporary, needed = needed_bytes(compiled)
-    known = {
+    test_images = np.asarray(images.test_images)
+    known: dict[str, Any] = {
         "device": provenance()["device"],
         "measured": datetime.now().astimezone().isoformat(timespec="minutes"),
         "import_seconds": import_seconds,
@@ -93,42 +95,42 @@ def timing(
         "parts": asked.recipe.batch_size // config.recipe.batch_size,
     } | seconds
     free = _free_bytes()
-    if free is not None and needed > free:
+    if free is not None and needed is not None and needed > free:
         return Timing(**known, reason=f"a step needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
-    steps.logits(state, images.test_images)
+    steps.logits(state, test_images)
     known["start_seconds"] = time.perf_counter() - began
     jax.clear_caches()
     del steps, state, compiled  # no room for two states at once
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call, devices)
-    steps.logits(state, images.test_images)
+    steps.logits(state, test_images)
     known |= {"start_again_seconds": time.perf_counter() - began, "cached_seconds": seconds["compile_seconds"]}
     del compiled  # the same program is called through `steps` below
     tests = []
     while not _enough(tests, TEST_SECONDS):
         began = time.perf_counter()
-        steps.logits(state, images.test_images)
+        steps.logits(state, test_images)
         tests.append(time.perf_counter() - began)
     known["test_seconds"] = statistics.median(tests)
-    runs = config.runs_at_a_time if config.packing in ("interleaved", "vmap") else 1
+    runs = (config.runs_at_a_time or 1) if config.packing in ("interleaved", "vmap") else 1
     size = config.recipe.batch_size
     batches = feed.gather(images, randomness.batches(0, 0, call, size, size))
     states = [state, *(steps.init() for _ in range(runs - 1))]
     calls = []
     meet()
     while not _enough(calls, SECONDS):
-        began, compiled = time.perf_counter(), steps.programs.compile_seconds
+        began, compile_seconds = time.perf_counter(), steps.programs.compile_seconds
         states = _call(config.packing, steps, states, batches)
-        calls.append(time.perf_counter() - began - (steps.programs.compile_seconds - compiled))
+        calls.append(time.perf_counter() - began - (steps.programs.compile_seconds - compile_seconds))
     known["steps"] = tuple(seconds / call for seconds in calls[1:] or calls)
     return Timing(**known, peak_bytes=_peak_bytes())
 
 
-def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list:
+def _call(packing: str, steps: Steps, states: list, batches: feed.Batches) -> list:
     """Make one call of each run, packed, and wait for all of them."""
     if packing == "vmap":
-        keys, batches = [steps.data["key"]] * len(states), [batches] * len(states)
-        states, _, _ = driver.start_together(steps, states, keys, batches)
+        keys = [steps.data["key"]] * len(states)
+        states, _, _ = driver.start_together(steps, states, keys, [batches] * len(states))
     else:
         states = [steps.start(state, batches)[0] for state in states]
     return jax.block_until_ready(states)
@@ -136,9 +138,10 @@ def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list
 
 def _here(config: Config) -> tuple[Devices, Config]:
     """The devices of a configuration, and the configuration; if there are fewer, one device with its part of a batch."""
-    if (config.devices or 1) <= jax.local_device_count():
+    devices = config.devices or 1
+    if devices <= jax.local_device_count():
         return Devices.configured(config), config
-    images = config.recipe.batch_size // config.devices
+    images = config.recipe.batch_size // devices
     group = config.recipe.bn_group
     # Groups that span devices: the exchange between devices is not measured, only a device's part of a group.
     group = None if group in (None, "device") or images % group else group

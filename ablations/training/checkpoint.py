@@ -209,7 +209,7 @@ def _from_host(leaves, like):
 def _is_key(leaf) -> bool:
     import jax
 
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _digest(leaves) -> str:

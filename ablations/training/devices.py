@@ -8,6 +8,7 @@ nothing of this.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -19,6 +20,18 @@ from ablations.errors import UserError
 from ablations.training.feed import Batches
 
 AXIS = "batch"
+
+Placed = jax.Array | dict[str, jax.Array]  # `Batches` on the devices
+
+
+class Device(Protocol):
+    """A device of JAX, whose own class is not declared as a type, or an `AbsentDevice`."""
+
+    @property
+    def platform(self) -> str: ...
+
+    @property
+    def process_index(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class Devices:
     The devices need not be on this machine (`jax.experimental.topologies`, `AbsentDevice`): shapes then stand for arrays.
     """
 
-    chosen: tuple[jax.Device | AbsentDevice, ...]
+    chosen: tuple[Device, ...]
 
     @classmethod
     def configured(cls, config: Config) -> "Devices":
@@ -147,7 +160,7 @@ class Devices:
             return jax.numpy.asarray(part)
         return jax.make_array_from_process_local_data(self._sharding(axis), part)
 
-    def feed(self, batches: Batches, axis: int = 1) -> Batches:
+    def feed(self, batches: Batches, axis: int = 1) -> Placed:
         """Shard batches along an axis: every process has all indices, but only its part of images read from files."""
         if isinstance(batches, dict):
             return {name: self.join(part, axis) for name, part in batches.items()}
@@ -175,10 +188,12 @@ class Devices:
             return tree
         if not self.local.spread:
             return self.first_copy(tree)
+        sharding = self.local._sharding()
+        assert sharding is not None, "several devices always have one"
 
         def copies(x):
             shards = [shard.data for shard in x.addressable_shards]
-            return jax.make_array_from_single_device_arrays(x.shape, self.local._sharding(), shards)
+            return jax.make_array_from_single_device_arrays(x.shape, sharding, shards)
 
         return jax.tree.map(copies, tree)
 

@@ -8,6 +8,7 @@ vmap: one call takes the same steps of all runs, with an axis over the runs. Eac
 
 from collections import deque
 from collections.abc import Generator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -21,7 +22,8 @@ from ablations.training.feed import Batches
 from ablations.training.steps import State, Steps, count
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True)
+class Call:
     """A request by a run: one step for each row of `batches` (see `Steps.train`), from its state."""
 
     steps: Steps
@@ -52,19 +54,20 @@ def run(runs: list[Run], config: Config) -> list[dict | UserError | OSError]:
     """
     pack = Pack(runs)
     (_together if config.packing == "vmap" and len(runs) > 1 else _in_turn)(pack)
-    return pack.results
+    return [pack.results[i] for i in range(len(runs))]
 
 
 class Pack:
     """The runs, and the results of those that have ended."""
 
     def __init__(self, runs: list[Run]):
-        self.runs, self.results = runs, [None] * len(runs)
+        self.runs = runs
+        self.results: dict[int, dict | UserError | OSError] = {}
 
     def advance(self, i: int, answer: Answer | None = None) -> Call | None:
         """Send a run the answer to its last call. Returns its next call, or None if it has ended."""
         try:
-            return self.runs[i].send(answer)
+            return next(self.runs[i]) if answer is None else self.runs[i].send(answer)
         except StopIteration as end:
             self.results[i] = end.value
         except (UserError, OSError) as error:
@@ -94,7 +97,7 @@ def _together(pack: Pack) -> None:
         chosen = [i for i, call in calls.items() if call.count == steps]
         lanes = [calls[i] for i in chosen]
         # Copies stand in for runs that have ended: fewer lanes would need another program.
-        lanes += [lanes[0]._replace(state=jax.tree.map(jnp.copy, lanes[0].state)) for _ in range(width - len(lanes))]
+        lanes += [replace(lanes[0], state=jax.tree.map(jnp.copy, lanes[0].state)) for _ in range(width - len(lanes))]
         programs = lanes[0].steps.programs
         seconds = programs.compile_seconds
         keys, batches = [call.steps.data["key"] for call in lanes], [call.batches for call in lanes]

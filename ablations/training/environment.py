@@ -31,9 +31,9 @@ def prepare(config: Config) -> None:
     # Only with one thread: steps in several were measured to be slower. If JAX is imported, others use the process too.
     if config.threads == 1 and not machine.usable() and "jax" not in sys.modules:
         malloc.keep()
-    if config.packing == "processes" and (config.runs_at_a_time or 1) > 1:
+    if config.packing == "processes" and (runs := config.runs_at_a_time or 1) > 1:
         # Each process takes its part of an accelerator's memory when it starts; for a single one, XLA takes three quarters.
-        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / config.runs_at_a_time:.3f}")
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / runs:.3f}")
 
 
 def fix_threads(config: Config) -> None:
@@ -84,6 +84,7 @@ def _keep_programs() -> None:
         return
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:  # the variables are read when JAX is imported
+    folder_before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]  # JAX adds it
+    if folder_before is None:  # the variables are read when JAX is imported
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", SECONDS_TO_KEEP)

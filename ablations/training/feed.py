@@ -13,7 +13,7 @@ from ablations.config.run import Config
 from ablations.data import loader
 from ablations.data.crops import Random
 from ablations.data.dataset import Dataset
-from ablations.data.encoded import middle
+from ablations.data.encoded import Encoded, middle
 from ablations.errors import UserError
 
 Batches = np.ndarray | dict[str, np.ndarray]
@@ -46,11 +46,12 @@ class Training:
         size, data, (index, count) = config.recipe.batch_size, config.data, shard
         if dataset.streamed:
             rows = range(index * size // count, (index + 1) * size // count)
-            crop = Random(data.crop, data.scale) if augmented else middle(data.crop, data.crop)
+            crop = Random(data.crop_pixels, data.scale) if augmented else middle(data.crop_pixels, data.crop_pixels)
             skip = data.broken == "skip"
-            batch = loader.Training(dataset.train_images, dataset.train_labels, crop, config.seed, size, rows, skip)
+            images = _encoded(dataset.train_images)
+            batch = loader.Training(images, dataset.train_labels, crop, config.seed, size, rows, skip)
             test_pixels = size * max(data.test_crops) ** 2  # tests have workers of their own, beside these
-            loader.check_room(3 * (len(rows) * data.crop**2 + test_pixels), data.workers)
+            loader.check_room(3 * (len(rows) * data.crop_pixels**2 + test_pixels), data.workers)
             self.read = self.open.enter_context(loader.reading(batch, steps, data.workers))
 
     def __enter__(self):
@@ -67,15 +68,21 @@ class Training:
             return randomness.batches(self.config.seed, self.step - steps, steps, size, images)
         batches = [next(self.read) for _ in range(steps)]
         for number in np.concatenate([batch["broken"] for batch in batches]):
-            self.report_broken(self.dataset.train_images.name(int(number)))
+            self.report_broken(_encoded(self.dataset.train_images).name(int(number)))
         return {name: np.stack([batch[name] for batch in batches]) for name in ("images", "labels")}
+
+
+def _encoded(images: np.ndarray | Encoded) -> Encoded:
+    """The images of a data set that is `streamed`, as the loader takes them."""
+    assert isinstance(images, Encoded), "the loader reads encoded images only"
+    return images
 
 
 def gather(dataset: Dataset, batches: np.ndarray) -> Batches:
     """Indices (steps, batch_size), or the images and labels that they stand for, as the steps take them."""
     if not dataset.streamed:
         return batches
-    return {"images": dataset.train_images[batches], "labels": dataset.train_labels[batches]}
+    return {"images": np.asarray(dataset.train_images)[batches], "labels": dataset.train_labels[batches]}
 
 
 def tests(
@@ -95,9 +102,10 @@ def tests(
     part = slice(index * len(dataset.test_labels) // count, (index + 1) * len(dataset.test_labels) // count)
     images, labels = dataset.test_images[part], dataset.test_labels[part]
     if not dataset.streamed:
-        yield images, labels
+        yield np.asarray(images), labels
         return
-    crop, skip = middle(pixels or data.crop, data.crop), data.broken == "skip"
+    images = _encoded(images)
+    crop, skip = middle(pixels or data.crop_pixels, data.crop_pixels), data.broken == "skip"
     batches = loader.InOrder(images, labels, crop, config.recipe.batch_size, skip)
     tested = 0
     with loader.reading(batches, range(len(batches)), data.workers) as read:

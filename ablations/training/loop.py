@@ -65,7 +65,7 @@ def training(
                 if tally.is_evaluation_due(recipe):
                     state = statistics.exact_if_due(steps, state, tally, journal.report_broken)
                     journal.evaluated(evaluation.evaluate(steps, state, tally, journal.report_broken))
-                stop = processes.any_process(interrupt.stop_requested(config.runs_dir))
+                stop = processes.any_process(interrupt.stop_requested(Path(config.runs_dir)))
                 checkpoints.save_if_due(steps, state, tally, clock, at_once=stop)
                 if stop:
                     raise interruption(tally, config, checkpoints)

@@ -26,7 +26,7 @@ def learning_rates(recipe: RecipeConfig) -> optax.Schedule:
     if recipe.warmup == "linear":
         rising = optax.linear_schedule(recipe.warmup_factor * base, base, warmup)
         steady = optax.piecewise_constant_schedule(base, drops)
-        return lambda step: jnp.where(step < warmup, rising(step), steady(step))
+        return lambda step: jnp.where(jnp.less(step, warmup), rising(step), steady(step))
     # One schedule with one count: joined schedules restart the count, and the drops would come late.
     return optax.piecewise_constant_schedule(recipe.warmup_factor * base, {warmup: 1 / recipe.warmup_factor} | drops)
 

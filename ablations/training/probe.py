@@ -13,6 +13,7 @@ import json
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -248,7 +249,7 @@ def _has_value(value) -> bool:
     return any(map(_has_value, value)) if isinstance(value, list) else value is not None
 
 
-def plain(value):
+def plain(value) -> Any:
     """Numbers with six digits, also inside lists and dicts; None for those that are not finite, as JSON has no word for them."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}

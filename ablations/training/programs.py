@@ -68,9 +68,11 @@ class Programs:
         return compiled, seconds | {"compile_seconds": time.perf_counter() - lower_end}
 
 
-def needed_bytes(compiled: jax.stages.Compiled) -> tuple[int, int]:
+def needed_bytes(compiled: jax.stages.Compiled) -> tuple[int, int] | tuple[None, None]:
     """The bytes that a program needs while it runs: for its temporaries, and in total with its arguments and results."""
     memory = compiled.memory_analysis()
+    if memory is None:  # not every platform has it
+        return None, None
     in_and_out = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     return memory.temp_size_in_bytes, in_and_out + memory.temp_size_in_bytes
 

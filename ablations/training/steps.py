@@ -1,7 +1,7 @@
 """The equations of training and testing a network: pure functions from arrays to arrays, compiled."""
 
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from ablations.data import moments as data_moments
 from ablations.data.dataset import Dataset, stratified
 from ablations.networks import families
 from ablations.training import augmentation, colour
-from ablations.training.devices import Devices
+from ablations.training.devices import Devices, Placed
 from ablations.training.feed import Batches
 from ablations.training.optimizer import learning_rates, optimizer
 from ablations.training.programs import DTYPES, Programs
@@ -115,7 +115,7 @@ class Steps:
         batches, state = self.devices.abstract(batches, axis=1), self.devices.abstract(self.abstract())
         return self.programs.trace(self.advance, state, self.data, batches, **self.DONATE, **self.devices.options())
 
-    def advance(self, state: State, data: dict, batches: Batches) -> tuple[State, tuple[jax.Array, jax.Array]]:
+    def advance(self, state: State, data: dict, batches: Placed) -> tuple[State, tuple[jax.Array, jax.Array]]:
         """The steps of `train`, to be compiled; data: like `self.data`. Returns the state, (losses, wrong predictions)."""
         if count(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
             state, outputs = self._step(data, state, jax.tree.map(lambda x: x[0], batches))
@@ -133,7 +133,7 @@ class Steps:
         gradient = jax.value_and_grad(self._loss, has_aux=True)
         (loss, (others, wrong)), grads = gradient(state.params, state.others, images, labels)
         updates, momentum = self.optimizer.update(grads, state.momentum, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params = cast(nnx.State, optax.apply_updates(state.params, updates))  # of the same structure
         return State(state.step + 1, params, others, momentum), (loss, wrong)
 
     def _loss(self, params, others, images, labels):
@@ -192,19 +192,19 @@ def _on_devices(
         mean, divisor = moments.normalization(normalization)
         arrays = {"colours": colour.components(moments.covariance)}
     else:
-        mean, divisor = augmentation.statistics(dataset.train_images, normalization)
+        mean, divisor = augmentation.statistics(np.asarray(dataset.train_images), normalization)
         arrays = {"images": dataset.train_images, "labels": dataset.train_labels}
-    normalization = {"mean": mean, "divisor": divisor}
-    return normalization, devices.replicate(arrays | normalization)
+    constants = {"mean": mean, "divisor": divisor}
+    return constants, devices.replicate(arrays | constants)
 
 
-def batch_of(data: dict, batch: Batches) -> tuple[jax.Array, jax.Array]:
+def batch_of(data: dict, batch: Placed) -> tuple[jax.Array, jax.Array]:
     """The images and labels of a batch: chosen on the device by indices, or copied to it."""
-    if "images" in data:
-        return data["images"][batch], data["labels"][batch]
-    return batch["images"], batch["labels"]
+    if isinstance(batch, dict):
+        return batch["images"], batch["labels"]
+    return data["images"][batch], data["labels"][batch]
 
 
-def count(batches: Batches, axis: int = 0) -> int:
+def count(batches: Batches | Placed, axis: int = 0) -> int:
     """The number of steps in batches. axis: the one over steps."""
     return jax.tree.leaves(batches)[0].shape[axis]

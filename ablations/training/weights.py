@@ -114,10 +114,10 @@ def _filled(part, tensors):
 def _names(path, shape) -> list[str]:
     """The names in a weights file for the leaf at this path, one for each unit that it holds."""
     *_, leaf = path
-    leaf = "weight" if leaf == "kernel" else BN.get(leaf, leaf)
+    leaf = "weight" if leaf == "kernel" else BN.get(leaf, str(leaf))
     return [".".join([*map(str, parents), leaf]) for *parents, _ in stack.unit_paths(path, shape)]
 
 
 def _is_random(path, value) -> bool:
     """Whether a leaf is the state of a random stream, which is not a weight."""
-    return jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key) or path[-1] == "count"
+    return jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key) or path[-1] == "count"

@@ -46,7 +46,7 @@ def placed(platform: str, devices: int):
         yield
 
 
-def compiler_options(threads: int, platform: str) -> dict[str, str]:
+def compiler_options(threads: int, platform: str) -> dict[str, str | bool]:
     """The options that let a convolution on a CPU use all threads if there are several.
 
     XLA's fastest convolutions, those of YNNPACK, run in a single thread (jax 0.10); without them XLA takes Eigen's.
