@@ -68,15 +68,11 @@ class Devices:
         processes = [jax.local_devices(process_index=process) for process in range(jax.process_count())]
         numbers = [len(devices) for devices in processes]
         if count is not None and count > min(numbers):
-            available = (
-                f"there {'is' if min(numbers) == 1 else 'are'} {min(numbers)} here; choose at most {min(numbers)}"
-            )
-            raise UserError(f"devices={count}: {available}")
+            are = "is" if min(numbers) == 1 else "are"
+            raise UserError(f"devices={count}: there {are} {min(numbers)} here; choose at most {min(numbers)}")
         if count is None and len(set(numbers)) > 1:
-            listed = ", ".join(map(str, numbers))
-            raise UserError(
-                f"the processes of this run have {listed} devices; choose the same number for each: devices={min(numbers)}"
-            )
+            listed, same = ", ".join(map(str, numbers)), f"choose the same number for each: devices={min(numbers)}"
+            raise UserError(f"the processes of this run have {listed} devices; {same}")
         return cls(tuple(device for devices in processes for device in devices[:count]))
 
     @property
