@@ -1,9 +1,9 @@
 """The devices that one run is spread over: which they are, where its arrays lie, how batches are divided.
 
-The compiled steps are written as for one device: one state, one batch. The state is replicated, a batch is sharded along
-its images, and XLA's partitioner adds the sums over devices: of gradients, of the loss, and of BN's moments if a group
-of images spans devices. So the global batch is what the recipe says, and the equations of units and shortcuts know
-nothing of this.
+The compiled steps are written as for one device: one state, one batch. The state is replicated, a batch is sharded
+along its images, and XLA's partitioner adds the sums over devices: of gradients, of the loss, and of BN's moments if a
+group of images spans devices. So the global batch is what the recipe says, and the equations of units and shortcuts
+know nothing of this.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,8 @@ class AbsentDevice:
 class Devices:
     """The devices of a run, over all its processes. With a single device, JAX places arrays and compiles as by default.
 
-    The devices need not be on this machine (`jax.experimental.topologies`, `AbsentDevice`): shapes then stand for arrays.
+    The devices may be absent from this machine (`jax.experimental.topologies`, `AbsentDevice`): shapes then stand for
+    arrays.
     """
 
     chosen: tuple[Device, ...]
@@ -114,7 +115,7 @@ class Devices:
         return Mesh(np.array(self.chosen), (AXIS,), auto)
 
     def _sharding(self, axis: int | None = None) -> Sharding | None:
-        """The sharding along an axis of an array; replicated if that is None. None for one device that JAX does not know."""
+        """The sharding along an axis of an array, replicated for None. None for one device that JAX does not know."""
         if self.spread:
             return NamedSharding(self._mesh, PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS))
         return None if self._are_absent else SingleDeviceSharding(self.chosen[0])
