@@ -46,7 +46,7 @@ class Journal:
         """Tell of a broken image, the first time."""
         if name not in self.tally.broken:
             self.tally.broken.append(name)
-            self.say(f"{self.progress.name}  {name} is broken: passed over")
+            self.say(f"{self.progress.name}  {name} is broken: skipped")
 
     def trained(self) -> None:
         """After some steps."""
