@@ -259,7 +259,7 @@ def test_a_disk_that_fills_is_said(name, done):
     # Python itself must write nothing: it would leave a module's bytecode cut short for all processes after it.
     limited = "import resource, runpy, sys; sys.dont_write_bytecode = True; "
     limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
-    limited += "runpy.run_module('ablations.mirror', run_name='__main__')"
+    limited += "runpy.run_module('ablations.loggers.mirror', run_name='__main__')"
     settings = {"name": name, "mode": "offline", "project": "p", "entity": None}
     said = copy(done, command=("-c", limited), logger=settings)
     assert [line for line in said if line.startswith("failed")] == ["failed [Errno 27] File too large"]
