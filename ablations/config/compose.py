@@ -26,7 +26,7 @@ from ablations.data.config import DataConfig
 from ablations.errors import UserError
 from ablations.networks import registry
 from ablations.networks.activation import ORDERS, PAPER
-from ablations.networks.resnet.config import ModelConfig, units_a_stage
+from ablations.networks.resnet.config import ModelConfig, units_per_stage
 from ablations.networks.shortcut import SHORTCUTS
 
 LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
@@ -102,7 +102,7 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
 def _depth_advice(depth: int) -> str:
     for branch, like in (("basic", "resnet110"), ("bottleneck", "resnet164")):
         try:
-            units_a_stage("cifar", branch, depth)
+            units_per_stage("cifar", branch, depth)
         except ValueError as error:
             advice = str(error).partition(": ")[2]
         else:

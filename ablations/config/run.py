@@ -11,7 +11,7 @@ from ablations.config.recipe import RecipeConfig, refusal
 from ablations.data.config import DataConfig
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.resnet.config import ModelConfig
-from ablations.networks.shortcut import Shortcut, named
+from ablations.networks.shortcut import Shortcut, find_class
 from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")
@@ -113,7 +113,7 @@ def from_resolved(resolved: dict, source: dict | None = None) -> Config:
     """
     parts = {"activation": ActivationOrder, "model": ModelConfig, "data": DataConfig, "recipe": RecipeConfig}
     settings = dict(_group(resolved, "config"))
-    shortcut = named(_group(settings.get("shortcut"), "shortcut").get("name"), source)
+    shortcut = find_class(_group(settings.get("shortcut"), "shortcut").get("name"), source)
     for part, kind in ({"shortcut": shortcut} | parts).items():
         settings[part] = _instance(kind, _group(settings.get(part), part), f"{part}.")
     return _instance(Config, settings)

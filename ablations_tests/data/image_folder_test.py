@@ -150,7 +150,7 @@ def test_batches_are_a_function_of_seed_and_step(root):
     chosen = randomness.batches(3, 5, 1, 8, 42)[0]
     assert (batch["labels"] == dataset.train_labels[chosen]).all() and batch["images"].shape == (8, 16, 16, 3)
     for place, number in enumerate(chosen):
-        expected = dataset.train_images.decode(int(number), args[2], randomness.of_image(3, 5 * 8 + place))
+        expected = dataset.train_images.decode(int(number), args[2], randomness.image_generator(3, 5 * 8 + place))
         np.testing.assert_array_equal(batch["images"][place], expected)
     halves = [loader.Training(*args, rows, False)(5) for rows in (range(4), range(4, 8))]
     np.testing.assert_array_equal(np.concatenate([half["images"] for half in halves]), batch["images"])
@@ -275,7 +275,7 @@ def test_the_next_image_takes_the_place_of_a_broken_one(tmp_path):
     assert sorted(set(batch["broken"].tolist())) == [6, 7]
     for place, number in enumerate(chosen):
         taken = 0 if number in (6, 7) else number  # the last two: the first takes their place
-        expected = dataset.train_images.decode(taken, crop, randomness.of_image(0, place))
+        expected = dataset.train_images.decode(taken, crop, randomness.image_generator(0, place))
         np.testing.assert_array_equal(batch["images"][place], expected)
         assert batch["labels"][place] == dataset.train_labels[taken]
     spoil(made, "train", range(8))

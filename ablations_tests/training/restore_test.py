@@ -58,7 +58,7 @@ def test_steps_without_a_data_set_train_on_images_that_are_brought(folder):
 
 
 def test_images_of_another_kind_are_refused(folder):
-    with pytest.raises(UserError, match="data=cifar10: images of another kind than those of digits"):
+    with pytest.raises(UserError, match="data=cifar10: its images differ in kind from those of digits"):
         restore.run(RunFolder(folder), configure("data=cifar10").data, images=False)
 
 
