@@ -1,6 +1,6 @@
-"""`ablations report`: one page of a folder of runs, that needs nothing else: no network, no server, no other file.
+"""`ablations report`: one page about a folder of runs, which needs no network, no server and no other file.
 
-How the page looks and what its buttons do is in report.html, a Jinja template.
+report.html is its Jinja template, report.css its style; report.js is what its buttons do.
 """
 
 import base64
@@ -27,27 +27,25 @@ from ablations.tables.answer import answer
 from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.tables.table import Table, by_row, make, select, unreadable_rows
 
-USERS = ("--import", "--config-dir", "-cd")  # options with which a command finds what is a user's own
-
-CALL = "ablations.train("  # what a record says of a run that Python has asked for
-
+OWN_FILES = ("--import", "--config-dir", "-cd")  # the options with which a command finds a user's own files
+CALL = "ablations.train("  # how a record's command begins if the run was started from Python
 SORTED_BY_NUMBER = (*NUMERIC, "against its baseline")
 
 
 def studies_in(runs_dir: Path) -> list[Study]:
-    """The studies that the folder has runs of, ours first; one without a file has the rows that were run."""
+    """The studies with runs in this folder, the project's first; one without a file has the rows that were run."""
     names = sorted({folder.study for folder in run_folders(runs_dir) if folder.is_begun})
     known = [studies.load(name) for name in studies.names() if name in names]
     others = [name for name in names if name not in studies.names()]
     return known + [Study(name, "Runs that belong to no study", "", "", 1, (), ()) for name in others]
 
 
-def make_page(runs_dir: Path, of: list[Study], settings: dict[str, str]) -> str:
-    """The page of these studies. What cannot be read is listed in it."""
+def make_page(runs_dir: Path, selection: list[Study], settings: dict[str, str]) -> str:
+    """The page about these studies. It lists the runs that cannot be read."""
     from jinja2 import Environment, StrictUndefined
 
     sections, unread, count = [], [], 0
-    for study in of:
+    for study in selection:
         records, unreadable = read_records(runs_dir, study.name)
         unread += _unread(runs_dir, study, records, unreadable)
         records = select(records, settings) if records else []
@@ -55,27 +53,27 @@ def make_page(runs_dir: Path, of: list[Study], settings: dict[str, str]) -> str:
         for table, own in groups(study, records, unreadable):
             sections.append(section(f"{study.name}-{len(sections)}", table, own, runs_dir))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    script = _beside("report.js")
-    return environment.from_string(_beside("report.html")).render(
+    script = _asset("report.js")
+    return environment.from_string(_asset("report.html")).render(
         sections=sections,
         unread=unread,
         count=count,
         runs_dir=runs_dir,
-        style=_beside("report.css"),
+        style=_asset("report.css"),
         script=script,
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=__version__,
     )
 
 
-def _beside(name: str) -> Markup:
+def _asset(name: str) -> Markup:
     return Markup((resources.files("ablations.reports") / name).read_text())
 
 
 def _unread(
     runs_dir: Path, study: Study, records: list[dict], unreadable: list[UnreadableRecord]
 ) -> list[tuple[str, str]]:
-    """The folders that were begun and are in no table, each with the reason."""
+    """The folders of runs that were begun but are in no table, each with the reason."""
     reasons = {
         RunFolder(error.path.parent): f"{error.path.name} cannot be read: {error.reason}" for error in unreadable
     }
@@ -85,27 +83,27 @@ def _unread(
 
 
 def groups(study: Study, records: list[dict], unreadable: list[UnreadableRecord]) -> list[tuple[Table, list[dict]]]:
-    """Tables of the runs that may stand beside each other, each with its runs; as few as can be."""
-    ways = (
+    """As few tables as possible, each of runs that may be compared, and its runs."""
+    keys = (
         lambda record: None,
         lambda record: _parts(record, ("data", "recipe", "precision")),
         lambda record: (_parts(record, ("data", "recipe", "precision")), record["row"].partition(",")[2]),
         lambda record: _parts(record, sorted(record["config"].keys() - {"seed", "threads"})),
     )
-    *coarser, finest = ways
-    for way in coarser:
+    *coarser, finest = keys
+    for key in coarser:
         with contextlib.suppress(UserError):
-            return _grouped(study, records, unreadable, way)
+            return _grouped(study, records, unreadable, key)
     return _grouped(study, records, unreadable, finest)
 
 
 def _grouped(
-    study: Study, records: list[dict], unreadable: list[UnreadableRecord], way: Callable
+    study: Study, records: list[dict], unreadable: list[UnreadableRecord], key: Callable
 ) -> list[tuple[Table, list[dict]]]:
-    """A table of each group of runs that `way` calls alike."""
+    """One table for each group of runs with the same `key`."""
     parts = {}
     for record in records:
-        parts.setdefault(way(record), []).append(record)
+        parts.setdefault(key(record), []).append(record)
     return [(make(study, part, unreadable), part) for part in parts.values() or [[]]]
 
 
@@ -113,7 +111,7 @@ def _parts(record: dict, names) -> str:
     return json.dumps([record["config"][name] for name in names])
 
 
-# Of the columns, what one looks for first: a page may be too narrow for all.
+# The columns in the order of their importance: a page may be too narrow for all.
 ORDER = ("row", "on shortcut", "on F", "ours", "paper", "against its baseline", "verdict", "n")
 
 ORDER += tuple(name for name in HEADER if name not in ORDER)
@@ -154,16 +152,16 @@ def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dic
 
 
 def _number(text: str) -> float | str:
-    """What a cell is sorted by: its first number; a fail without one stands above all, an empty cell last."""
+    """The sort key of a cell: its first number; a fail without one comes after all numbers, an empty cell last."""
     number = re.search(r"[+-]?\d+(\.\d+)?", text)
     return float(number[0]) if number else 1e9 if text in ("fail", "diverged", "all diverged") else ""
 
 
 def _figures(name: str, table: Table, records: list[dict]) -> list[dict]:
-    """Those of the study, then of what was measured beside its runs."""
+    """The study's figures, then those of what was measured on its runs."""
     study, (measured, differing) = table.study, measurements(records)
     drawn = [_figure(figure, table, records, f"{name}-{figure.name}-") for figure in study.figures]
-    drawn += [_why(kind, study, of, f"{name}-{kind}-") for kind, of in measured.items()]
+    drawn += [_why(kind, study, found, f"{name}-{kind}-") for kind, found in measured.items()]
     return drawn + [_not_drawn(kind, reason) for kind, reason in differing.items()]
 
 
@@ -172,7 +170,7 @@ def _not_drawn(name: str, reason: str) -> dict:
 
 
 def _figure(drawn: Figure, table: Table, records: list[dict], prefix: str) -> dict:
-    """A figure to stand in the page: without what only a file needs, in the page's colours, under names of its own."""
+    """A study's figure as a part of the page, with its caption."""
     from ablations.reports import figure
 
     try:
@@ -186,7 +184,7 @@ def _figure(drawn: Figure, table: Table, records: list[dict], prefix: str) -> di
 
 
 def _why(kind: str, study: Study, found: list[dict], prefix: str) -> dict:
-    """The figure of what was measured to see why."""
+    """The figure of a kind of measurement."""
     from ablations.reports import analysis_figures
 
     svg, caption = analysis_figures.of_study(kind, study, found, "svg", captioned=False)
@@ -194,7 +192,7 @@ def _why(kind: str, study: Study, found: list[dict], prefix: str) -> dict:
 
 
 def _in_page(svg: str, label: str, prefix: str) -> Markup:
-    """A drawn figure in the page's colours, with names of its own."""
+    """An SVG as a part of the page: without metadata and styles, in the page's colours, with ids of its own."""
     from ablations.reports import style
 
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
@@ -213,7 +211,7 @@ def _in_page(svg: str, label: str, prefix: str) -> Markup:
 
 
 def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
-    """The rows that are not run, and the commands that run them beside those that are."""
+    """The rows that were not run, and the commands that run them with the same settings as the others."""
     rows = [
         line.row.name for line in table.lines if line.row.overrides is not None and not line.n and not line.unreadable
     ]
@@ -223,23 +221,23 @@ def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
     if not records:
         return {"rows": rows, "commands": [shlex.join([*start, f"runs_dir={runs_dir}"])]}
     words = _settings_typed(records[0].get("command", ""), table.study)
-    own = ("study=", "row=", "seed=", "seeds=", "runs_dir=", "force=", "-")
+    replaced = ("study=", "row=", "seed=", "seeds=", "runs_dir=", "force=", "-")
     kept = [
         word
         for before, word in zip(["", *words], words, strict=False)
-        if before in USERS or word.startswith(USERS) or not word.startswith(own)
+        if before in OWN_FILES or word.startswith(OWN_FILES) or not word.startswith(replaced)
     ]
     data = next((word.partition("=")[2] for word in kept if word.startswith("data=")), None)
-    beside = [row.name for row in table.study.rows_for(data) if row.name in rows]
-    others = [row for row in rows if row not in beside]  # of another data set
+    same_data = [row.name for row in table.study.rows_for(data) if row.name in rows]
+    others = [row for row in rows if row not in same_data]  # rows of another data set
     end = [f"seeds={max(record['seed'] for record in records) + 1}", f"runs_dir={runs_dir}"]
-    commands = [[*start, *kept, f"row={','.join(beside)}", *end]] if beside else []
+    commands = [[*start, *kept, f"row={','.join(same_data)}", *end]] if same_data else []
     commands += [[*start, f"row={','.join(others)}", *end]] if others else []
     return {"rows": rows, "commands": [shlex.join(command) for command in commands]}
 
 
 def _settings_typed(command: str, study: Study) -> list[str]:
-    """The settings of a command; of a call from Python, which names all of them, without those that make a row."""
+    """The settings of a command. A call from Python names all settings; those that define a row are left out."""
     if not command.startswith(CALL):
         return shlex.split(command)[2:]
     rows = tuple(f"{key}{end}" for row in study.rows for key in row.settings for end in "=.")
@@ -249,7 +247,7 @@ def _settings_typed(command: str, study: Study) -> list[str]:
 def _run(record: dict) -> dict:
     try:
         metrics = record["folder"].metrics()
-        curve = Markup(sketch.curve(metrics)) if metrics else "Its metrics.jsonl is gone."
+        curve = Markup(sketch.curve(metrics)) if metrics else "Its metrics.jsonl is missing."
     except (ValueError, KeyError, TypeError):
         curve = "Its metrics.jsonl is damaged."
     config = [
@@ -269,7 +267,7 @@ def _run(record: dict) -> dict:
 
 
 def _plain(value) -> str:
-    """As the command takes it."""
+    """A value as the command accepts it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
