@@ -73,7 +73,9 @@ def command(arguments: list[str]) -> int:
             if arguments[1:2] == ["hydra"]:
                 print(OmegaConf.to_yaml({"hydra": {"launcher": composed.hydra.launcher}}), end="")
                 return 0
-            print(OmegaConf.to_yaml(OmegaConf.masked_copy(composed, [k for k in composed if k != "hydra"])), end="")
+            print(
+                OmegaConf.to_yaml(OmegaConf.masked_copy(composed, [str(k) for k in composed if k != "hydra"])), end=""
+            )
             return 0
         detach = detached.OPTION in arguments
         arguments = [a for a in arguments if a != detached.OPTION]
