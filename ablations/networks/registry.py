@@ -57,7 +57,7 @@ class ShortcutClass(type):
         _register(cls)
 
 
-def named(name: str, source: dict | None = None) -> type:
+def named(name: str | None, source: dict | None = None) -> type:
     """The class of a shortcut.
 
     source: what a record says of the class, see `made_by`. Raises Undefined, which says what to type.
