@@ -47,20 +47,21 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
         try:
             asked = False
             while process.is_alive():
-                if not asked and (asked := interrupt.asked(config.runs_dir)):
-                    os.kill(process.pid, signal.SIGTERM)
+                if not asked and (asked := interrupt.asked(Path(config.runs_dir))):
+                    process.terminate()
                 process.join(SECONDS_BETWEEN_LOOKS)
         finally:
             process.kill()
             process.join()
         told = _told(mine)
-        if Ended in map(type, told):
+        if told and isinstance(told[-1], Ended):
             return told[-1].error
-        if process.exitcode == -signal.SIGTERM and interrupt.asked(config.runs_dir):  # while it met the others
+        if process.exitcode == -signal.SIGTERM and interrupt.asked(Path(config.runs_dir)):  # while it met the others
             return interrupt.NotStarted()
         said = words.read_text(errors="replace") if words.exists() else ""
+        assert process.exitcode is not None  # it was joined
         reason = _reason(config, process.exitcode, said, has_met=bool(told))
-        if told and told[0].is_first:
+        if told and isinstance(told[0], Met) and told[0].is_first:
             RunFolder.of(config).note_failure(reason, said)
         return UserError(reason)
 
