@@ -53,7 +53,7 @@ def fastest(config: Config, most: int, *, measure: bool = True) -> tuple[str, in
     speeds = {(how, runs): runs / timing.step_seconds for (how, runs), timing in found.items() if timing.step_seconds}
     if not speeds:
         return "single", 1
-    best = max(speeds, key=speeds.get)
+    best = max(speeds, key=lambda way: speeds[way])
     if ("single", 1) in speeds:
         gain = speeds[best] / speeds["single", 1]
         print(
@@ -115,6 +115,7 @@ def groups(jobs: list[Job]) -> list[list[Job]]:
     how, runs = jobs[0].config.packing, jobs[0].config.runs_at_a_time
     if how not in ("interleaved", "vmap"):
         return [[job] for job in jobs]
+    assert runs is not None  # `settle` has written it
     keys = [None] * len(jobs)
     if how == "vmap":
         figures = calibrate.figures([job.config for job in jobs])
