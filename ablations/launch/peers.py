@@ -33,7 +33,7 @@ def was_lost(error: BaseException) -> bool:
 
     at = error
     while at is not None:
-        if isinstance(at, jax.errors.JaxRuntimeError) and at.error_code == UNAVAILABLE:
+        if isinstance(at, jax.errors.JaxRuntimeError) and getattr(at, "error_code", None) == UNAVAILABLE:
             return True
         if BROKEN_CONNECTION.search(str(at)):
             return True
