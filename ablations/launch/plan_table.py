@@ -121,9 +121,10 @@ def notes(plan: Plan) -> list[str]:
             "Time: a few measured steps of each program with synthetic images, alone on the machine "
             f"({measured[0].device}, {min(one.measured for one in measured)[:10]}), and start, compilation, tests."
         )
-    if split := [line for line in plan.lines if line.timing and line.timing.parts > 1]:
-        parts, images = split[0].timing.parts, split[0].config.recipe.batch_size // split[0].timing.parts
-        most = max(cost.exchange_bytes(line.figures, line.timing.parts) for line in split)
+    if split := [(line, line.timing.parts) for line in plan.lines if line.timing and line.timing.parts > 1]:
+        first, parts = split[0]
+        images = first.config.recipe.batch_size // parts
+        most = max(cost.exchange_bytes(line.figures, devices) for line, devices in split)
         lines.append(
             f"Memory and time: of one of {parts} devices, with its {images} images of a batch, measured on one here. What "
             f"devices tell each other is not in it: each sends up to {size(most)} of gradients a step, and BN's moments "
