@@ -43,9 +43,9 @@ def run(launcher_of: Callable, jobs: list[Job], places: list[Path], *, detach: b
     how = "interrupting ends this display, the jobs go on"
     with Monitor(jobs, how=how, seconds_between_looks=SECONDS_BETWEEN_LOOKS):
         failed = _wait(jobs, queued, since)
-    if interrupt.exit_code():
+    if code := interrupt.exit_code():
         print(f"ablations: the jobs go on; the same command waits for them again. {see}; {cancel}", file=sys.stderr)
-        return interrupt.exit_code()
+        return code
     for job, reason in failed:
         print(f"ablations: {RunFolder.of(job.config)}: {reason}", file=sys.stderr)
     return 2 if failed else 0
