@@ -59,7 +59,8 @@ class Status:
     def seconds_left(self, runs: list[Run] | tuple[Run, ...]) -> float | None:
         """Until these runs are done, as many at a time as run now; None where no run says how long one takes."""
         left = [self._left(run) for run in runs if run.state != "done"]
-        return None if None in left else cost.elapsed(left, self.at_a_time)
+        known = [seconds for seconds in left if seconds is not None]
+        return cost.elapsed(known, self.at_a_time) if len(known) == len(left) else None
 
     def _left(self, run: Run) -> float | None:
         """What a run has to go: by itself, or by what others of its row take, or of the study."""
@@ -110,9 +111,8 @@ def _look(of_study: Path, names: list[str], latest: dict[str, Submission]) -> tu
     lost = [name for name in begun if runs[name] is None]
     over = [jobs[name] for name in lost if name in jobs]
     states = commands.ended(over) if over and queue is not None else {}
-    for name in lost:
-        runs[name] = _stopped(folders[name], jobs.get(name), queue, states)
-    return tuple(runs[name] for name in names)
+    stopped = {name: _stopped(folders[name], jobs.get(name), queue, states) for name in lost}
+    return tuple(runs[name] or stopped[name] for name in names)
 
 
 def _done(folder: RunFolder) -> Run | None:
@@ -136,7 +136,7 @@ def _on_its_way(folder: RunFolder, of: Submission | None, job: str | None, queue
     holder = lock.holder(folder.path)
     if holder or (there and there.runs):
         now = progress.read(folder) if holder else None
-        if not now:
+        if not holder or not now:
             return Run(*_parts(folder.name), "running", checkpoint.newest(folder.path, None), note=holder or "starts")
         step, total, left = now["step"], now["total_steps"], now["seconds_left"]
         whole = left * total / (total - step) if left and step < total else None
@@ -156,7 +156,7 @@ def _on_its_way(folder: RunFolder, of: Submission | None, job: str | None, queue
 def _stopped(folder: RunFolder, job: str | None, queue: dict | None, states: dict[str, str]) -> Run:
     kept = checkpoint.newest(folder.path, None)
     if folder.failure_file.exists() or (job and queue is not None):
-        return Run(*_parts(folder.name), "failed", kept, note=commands.why(folder, states.get(job, "")))
+        return Run(*_parts(folder.name), "failed", kept, note=commands.why(folder, states.get(job or "", "")))
     if job:
         return Run(
             *_parts(folder.name),
