@@ -46,7 +46,7 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
             raise
         for i, folder, result in zip(ours, folders, results, strict=True):
             errors[i] = _told(result, folder)
-            if first and errors[i] and not isinstance(errors[i], interrupt.Interrupted):
+            if first and isinstance(result, Exception) and not isinstance(errors[i], interrupt.Interrupted):
                 folder.note_failure(str(errors[i]), details(result))
     return errors
 
@@ -64,7 +64,8 @@ def details(error: BaseException) -> str:
 
 def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tuple[list[int], list[UserError | None]]:
     """Which of the runs are to be trained here, locked from now on; of each other one why not, None where it is done."""
-    ours, errors = [], [None] * len(configs)
+    ours: list[int] = []
+    errors: list[UserError | None] = [None] * len(configs)
     for i, config in enumerate(configs):
         folder = RunFolder.of(config)
         if not locks.enter_context(lock.hold(folder.path, patience_seconds)):
@@ -85,7 +86,7 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
     return ours, errors
 
 
-def _train(configs: list[Config], quiet: bool) -> list[dict | Exception]:
+def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSError]:
     """Of each its record or what ended it. Raises UserError or OSError where that ended them all."""
     import jax
 
