@@ -124,7 +124,7 @@ def number() -> int | None:
 
 def exit_code() -> int | None:
     """What a process that was stopped by its signal exits with; None where there was none."""
-    return None if number() is None else 128 + number()
+    return None if (heard := number()) is None else 128 + heard
 
 
 def asked(runs_dir: Path) -> bool:
