@@ -1,8 +1,8 @@
 """Everything random comes from one seed, here.
 
 Four independent streams: "init" draws the weights, "order" shuffles the training set, "augmentation"
-crops and flips, "dropout" drops. What step t uses is a function of the seed and t alone, so a run can
-start again at any step.
+crops and flips, "dropout" draws masks. What step t uses is a function of the seed and t alone, so a run can
+resume at any step.
 """
 
 from functools import lru_cache
@@ -18,20 +18,20 @@ STREAMS = ("init", "order", "augmentation", "dropout")
 
 def key(seed: int, stream: str) -> "jax.Array":
     """The key of a stream."""
-    import jax  # here: workers that decode images draw numbers too, and need no JAX
+    import jax  # not at the top: workers that decode images draw numbers too, and need no JAX
 
     return jax.random.fold_in(jax.random.key(seed), STREAMS.index(stream))
 
 
 def network_keys(seed: int) -> "dict[str, jax.Array]":
-    """The keys that a network is built with, by the names of flax's streams."""
+    """The keys that a network is built with, under the names of flax's streams."""
     return {"params": key(seed, "init"), "dropout": key(seed, "dropout")}
 
 
 def batches(seed: int, first_step: int, steps: int, batch_size: int, images: int) -> np.ndarray:
     """Indices into the training set, (steps, batch_size) int32.
 
-    Epochs follow each other without a gap: each image comes once an epoch, and a batch may hold the
+    Epochs follow each other without a gap: each image comes once in each epoch, and a batch may hold the
     end of one epoch and the start of the next.
     """
     start, stop = first_step * batch_size, (first_step + steps) * batch_size
@@ -41,11 +41,11 @@ def batches(seed: int, first_step: int, steps: int, batch_size: int, images: int
     return np.concatenate(shuffled)[start - offset : stop - offset].reshape(steps, batch_size)
 
 
-@lru_cache(maxsize=2)  # a million images take longer to shuffle than a batch to be drawn
+@lru_cache(maxsize=2)  # shuffling a million images takes longer than drawing a batch
 def _shuffled(seed: int, epoch: int, images: int) -> np.ndarray:
     return np.random.default_rng([seed, STREAMS.index("order"), epoch]).permutation(images).astype(np.int32)
 
 
-def of_image(seed: int, position: int) -> np.random.Generator:
-    """What the scale and crop of an image are drawn from that is decoded; position: how many were trained on before."""
+def image_generator(seed: int, position: int) -> np.random.Generator:
+    """The generator that draws the scale and crop of a decoded image. position: how many images were trained on before it."""
     return np.random.default_rng([seed, STREAMS.index("augmentation"), position])

@@ -1,7 +1,7 @@
-"""Settings that do not decide a result, only where, how fast or how visibly a run gets there, say so where they are defined.
+"""Which settings decide a result, and which only where, how fast or how visibly a run gets there.
 
-A field of a schema, a dataclass, decides the result of a run unless it is made by `incidental`. What decides a result is
-in a run's record and in its name; what does not is in neither.
+Each setting says so itself: a field of a schema, which is a dataclass, decides the result of a run unless it is made by
+`incidental`. A setting that decides a result is in the run's record and in its name; one that does not is in neither.
 """
 
 from copy import deepcopy
@@ -9,34 +9,37 @@ from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import Any
 
 KEY = "ablations.incidental"
-
-ELSE, SPEED = "else", "speed"
+OTHER, SPEED = "other", "speed"
 
 
 def incidental(default: Any = MISSING, *, factory: Any = MISSING, speed: bool = False) -> Any:
-    """A field that decides no result. speed: it decides how fast a step is, or how much memory it takes."""
-    return field(default=default, default_factory=factory, metadata={KEY: SPEED if speed else ELSE})
+    """A field that decides no result. speed: whether it decides how fast a step is, or how much memory it takes."""
+    return field(default=default, default_factory=factory, metadata={KEY: SPEED if speed else OTHER})
 
 
-def is_incidental(place: Field) -> bool:
-    return KEY in place.metadata
+def is_incidental(setting: Field) -> bool:
+    return KEY in setting.metadata
 
 
 def decides(schema: type, key: str) -> bool:
-    """Whether a setting of a schema, by its dotted key, decides a result; one that the schema does not list does."""
+    """Whether the setting of a schema with this dotted key decides a result; true for a key that the schema does not list."""
     for part in key.split("."):
-        place = {place.name: place for place in fields(schema)}.get(part) if is_dataclass(schema) else None
-        if place is None:
-            return True  # it exists only beside another one, as shortcut.bias does
-        if is_incidental(place):
+        setting = {setting.name: setting for setting in fields(schema)}.get(part) if is_dataclass(schema) else None
+        if setting is None:
+            return True  # it belongs to one choice of a group, as shortcut.bias does to the gated shortcuts
+        if is_incidental(setting):
             return False
-        schema = place.type if isinstance(place.type, type) else object
+        schema = setting.type if isinstance(setting.type, type) else object
     return True
 
 
 def deciding(settings) -> dict:
-    """The settings that decide a result, as plain data: those of an instance of a schema, groups as dictionaries."""
-    return {place.name: _plain(getattr(settings, place.name)) for place in fields(settings) if not is_incidental(place)}
+    """The settings of an instance of a schema that decide a result, as plain data; groups become dictionaries."""
+    return {
+        setting.name: _plain(getattr(settings, setting.name))
+        for setting in fields(settings)
+        if not is_incidental(setting)
+    }
 
 
 def _plain(value):
@@ -44,5 +47,9 @@ def _plain(value):
 
 
 def speed(settings) -> dict:
-    """The settings of an instance of a schema that decide how fast its steps are, and not what comes out of them."""
-    return {place.name: getattr(settings, place.name) for place in fields(settings) if place.metadata.get(KEY) == SPEED}
+    """The settings of an instance of a schema that decide how fast its steps are, but not their results."""
+    return {
+        setting.name: getattr(settings, setting.name)
+        for setting in fields(settings)
+        if setting.metadata.get(KEY) == SPEED
+    }

@@ -101,7 +101,7 @@ def forgotten(monkeypatch):
     """Shortcuts, orders and folders of a user's own that a test defines in this process are forgotten after it."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(imports, "imported", [])
-    monkeypatch.setattr(searchpath, "places", [])
+    monkeypatch.setattr(searchpath, "locations", [])
     registries = [(registered, dict(registered)) for registered in (SHORTCUTS, ORDERS)]
     yield
     for registered, before in registries:

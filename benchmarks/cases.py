@@ -1,4 +1,4 @@
-"""What is measured: networks, orders, sizes and precisions, most telling first; typed configurations without Hydra."""
+"""The cases that are measured: networks, orders, sizes and precisions, the most telling first; without Hydra."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ CONF = Path(__file__).parents[1] / "conf"
 
 @dataclass(frozen=True)
 class Case:
-    """A network with identity shortcuts on images of the size of a data set; both sides train it."""
+    """A network with identity shortcuts, and images as large as those of a data set; both sides train it."""
 
     model: str
     order: str
@@ -30,9 +30,14 @@ class Case:
         size = {"cifar10": "32x32", "digits": "8x8", "imagenet": "224x224"}[self.data]
         return f"{self.model} {self.order} {size} batch {self.batch} {self.precision}"
 
-    def config(self, threads: int, steps_a_call: int) -> Config:
-        """steps_a_call: of one compiled call on an accelerator."""
-        recipe = {"batch_size": self.batch, "total_steps": 10**6, "learning_rate": 0.1, "evaluate_every": steps_a_call}
+    def config(self, threads: int, steps_per_call: int) -> Config:
+        """steps_per_call: the steps of one compiled call on an accelerator."""
+        recipe = {
+            "batch_size": self.batch,
+            "total_steps": 10**6,
+            "learning_rate": 0.1,
+            "evaluate_every": steps_per_call,
+        }
         return Config(
             shortcut=Identity(),
             activation=ORDERS[self.order],
@@ -85,8 +90,8 @@ CUDA = [
     *_cases("resnet50", "imagenet", "bf16", "f32", orders=("original",), batch=128),
 ]
 
-# Of PyTorch: whether torch.compile compiles, and the layout of the images.
+# Variants of PyTorch: with or without torch.compile, and the layout of the images.
 VARIANTS = [(how, layout) for how in ("eager", "compile") for layout in ("default", "channels_last")]
-# torch.compile takes minutes for a whole network of more layers than this: there it compiles unit by unit, as PyTorch
-# advises for repeated blocks.
+# torch.compile takes minutes for a whole network with more layers than this: such networks are compiled unit by unit, as
+# PyTorch advises for repeated blocks.
 SHALLOW = {"cpu": 20, "cuda": 110}

@@ -1,8 +1,8 @@
 """How a step scales over devices: `python -m benchmarks.devices`.
 
-The global batch stays the same, whatever the number of devices, and all are measured in turn, round after round, in one
-process; a ratio is taken within a round. Without accelerators the devices are simulated: they share the cores of this
-machine, so more of them than cores can gain nothing, and the ratio shows what spreading the work costs.
+The global batch stays the same, whatever the number of devices, and all numbers are measured in turn, round after round,
+in one process; each ratio is taken within a round. Without accelerators the devices are simulated: they share the cores
+of this machine, so using more devices than cores gains nothing, and the ratio shows what spreading the work costs.
 """
 
 import argparse
@@ -39,21 +39,21 @@ def main() -> None:
     config = Case(settings.model, "original", settings.data, settings.batch, "f32").config(1, 20)
     environment.prepare(config)
     del os.environ["NPROC"]  # all cores, for all devices
-    rows = measured(config, settings.devices, settings.bn, settings.rounds)
+    rows = measure(config, settings.devices, settings.bn, settings.rounds)
     machine = f"{processor()}, jax {versions()['jax']}, commit {commit()[:12]}"
     title = f"{settings.model}, {settings.data}, batch {settings.batch}, {settings.rounds} rounds ({machine})"
     print(grid.markdown(title, rows, []), end="")
 
 
-def measured(config, counts, groups, rounds: int) -> list[dict]:
-    """A row for each number of devices and choice of BN."""
+def measure(config, counts, groups, rounds: int) -> list[dict]:
+    """One row for each number of devices and choice of BN."""
     import jax
 
-    from ablations.costs import measure
+    from ablations.costs.measure import synthetic
     from ablations.training.devices import Devices
     from ablations.training.steps import Steps
 
-    images, batch = measure.synthetic(config), np.arange(config.recipe.batch_size, dtype=np.int32)[None]
+    images, batch = synthetic(config), np.arange(config.recipe.batch_size, dtype=np.int32)[None]
     runs, states, seconds = {}, {}, {}
     for count in counts:
         for group in groups:
@@ -61,23 +61,23 @@ def measured(config, counts, groups, rounds: int) -> list[dict]:
             runs[count, group] = Steps(grouped, images, Devices.here(count))
             states[count, group] = runs[count, group].init()
             seconds[count, group] = []
-    for round_ in range(rounds + 1):  # the first one compiles
+    for round_ in range(rounds + 1):  # the first round compiles
         for key, steps in runs.items():
             began = time.perf_counter()
             states[key], *_ = jax.block_until_ready(steps.start(states[key], batch))
             if round_:
                 seconds[key].append(time.perf_counter() - began)
     rows = []
-    for (count, group), steps in seconds.items():
+    for (count, group), times in seconds.items():
         first = seconds[counts[0], group]
-        ratios = [reference / step for reference, step in zip(first, steps, strict=True)]
+        ratios = [baseline / time for baseline, time in zip(first, times, strict=True)]
         program = runs[count, group].programs.text(("train", 1))
         rows.append(
             {
                 "devices": str(count),
                 "bn_group": group,
-                "step": short(statistics.median(steps)),
-                "images/s": f"{config.recipe.batch_size / statistics.median(steps):,.0f}",
+                "step": short(statistics.median(times)),
+                "images/s": f"{config.recipe.batch_size / statistics.median(times):,.0f}",
                 f"of {counts[0]}": f"{statistics.median(ratios):.2f} ({min(ratios):.2f} ... {max(ratios):.2f})",
                 "sums over devices": str(program.count(" all-reduce(") + program.count(" all-reduce-start(")),
                 "other exchanges": str(sum(program.count(f" {name}(") for name in OTHERS)),

@@ -1,9 +1,9 @@
-"""What grows with what: `python -m benchmarks.growth depth` and `python -m benchmarks.growth runs`.
+"""What grows with depth and with runs: `python -m benchmarks.growth depth` and `python -m benchmarks.growth runs`.
 
-depth: seconds to the first step, seconds of a step and its memory, for networks of more and more layers. The last
-line is how strongly each grows: p in depth^p, between the first network and the last.
+depth: seconds to the first step, seconds of a step and its memory, for networks with more and more layers. The last
+line says how strongly each grows: p in depth^p, between the first network and the last.
 runs: memory, open files, compiled programs and arrays of one process that trains many tiny networks one after the
-other, every one with a program of its own, as a worker of a sweep does.
+other, each with a program of its own, as a worker of a sweep does.
 """
 
 import argparse
@@ -45,14 +45,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="of the configuration: unroll=true"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the configuration, as in unroll=true"
     )
-    parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="6n + 2 each")
+    parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="numbers of layers, each 6n + 2")
     parser.add_argument("--runs", type=int, default=200)
     settings = parser.parse_args()
     config = Case("resnet20", "original", settings.data, settings.batch, "f32").config(settings.threads, 20)
     for setting in settings.set:
-        config = changed(config, *setting.split("=", 1))
+        config = change(config, *setting.split("=", 1))
     rows, notes = depth(config, settings.depths) if settings.what == "depth" else runs(config, settings.runs)
     print(grid.markdown(title(config, settings), rows, notes), end="")
 
@@ -63,10 +63,10 @@ def title(config: Config, settings) -> str:
     return f"{', '.join(what)} ({machine})"
 
 
-def changed(config: Config, key: str, value: str) -> Config:
-    """A configuration with another value: unroll, or model.padding."""
+def change(config: Config, key: str, value: str) -> Config:
+    """The configuration with another value. key: with dots, such as unroll or model.padding."""
     part, _, rest = key.partition(".")
-    return replace(config, **{part: changed(getattr(config, part), rest, value) if rest else yaml.safe_load(value)})
+    return replace(config, **{part: change(getattr(config, part), rest, value) if rest else yaml.safe_load(value)})
 
 
 def at_depth(config: Config, depth: int) -> Config:
@@ -74,51 +74,51 @@ def at_depth(config: Config, depth: int) -> Config:
 
 
 def depth(config: Config, depths) -> tuple[list[dict], list[str]]:
-    """Each network in a process of its own, with an empty compilation cache."""
-    found = {}
+    """Measure each network in a process of its own, with an empty compilation cache."""
+    timings = {}
     for layers in depths:
-        [found[layers]] = calibrate.made(Timing, [at_depth(config, layers)])
-        print(f"{layers}: {short(found[layers].step_seconds)} a step", file=sys.stderr, flush=True)
+        [timings[layers]] = calibrate.request(Timing, [at_depth(config, layers)])
+        print(f"{layers}: {short(timings[layers].step_seconds)} a step", file=sys.stderr, flush=True)
     rows = [
-        {"depth": str(layers)} | {name: form(getattr(of, field)) for name, (field, form) in COLUMNS.items()}
-        for layers, of in found.items()
+        {"depth": str(layers)} | {name: form(getattr(timing, field)) for name, (field, form) in COLUMNS.items()}
+        for layers, timing in timings.items()
     ]
     first, last = min(depths), max(depths)
     if first < last:
-        powers = {name: _power(found, first, last, field) for name, (field, _) in COLUMNS.items()}
+        powers = {name: _power(timings, first, last, field) for name, (field, _) in COLUMNS.items()}
         rows.append({"depth": "p in depth^p"} | powers)
-    return rows, [f"{of}: {found[of].reason}" for of in found if found[of].reason]
+    return rows, [f"{layers}: {timings[layers].reason}" for layers in timings if timings[layers].reason]
 
 
-def _power(found: dict[int, Timing], first: int, last: int, field: str) -> str:
-    one, other = getattr(found[first], field), getattr(found[last], field)
-    return "-" if not one or not other else f"{math.log(other / one) / math.log(last / first):.2f}"
+def _power(timings: dict[int, Timing], first: int, last: int, field: str) -> str:
+    at_first, at_last = getattr(timings[first], field), getattr(timings[last], field)
+    return "-" if not at_first or not at_last else f"{math.log(at_last / at_first) / math.log(last / first):.2f}"
 
 
 def runs(config: Config, count: int) -> tuple[list[dict], list[str]]:
-    """Train `count` networks in this process, two steps each, with another learning rate each."""
-    # What is looked for does not depend on how well a program is compiled, nor on where it comes from.
+    """Train `count` networks in this process for two steps each, each with another learning rate."""
+    # The result does not depend on how well a program is optimised, or whether it comes from the cache.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
     environment.prepare(config)
     from ablations.training.loop import train
 
     rows = []
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as runs_dir:
         for i in range(1, count + 1):
             recipe = replace(config.recipe, total_steps=2, evaluate_every=2, learning_rate=1e-4 * i)
-            of = replace(at_depth(config, 8), recipe=recipe, runs_dir=place, row=str(i))
-            folder = RunFolder.of(of).path
+            run = replace(at_depth(config, 8), recipe=recipe, runs_dir=runs_dir, row=str(i))
+            folder = RunFolder.of(run).path
             folder.mkdir(parents=True)
-            train(of, folder, quiet=True)
+            train(run, folder, quiet=True)
             if i in {1, 2, 5, 10, count} or i % 50 == 0:
-                rows.append({"runs": str(i)} | held())
+                rows.append({"runs": str(i)} | resources())
                 print(*rows[-1].values(), file=sys.stderr, flush=True)
     return rows, []
 
 
-def held() -> dict[str, str]:
-    """What this process holds now. Memory and open files: Linux."""
+def resources() -> dict[str, str]:
+    """What this process holds now. Memory and open files are read as on Linux."""
     import jax
 
     gc.collect()

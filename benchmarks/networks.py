@@ -1,7 +1,7 @@
-"""The same networks in PyTorch, with identity shortcuts: what `ablations export` writes loads with `strict=True`.
+"""The same networks in PyTorch, with identity shortcuts: they load a file of `ablations export` with `strict=True`.
 
-Written as PyTorch would have it, with modules unit by unit; `ablations_tests/benchmarks_test.py` shows that the
-logits agree.
+Written as is usual in PyTorch, with a module for each unit; `ablations_tests/benchmarks/compare_test.py` shows that
+the logits agree.
 """
 
 import torch
@@ -26,7 +26,7 @@ class Activation(nn.Module):
 
 
 class Projection(nn.Module):
-    """A 1x1 convolution where the shape changes, with BN where F ends in one: option B."""
+    """A 1x1 convolution if the shape changes, followed by BN if F ends with BN: option B."""
 
     def __init__(self, channels: int, filters: int, stride: int, *, bn: bool):
         super().__init__()
@@ -89,7 +89,7 @@ class Stage(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Images (N, C, H, W), normalised -> logits (N, classes)."""
+    """Normalised images (N, C, H, W) -> logits (N, classes)."""
 
     def __init__(self, model: ModelConfig, order: ActivationOrder, *, classes: int, image_channels: int):
         super().__init__()
@@ -122,7 +122,7 @@ class ResNet(nn.Module):
 
 
 def load(network: ResNet, tensors: dict[str, torch.Tensor]) -> None:
-    """Fill a network from an exported file, all of it: a tensor that is missing or left over raises RuntimeError."""
+    """Fill a network from an exported file; RuntimeError if a tensor is missing or left over."""
     weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("normalization.")}
     counts = {name: torch.zeros(()) for name in network.state_dict() if name.endswith("num_batches_tracked")}
     network.load_state_dict(weights | counts, strict=True)

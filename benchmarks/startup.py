@@ -1,7 +1,7 @@
-"""Seconds of commands as a person waits for them: `python -m benchmarks.startup`.
+"""The seconds that a person waits for commands: `python -m benchmarks.startup`.
 
-`ablations --help`; and a tiny run from the command to its finished record, the compilation cache warm. Each several
-times, each time a new process; the run on an untouched folder.
+The commands are `ablations --help`, a table, and a tiny run from the command to its record, with a warm compilation cache.
+Each is run several times, in a new process and an empty folder each time.
 """
 
 import argparse
@@ -32,19 +32,19 @@ def main() -> None:
     times = parser.parse_args().times
     rows = []
     for name, arguments in COMMANDS.items():
-        found = [seconds(arguments) for _ in range(times + 1)][1:]  # the first fills the caches
-        row = {"command": name, "median": short(statistics.median(found))}
-        rows.append(row | {"least": short(min(found)), "most": short(max(found)), "times": str(times)})
+        measured = [seconds(arguments) for _ in range(times + 1)][1:]  # the first run fills the caches
+        row = {"command": name, "median": short(statistics.median(measured))}
+        rows.append(row | {"least": short(min(measured)), "most": short(max(measured)), "times": str(times)})
     title = f"Start-up ({processor()}, jax {versions()['jax']}, commit {commit()[:12]})"
     print(grid.markdown(title, rows, []), end="")
 
 
 def seconds(arguments: list[str]) -> float:
-    """Of one command in a folder of its own; raises CalledProcessError where it fails."""
+    """The time of one command in a folder of its own. Raises CalledProcessError if it fails."""
     command = [Path(sys.executable).with_name("ablations"), *arguments]
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        subprocess.run(command, cwd=place, check=True, capture_output=True)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
         return time.perf_counter() - began
 
 

@@ -1,8 +1,8 @@
 """The training loss around a solution, along random filter-normalised directions.
 
 After Li, Xu, Taylor, Studer and Goldstein 2018, "Visualizing the Loss Landscape of Neural Nets": a direction is
-drawn from a normal distribution, and each filter of it is given the norm of the filter of the solution; biases and
-BN's scale and shift have no part in it. BN uses the statistics of the solution, as in a test.
+drawn from a normal distribution, and each of its filters is scaled to the norm of the solution's filter; biases and
+BN's scale and shift stay fixed. BN uses the statistics of the solution, as in a test.
 """
 
 import math
@@ -20,10 +20,11 @@ from ablations.training.steps import State, Steps
 
 
 def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: int, points: int) -> dict:
-    """The loss on so many training images at `points` distances -1 ... 1 from the solution.
+    """The loss on `images` training images, at `points` distances -1 ... 1 from the solution.
 
-    lines: a list over the directions, of losses at `distances`. plane: losses at the pairs of `plane_distances`, half as
-    many, along the first two directions. None where a loss is not finite. Also the error at the solution.
+    lines: a list over the directions, of losses at `distances`. plane: losses at all pairs of `plane_distances`, which are
+    half as many, along the first two directions. A loss that is not finite is None. Also the loss and the error at the
+    solution.
     """
     batch = jax.device_put(steps.sample(images))
     compiled = jax.jit(partial(_loss, steps))
@@ -54,17 +55,17 @@ def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: 
 
 
 def direction(params: nnx.State, seed: int) -> nnx.State:
-    """A random direction, filter-normalised: of the shape of the parameters."""
+    """A random direction, filter-normalised, with the shapes of the parameters."""
     random = np.random.default_rng([seed, 3])
-    leaves = [(path, _of_leaf(path, leaf, random)) for path, leaf in nnx.to_flat_state(params)]
+    leaves = [(path, _leaf_direction(path, leaf, random)) for path, leaf in nnx.to_flat_state(params)]
     return nnx.from_flat_state(leaves)
 
 
-def _of_leaf(path, leaf, random):
+def _leaf_direction(path, leaf, random):
     if path[-1] != "kernel":
         return jnp.zeros_like(leaf)
     drawn = random.standard_normal(leaf.shape, np.float32)
-    filters = tuple(range(stack.is_stacked(path), leaf.ndim - 1))  # all axes of one unit but that of the filters
+    filters = tuple(range(stack.is_stacked(path), leaf.ndim - 1))  # all axes of one unit except that of the filters
 
     def norms(kernel):
         return np.sqrt(np.square(kernel).sum(filters, keepdims=True))
@@ -73,7 +74,7 @@ def _of_leaf(path, leaf, random):
 
 
 def _loss(steps: Steps, params, others, first, second, a, b, data, images, labels):
-    """The mean loss at a distance a along the first direction and b along the second, and how many predictions are wrong."""
+    """The mean loss and the number of wrong predictions, at distance a along the first direction and b along the second."""
     params = jax.tree.map(lambda leaf, x, y: leaf + a * x + b * y, params, first, second)
     logits = steps.merge(params, others, train=False)(steps.input(images, data))
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)

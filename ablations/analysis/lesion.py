@@ -1,18 +1,18 @@
 """Lesions: a trained network tested without some of its units, or with units in another order.
 
 After Veit, Wilber and Belongie 2016, "Residual Networks Behave Like Ensembles of Relatively Shallow Networks".
-Nothing is trained. What is deleted and what stands where are data of one compiled program.
+Nothing is trained. Which units are deleted and in which order they stand are inputs of one compiled program.
 
 A unit is deleted in one of two ways:
 
-- "unit": the unit is not there, as if the network had been built without it: x passes as it is. In a plain
-  network that leaves the layers around it in place, as Veit et al. take a layer out of a VGG.
-- "residual": F(x) is not there; the shortcut stays with what is on it (0 in a plain network, 0.5, 1 - g(x),
+- "unit": the whole unit, as if the network had been built without it: x passes unchanged. In a plain
+  network the layers around it stay in place, as when Veit et al. take a layer out of a VGG.
+- "residual": only F(x); the shortcut stays with whatever is on it (0 in a plain network, 0.5, 1 - g(x),
   a convolution), and so does f.
 
-For identity shortcuts with f = ReLU or without f the two are the same, but for rounding. A unit that changes
-the shape of x can only lose its F: both ways then mean "residual"; in a network with 0 on the shortcut it cannot be
-deleted at all. Deletions and swaps at random leave such units alone; swaps are between units of one stage.
+For identity shortcuts with f = ReLU or without f the two are the same, except for rounding. A unit that changes
+the shape of x can only lose its F, so both ways mean "residual" there; in a network with 0 on the shortcut it cannot be
+deleted at all. Random deletions and swaps leave such units alone; swaps are between units of the same stage.
 """
 
 from collections.abc import Callable
@@ -29,24 +29,19 @@ from ablations.terminal import bar
 from ablations.training.steps import State, Steps
 
 KEEP, UNIT, RESIDUAL = 0, 1, 2
-
 HOW = {"unit": UNIT, "residual": RESIDUAL}
 
-MOST_AT_ONCE = 20  # units deleted, pairs swapped
-
-DECODED = (
-    2_000  # test images of a data set that is not in memory: a lesion tests all of these, and there are many lesions
-)
-
+MOST_AT_ONCE = 20  # units deleted, or pairs swapped
+DECODED = 2_000  # test images from a data set that is not in memory: each of many lesions tests all of them
 IMAGES_PER_CALL = 512
-
-PATH_TESTS = 3  # what the paths of one length cost, counted in tests
+PATH_TESTS = 3  # the cost of the paths of one length, counted in tests
 
 
 def study(steps: Steps, state: State, name: str, *, k: int | None, draws: int, paths: int) -> dict:
-    """All lesions of a network, errors in percent; a bar or lines with the name say how far it is.
+    """All lesions of a network, errors in percent. The progress bar shows the name.
 
-    k: at most so many units or pairs at once; None: 20, or all. Lists over 1 ... k hold a list over the draws.
+    k: the most units to delete, or pairs to swap, at once; None for 20, or all if there are fewer. The entries
+    "deletions", "swaps" and "taus" are lists over 1 ... k of lists over the draws.
     """
     lesions = Lesions(steps, state)
     if k is not None:
@@ -62,23 +57,23 @@ def study(steps: Steps, state: State, name: str, *, k: int | None, draws: int, p
             update(min(count, total))
 
         errors, taus = [], []
-        measured = {
+        results = {
             "whole": lesions.error_percent(),
             "changing": [unit + 1 for unit in sorted(lesions.changing)],
             "without_unit": lesions.singles(UNIT, done),
             "without_residual": lesions.singles(RESIDUAL, done),
             "deletions": lesions.deletions(k, draws, 0, done),
         }
-        if any(len(places) > 1 for places in lesions.alike):
+        if any(len(positions) > 1 for positions in lesions.alike):
             errors, taus = lesions.swaps(k, draws, 0, done)
-        measured |= {"swaps": errors, "taus": taus}
-        measured["path_gradients"] = gradients(steps, state, paths, 0, lambda: done(PATH_TESTS))
+        results |= {"swaps": errors, "taus": taus}
+        results["path_gradients"] = gradients(steps, state, paths, 0, lambda: done(PATH_TESTS))
         update(total)
-    return measured | {"path_shares": shares(measured["path_gradients"])}
+    return results | {"path_shares": shares(results["path_gradients"])}
 
 
 class Lesions:
-    """Tests of a network with lesions, compiled once. Units are counted from 0 here, from 1 for people."""
+    """Tests of a network with lesions, compiled once. Units are counted from 0 here, and from 1 for users."""
 
     def __init__(self, steps: Steps, state: State):
         self.steps, self.state = steps, state
@@ -89,7 +84,7 @@ class Lesions:
             int(start) for start, stage in zip(starts, steps.network.stages, strict=False) if _changes(stage.first)
         }
         self.free = [unit for unit in range(self.units) if unit not in self.changing]
-        # The first unit of a stage is built by itself: in the first stage it may lack its first activation.
+        # The first unit of a stage is not stacked: in the first stage it may lack its first activation.
         self.alike = [list(range(start + 1, start + count)) for start, count in zip(starts, self.counts, strict=False)]
         images, labels = steps.dataset.test_images, steps.dataset.test_labels
         if steps.dataset.streamed:
@@ -102,7 +97,7 @@ class Lesions:
         self._wrong = jax.jit(partial(_wrong, steps))
 
     def error_percent(self, deleted=(), how: int = UNIT, order=None) -> float:
-        """The test error without these units, with unit order[i] in the i-th place."""
+        """The test error without the deleted units, and with unit order[i] in position i."""
         codes, orders = self.plan(deleted, how, order)
         wrong = [
             self._wrong(self.state.params, self.state.others, self.steps.data, images, labels, codes, orders)
@@ -121,18 +116,18 @@ class Lesions:
         return [codes[stage] for stage in stages], [order[stage][1:] - stage.start - 1 for stage in stages]
 
     def check(self, units: list[int]) -> None:
-        """Raise UserError where one of them, counted from 1, cannot be deleted."""
+        """Raise UserError if one of these units, counted from 1, cannot be deleted."""
         for unit in units:
             if not 1 <= unit <= self.units:
                 raise UserError(f"unit={unit}: the network has the units 1 ... {self.units}")
             if unit - 1 in self.changing and self.steps.config.shortcut.scale == 0:
                 raise UserError(
-                    f"unit={unit}: it changes the shape of x and has 0 on its shortcut, so that nothing would pass: it "
-                    "cannot be deleted"
+                    f"unit={unit}: cannot be deleted: it changes the shape of x and has 0 on its shortcut, so that nothing "
+                    "would pass"
                 )
 
     def check_at_once(self, k: int) -> None:
-        """Raise UserError where there are not so many units to delete."""
+        """Raise UserError if fewer than k units can be deleted."""
         if not 1 <= k <= len(self.free):
             raise UserError(
                 f"k={k}: {len(self.free)} of the network's {self.units} units can be deleted at random (the others change "
@@ -140,7 +135,7 @@ class Lesions:
             )
 
     def singles(self, how: int, done: Callable[[], None]) -> list[float | None]:
-        """The error without each single unit; None for one that cannot be deleted."""
+        """The error without each single unit; None for a unit that cannot be deleted."""
         errors = []
         for unit in range(self.units):
             nothing_left = unit in self.changing and self.steps.config.shortcut.scale == 0
@@ -149,7 +144,7 @@ class Lesions:
         return errors
 
     def deletions(self, k: int, draws: int, seed: int, done: Callable[[], None]) -> list[list[float]]:
-        """Errors without 1 ... k random units; so many draws each."""
+        """Errors without 1 ... k random units, with `draws` draws of each number."""
         errors = []
         for size in range(1, k + 1):
             random = np.random.default_rng([seed, 0, size])
@@ -160,7 +155,7 @@ class Lesions:
         return errors
 
     def swaps(self, k: int, draws: int, seed: int, done: Callable[[], None]) -> tuple[list, list]:
-        """Errors after 1 ... k swaps of two random units of one stage, and Kendall's tau of the order with the old one."""
+        """Errors after 1 ... k swaps of two random units of a stage, and Kendall's tau between the new and the old order."""
         errors, taus = [], []
         for size in range(1, k + 1):
             random = np.random.default_rng([seed, 1, size])
@@ -177,15 +172,15 @@ class Lesions:
 
 
 def swap(order: np.ndarray, alike: list[list[int]], random: np.random.Generator) -> None:
-    """Exchange, in place, the units of two places of one stage; every such pair is as likely."""
-    pairs = np.array([len(places) * (len(places) - 1) / 2 for places in alike])
-    places = alike[random.choice(len(alike), p=pairs / pairs.sum())]
-    first, second = random.choice(places, 2, replace=False)
+    """Swap, in place, the units in two positions of the same stage; every such pair is equally likely."""
+    pairs = np.array([len(positions) * (len(positions) - 1) / 2 for positions in alike])
+    positions = alike[random.choice(len(alike), p=pairs / pairs.sum())]
+    first, second = random.choice(positions, 2, replace=False)
     order[[first, second]] = order[[second, first]]
 
 
 def kendall_tau(order: np.ndarray) -> float:
-    """Kendall's tau between an order of 0 ... n - 1 and the natural one: 1 for the same, -1 for the reverse."""
+    """Kendall's tau between an order of 0 ... n - 1 and the natural order: 1 for the same, -1 for the reverse."""
     later = np.triu(np.ones((len(order),) * 2, bool), 1)
     return float(np.mean(np.sign(order[None, :] - order[:, None])[later]))
 
@@ -199,14 +194,14 @@ def _changes(unit) -> bool:
 def logits(steps: Steps, params, others, data, images, codes, orders):
     """uint8 images (N, H, W, C) -> (N, classes).
 
-    codes: KEEP, UNIT or RESIDUAL of each unit, a stage each; orders: which of its stacked units stands where, a stage each.
+    codes: for each stage, KEEP, UNIT or RESIDUAL for each unit. orders: for each stage, the order of its stacked units.
     """
     network = steps.merge(stack.reordered(params, orders), stack.reordered(others, orders), train=False)
     return network.classify(network.walk(network.embed(steps.input(images, data)), _visit, codes)[0])
 
 
 def _wrong(steps: Steps, params, others, data, images, labels, codes, orders):
-    """How many images are classified wrongly; a label of -1 does not count."""
+    """How many images are classified wrongly; images with label -1 do not count."""
     predicted = logits(steps, params, others, data, images, codes, orders).argmax(-1)
     return ((predicted != labels) & (labels >= 0)).sum()
 

@@ -1,8 +1,8 @@
 """What probes, lesions and landscapes measure, kept as JSON beside the run and not measured twice.
 
-A measurement is one JSON file beside its run: probe.json, lesion.json, landscape.json. It names the weights
-that it was made of and is made again when they, or what was asked, have changed. Tables and figures are made
-from these files alone and need no JAX.
+A measurement is one JSON file beside its run: probe.json, lesion.json or landscape.json. It names the weights that were
+measured, and is made again when they, or what was asked for, have changed. Tables and figures are made from these files
+alone and need no JAX.
 """
 
 import json
@@ -21,7 +21,7 @@ from ablations.system.files import write_whole
 
 SCHEMA_VERSION = 1
 
-# What each command can be asked, with its default; help in cli.py. None: as much as the network allows, up to 20.
+# The options of each command and their defaults; their help is in cli/. None: as many as the network allows, up to 20.
 ASKED: dict[str, dict[str, int | None]] = {
     "probe": {"images": 64},
     "lesion": {"k": None, "draws": 20, "paths": 256},
@@ -30,58 +30,64 @@ ASKED: dict[str, dict[str, int | None]] = {
 
 
 def stem(kind: str, subject: Subject) -> str:
-    """What the file of a measurement is called."""
+    """The name of a measurement's file, without its suffix."""
     return kind if subject.folder else f"{kind}-start"
 
 
-def check_one_kind(found: list[dict]) -> None:
+def check_one_kind(measurements: list[dict]) -> None:
+    """Raise UserError if measurements differ in what was asked for, or in data, recipe or precision."""
     kinds = [
-        {"asked": one["asked"]} | {part: one["config"][part] for part in ("data", "recipe", "precision")}
-        for one in found
+        {"asked": measurement["asked"]}
+        | {part: measurement["config"][part] for part in ("data", "recipe", "precision")}
+        for measurement in measurements
     ]
     for kind in kinds[1:]:
         if kind != kinds[0]:
-            key, one, other = first_difference(kinds[0], kind)
+            key, first, second = first_difference(kinds[0], kind)
             raise UserError(
-                f"the measurements differ in {key.removesuffix('.name').removeprefix('asked.')} ({one} and {other}): a table never "
-                "mixes those; choose with key=value, or force=true measures again"
+                f"the measurements differ in {key.removesuffix('.name').removeprefix('asked.')} ({first} and {second}): a table "
+                "never mixes those; choose some with key=value, or measure again with force=true"
             )
 
 
 def measurements(records: list[dict]) -> tuple[dict[str, list[dict]], dict[str, str]]:
-    """What lies beside runs of a study, by its kind: of the lowest seed of each row, where all was measured alike.
+    """The measurements of a study by kind, from the lowest seed of each row, and the kinds that were not measured alike.
 
-    Also, of each kind that was not, in what its measurements differ.
+    The latter are left out of the first dictionary; the second one says how their measurements differ.
     """
-    found, differing, lowest = {}, {}, {}
+    alike, differing, lowest = {}, {}, {}
     for record in sorted(records, key=lambda record: record["seed"]):
         lowest.setdefault(record["row"], record["folder"])
     for kind in ASKED:
-        of_rows = [one for folder in lowest.values() if (one := read(folder.path / f"{kind}.json"))]
+        read_files = [read(folder.path / f"{kind}.json") for folder in lowest.values()]
+        of_kind = [measurement for measurement in read_files if measurement]
         try:
-            check_one_kind(of_rows)
+            check_one_kind(of_kind)
         except UserError as error:
             differing[kind] = str(error)
         else:
-            found |= {kind: of_rows} if of_rows else {}
-    return found, differing
+            alike |= {kind: of_kind} if of_kind else {}
+    return alike, differing
 
 
 def measured(
-    kind: str, subject: Subject, asked: dict, place: Path | None, force: bool = False, say: Callable = print
+    kind: str, subject: Subject, asked: dict, folder: Path | None, force: bool = False, say: Callable = print
 ) -> dict:
-    """The measurement in a folder, made where it is missing, of other weights, or asked otherwise; say: what is written."""
-    path = place / f"{stem(kind, subject)}.json" if place else None
+    """The measurement in a folder, made now if it is missing, or if the weights or what is asked for have changed.
+
+    folder: None to keep nothing. force: measure in any case. say: is told what is written.
+    """
+    path = folder / f"{stem(kind, subject)}.json" if folder else None
     old = read(path) if path and not force else None
-    is_still = subject.record or not subject.folder  # a run on its way has moved on
+    is_fixed = subject.record or not subject.folder  # an unfinished run has moved on
     if (
         old
-        and is_still
+        and is_fixed
         and (old["weights"], old["asked"], old["config"]) == (subject.weights, asked, subject.config.resolved())
     ):
         return old
     record = subject.record or {"row": subject.row, "seed": subject.config.seed}
-    found = _measure(kind, subject, asked)
+    results = _measure(kind, subject, asked)
     measurement = {
         "schema_version": SCHEMA_VERSION,
         "kind": kind,
@@ -89,7 +95,7 @@ def measured(
         **{key: record.get(key) for key in ("study", "row", "seed", "test_error_percent", "train_loss")},
         "weights": subject.weights,
         "asked": asked,
-        **found,
+        **results,
         "config": subject.config.resolved(),
         **made_by(type(subject.config.shortcut)),
         "command": command_line(),
@@ -119,12 +125,12 @@ def _measure(kind: str, subject: Subject, asked: dict) -> dict:
         return plain(lesion.study(steps, state, subject.name, **asked))
     from ablations.analysis import landscape
 
-    found = plain(landscape.surfaces(steps, state, subject.name, **asked))
-    return found | {"metrics": subject.folder.metrics() if subject.folder else []}
+    surfaces = plain(landscape.surfaces(steps, state, subject.name, **asked))
+    return surfaces | {"metrics": subject.folder.metrics() if subject.folder else []}
 
 
 def _along(folder: RunFolder | None) -> list[dict]:
-    """Of the probes along training, if there were any: the step, the gradient and the gates."""
+    """The step, the gradient and the gates of each probe during training; empty if there was none."""
     path = folder.probes_file if folder else None
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path and path.is_file() else []
     kept = ("gradient", "kept")
@@ -134,13 +140,14 @@ def _along(folder: RunFolder | None) -> list[dict]:
 
 
 def read(path: Path) -> dict | None:
+    """The measurement in a file; None if there is none that can be read. Raises UserError if its shortcut has no class."""
     try:
-        found = json.loads(path.read_text())
-        if found.get("schema_version") != SCHEMA_VERSION:
+        measurement = json.loads(path.read_text())
+        if measurement.get("schema_version") != SCHEMA_VERSION:
             return None
-        # Settings that are younger than the file have their defaults in it.
-        config = from_resolved(found["config"], found.get("shortcut_class"))
-        return found | {"config": config.resolved()}
+        # Settings that are newer than the file get their defaults.
+        config = from_resolved(measurement["config"], measurement.get("shortcut_class"))
+        return measurement | {"config": config.resolved()}
     except Undefined as error:
         raise UserError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError):
@@ -152,5 +159,5 @@ def write(path: Path, content: str | bytes, say: Callable = print) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; choose another place with out=FOLDER") from error
+        raise UserError(f"{path} cannot be written: {error.strerror}; choose another folder with out=FOLDER") from error
     say(f"wrote {path}")

@@ -1,7 +1,7 @@
-"""The paths through a network: from the loss back to the first unit, in every unit through F or past it.
+"""The paths through a network, from the loss back to the first unit: each goes through F or past it in every unit.
 
-Of L units there are 2^L paths, C(L, n) of which are n units long. A path's gradient is found by letting, in each
-unit, only one of the two branches pass it back; the signal is that of the whole network, as in a test.
+L units have 2^L paths, of which C(L, n) are n units long. To find the gradient along a path, only one of the two
+branches of each unit passes it back; the signal is that of the whole network, as in a test.
 After Veit, Wilber and Belongie 2016, Sec. 4.3 and Fig. 6.
 """
 
@@ -19,9 +19,9 @@ from ablations.training.steps import State, Steps
 
 
 def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable[[], None]) -> list[float]:
-    """The mean norm, over sampled paths, of the gradient of one image's loss by x_1; a number for each length 0 ... L.
+    """The mean norm, over sampled paths, of the gradient of one image's loss by x_1; one number for each length 0 ... L.
 
-    So many images of the training set, in each its own path.
+    images: how many images of the training set are used; each has a path of its own.
     """
     sample, labels = steps.sample(images)
     compiled = jax.jit(partial(_norms, steps))
@@ -33,8 +33,8 @@ def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable
         through[:, :length] = 1
         through = random.permuted(through, axis=1).T
         through = np.split(through, np.cumsum(counts)[:-1])
-        each = compiled(state.params, state.others, steps.data, sample, labels, through)
-        norms.append(float(np.asarray(each, np.float64).mean()))
+        image_norms = compiled(state.params, state.others, steps.data, sample, labels, through)
+        norms.append(float(np.asarray(image_norms, np.float64).mean()))
         done()
     return norms
 
@@ -48,9 +48,9 @@ def _norms(*arguments):
 
 
 def gradient_along(steps: Steps, params, others, data, images, labels, through):
-    """The gradient of each image's loss by its x_1, (N, H, W, C), along one path each.
+    """The gradient of each image's loss by its x_1, (N, H, W, C), along the image's path.
 
-    through: (units, N), a stage each: 1 where the path of an image goes through F, 0 where it goes past it.
+    through: for each stage, (units, N): 1 if the path of the image goes through the unit's F, 0 if it goes past it.
     """
     images = steps.input(images, data)
 
@@ -70,7 +70,7 @@ def _visit(unit, x, through):
 
 
 def shares(norms: list[float]) -> list[float]:
-    """What the paths of each length give of the sum over all paths: C(L, n) times their mean norm, 0 ... 1."""
+    """The share of the paths of each length in the sum over all paths, 0 ... 1: C(L, n) times their mean norm."""
     units = len(norms) - 1
     logs = [math.log(math.comb(units, n)) + math.log(norm) if norm > 0 else -math.inf for n, norm in enumerate(norms)]
     most = max(logs)

@@ -1,4 +1,4 @@
-"""What `probe`, `lesion` and `landscape` look at: a finished run, one on its way, or a network before training."""
+"""What `probe`, `lesion` and `landscape` look at: a finished run, an unfinished one, or a network before training."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from ablations.training import restore
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to look at, before anything of it is computed.
+    """A network to look at; nothing is computed or restored yet.
 
-    folder: of its run, None before training. weights: the SHA-256 of the run's weights file, None where it
-        is not there. record: of a finished run. row: what it is called in its study.
+    folder: that of its run, None before training. weights: the SHA-256 of the run's weights file, None if there
+        is none. record: that of a finished run. row: its name in its study.
     """
 
     name: str
@@ -24,14 +24,14 @@ class Subject:
     row: str | None = None
 
     def load(self) -> restore.Restored:
-        """Its compiled steps, and its state with the step it was taken at; the first import of JAX."""
+        """The network's compiled steps, its state, and the step after which it was saved. Imports JAX."""
         return restore.run(self.folder) if self.folder else restore.untrained(self.config)
 
 
 def of_run(folder: RunFolder, *, trained: bool = False) -> Subject:
-    """The run in a folder; trained: refuse one that is not finished.
+    """The run in a folder. trained: refuse a run that is not finished.
 
-    Raises UserError where there is nothing to look at, UnreadableRecord where its record cannot be read.
+    Raises UserError if there is nothing to look at, and UnreadableRecord if its record cannot be read.
     """
     if not trained and folder.record() is None and (config := restore.checkpointed(folder)):
         return Subject(str(folder), config, folder)
@@ -41,7 +41,7 @@ def of_run(folder: RunFolder, *, trained: bool = False) -> Subject:
 
 
 def before_training(overrides: list[str]) -> Subject:
-    """The network that these settings make, with the weights that it starts from."""
+    """The network that these settings make, with its initial weights."""
     from ablations.config.compose import compose, hydra, parse
 
     with hydra() as context:

@@ -57,7 +57,7 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     # The row of a run that belongs to no study is its settings.
     shown = [word for word in settings if config.study != "single" or not word.startswith("row=")]
     call = f"ablations.train({' '.join(shown)})"
-    with called_as(call), interrupt.listening(again=signal.default_int_handler) as stop:
+    with called_as(call), interrupt.listening(on_second=signal.default_int_handler) as stop:
         error = None if run.record_of(job) else _finish(job, quiet=quiet)
     if stop.signal == signal.SIGTERM:
         signal.raise_signal(signal.SIGTERM)  # what it asked for
@@ -83,7 +83,7 @@ def _finish(job: Job, *, quiet: bool) -> Exception | None:
                 return error
             print(f"{error}: waiting for it")
             while lock.holder(RunFolder.of(job.config).path):
-                if interrupt.number() is not None:
+                if interrupt.signal_number() is not None:
                     return interrupt.Interrupted(f"{error}; nothing was trained here; {interrupt.GO_ON}")
                 time.sleep(SECONDS_BETWEEN_LOOKS)
             if run.record_of(job):

@@ -36,7 +36,7 @@ def command(arguments: list[str]) -> None:
 
     config, dataset = steps.config, steps.dataset
     for pixels in config.data.test_crops or [None]:
-        tested = test(steps, state, pixels, lambda name: print(f"{name} is broken: passed over"))
+        tested = test(steps, state, pixels, lambda name: print(f"{name} is broken: skipped"))
         where = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
         top5 = (
             f", top-5 {tested.error_percent(GUESSES):.2f} %" if dataset.streamed and dataset.classes > GUESSES else ""

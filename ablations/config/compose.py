@@ -1,7 +1,6 @@
-"""Composing a configuration with Hydra, and saying in one line what was wrong with it.
+"""Composing a configuration with Hydra, and saying in one line what is wrong with it.
 
-Hydra is known to this module, `config_loader.py`, `sweep.py` and `launch.py`; to `config.py` for its store of schemas,
-`slurm.py` for its state in a job, and `cli.py` for what it completes.
+Hydra is known to this package, to `launch`, and to `cli` for what it prints and completes; nothing else uses it.
 """
 
 from collections.abc import Iterator
@@ -27,41 +26,40 @@ from ablations.data.config import DataConfig
 from ablations.errors import UserError
 from ablations.networks import registry
 from ablations.networks.activation import ORDERS, PAPER
-from ablations.networks.resnet.config import ModelConfig, units_a_stage
+from ablations.networks.resnet.config import ModelConfig, units_per_stage
 from ablations.networks.shortcut import SHORTCUTS
 
 LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
-
 PLUGINS = {"slurm": "submitit", "ray": "ray"}
 
 
 @contextmanager
 def hydra() -> Iterator[GlobalHydra]:
-    """Hydra with our groups and schemas, and what a user has added to them by now.
+    """Hydra with the project's groups and schemas, and what the user has added to them so far.
 
-    A Hydra that the caller has of his own is there again afterwards.
+    A Hydra that the caller had initialized is restored afterwards.
     """
     register_schemas()
-    theirs, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    callers, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with initialize_config_module("ablations.conf", version_base="1.3", job_name="ablations"):
-            # hydra-ray-launcher's own choice of this name gives way to ours.
+            # Ours replaces hydra-ray-launcher's own choice of this name.
             ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
             instance = GlobalHydra.instance()
             assert instance.hydra is not None  # just initialized
             path = instance.config_loader().get_search_path()
-            for place in searchpath.places:
-                path.prepend("command-line", place, anchor="schema")
+            for location in searchpath.locations:
+                path.prepend("command-line", location, anchor="schema")
             instance.hydra.config_loader = Loader(path, defined=(tuple(SHORTCUTS.values()), repr(ORDERS)))
             yield instance
     finally:
-        GlobalHydra.instance().hydra = theirs
+        GlobalHydra.instance().hydra = callers
 
 
 def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
-    """The composed configuration, Hydra's own part included.
+    """The composed configuration, including Hydra's own part.
 
-    Raises UserError, one message that names the setting and what is legal.
+    Raises UserError with one message that names the setting and what is legal.
     """
     assert context.hydra is not None  # only `hydra` makes a context
     try:
@@ -71,7 +69,7 @@ def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
 
 
 def check_launcher(overrides: list[str]) -> None:
-    """Raises UserError where a command chooses a launcher that is not installed; it names the extra."""
+    """Raise UserError, which names the extra to install, if a command chooses a launcher that is not installed."""
     for choice in (o.removeprefix("hydra/launcher=") for o in overrides if o.startswith("hydra/launcher=")):
         extra = LAUNCHER_EXTRAS.get(choice)
         if extra and find_spec(f"hydra_plugins.hydra_{PLUGINS[extra]}_launcher") is None:
@@ -89,12 +87,12 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
         if group == "model" and choice.removeprefix("resnet").isdigit():
             message += f". {_depth_advice(int(choice.removeprefix('resnet')))}"
         if group == "shortcut":
-            message = register_schemas().get(choice, f"{message}. For one of your own add --import FILE.py")
+            message = register_schemas().get(choice, f"{message}. For a shortcut of your own add --import FILE.py")
     elif isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
         key = message.split("'")[1]
         rest = [override for override in overrides if override.partition("=")[0] != key]
-        beside = OmegaConf.select(compose(context, rest), key.rpartition(".")[0]) if "." in key else None
-        legal = f"; legal are {', '.join(map(str, beside))}" if isinstance(beside, DictConfig) else ""
+        parent = OmegaConf.select(compose(context, rest), key.rpartition(".")[0]) if "." in key else None
+        legal = f"; legal are {', '.join(map(str, parent))}" if isinstance(parent, DictConfig) else ""
         message = f"{key}: there is no such setting{legal}; ablations train --cfg job prints all of them"
     elif isinstance(error.__cause__, OmegaConfBaseException):
         message = f"{message.removeprefix('Error merging override ')}: {cause}"
@@ -107,7 +105,7 @@ def _depth_advice(depth: int) -> str:
     refusals = []
     for branch, like in (("basic", "resnet110"), ("bottleneck", "resnet164")):
         try:
-            units_a_stage("cifar", branch, depth)
+            units_per_stage("cifar", branch, depth)
         except ValueError as error:
             refusals.append(str(error).partition(": ")[2])
         else:
@@ -116,14 +114,14 @@ def _depth_advice(depth: int) -> str:
 
 
 def register_schemas() -> dict[str, str]:
-    """Put the schemas where `conf/` finds them, /schema/..., and make those choices that have no file there.
+    """Store the schemas under /schema/..., where `conf/` finds them, and add choices that have no file there.
 
-    Again and again: shortcuts and orders may have been defined since. Returns what is wrong with shortcuts that are no
-    choices for it, by their names.
+    Call it before each use of Hydra, since shortcuts and orders may have been defined meanwhile.
+    Returns the reasons why some shortcuts cannot be chosen, by their names.
     """
     store = ConfigStore.instance()
     for group in ("shortcut", "activation"):
-        store.repo.pop(group, None)  # what is no longer defined is no longer a choice
+        store.repo.pop(group, None)  # a name that is no longer defined must not be a choice
         store.repo.get("schema", {}).pop(group, None)
     store.store(group="schema", name="config", node=Config)
     faults = registry.faults()
@@ -131,15 +129,20 @@ def register_schemas() -> dict[str, str]:
         try:
             if name not in faults:
                 _choice("shortcut", name, node)
-        except (OmegaConfBaseException, ValueError, TypeError, NameError) as error:  # a field that no setting can be
+        except (
+            OmegaConfBaseException,
+            ValueError,
+            TypeError,
+            NameError,
+        ) as error:  # a field whose type no setting can have
             if registry.is_ours(node):
                 raise
             faults[name] = f"{registry.blame(node)}: {str(error).splitlines()[0]}"
     for name, node in ORDERS.items():
         if name != node.name:
-            raise UserError(f"ORDERS[{name!r}]: its order has the name {node.name!r}; the two must be equal")
+            raise UserError(f"ORDERS[{name!r}]: its order is named {node.name!r}; the two names must be equal")
         if node is not PAPER.get(name, node):
-            raise UserError(f"ORDERS[{name!r}] is one of the project's own: give your order another name")
+            raise UserError(f"ORDERS[{name!r}] is one of the project's orders: give yours another name")
         _choice("activation", name, node)
     for name, node in LOGGERS.items():
         store.store(group="schema/logger", name=name, node=node)
@@ -158,9 +161,9 @@ def _choice(group: str, name: str, node) -> None:
 
 
 def parse(composed) -> Config:
-    """A composed Hydra configuration -> a checked Config.
+    """Turn a composed Hydra configuration into a checked Config.
 
-    Raises UserError (one message that names the setting) where a value is missing or not legal.
+    Raises UserError with one message that names the setting if a value is missing or not legal.
     """
     import copy
 

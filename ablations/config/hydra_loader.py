@@ -1,6 +1,6 @@
-"""Composing many configurations that differ in values only: what their groups make is composed once in a process.
+"""Composing many configurations that differ only in values: the groups are composed once in a process.
 
-Hydra takes 50 ms and more for a configuration, most of it to find and to merge the files of its groups; values come last.
+Hydra takes 50 ms or more for a configuration, mostly to find and merge the files of its groups; values come last.
 """
 
 import copy
@@ -14,14 +14,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 _composed: dict[tuple, DictConfig] = {}
-
 _parsed: dict[str, Override] = {}
 
 
 class Loader(ConfigLoaderImpl):
     """Hydra's loader, with the same configurations and the same errors.
 
-    defined: what the groups depend on beside files and schemas; with another one nothing composed before is used.
+    defined: what the groups depend on besides files and schemas; if it changes, they are composed again.
     """
 
     def __init__(self, config_search_path, defined: tuple = ()):
@@ -29,16 +28,16 @@ class Loader(ConfigLoaderImpl):
         self.defined = (str(config_search_path), *defined)
 
     def load_configuration(self, config_name, overrides: list[str], run_mode: RunMode, *options, **more) -> DictConfig:
-        whole = super().load_configuration
+        compose = super().load_configuration
         try:
             parsed = [self._parse(override) for override in overrides]
-        except Exception:  # the parser's own; Hydra says what is wrong with all of them at once
-            return whole(config_name, overrides, run_mode, *options, **more)
+        except Exception:  # the parser's; Hydra itself reports everything that is wrong
+            return compose(config_name, overrides, run_mode, *options, **more)
         values = [override for override in parsed if self._is_value(override)]
         groups = [text for text, override in zip(overrides, parsed, strict=True) if override not in values]
         key = (config_name, run_mode, tuple(groups), self.defined)
         if key not in _composed:
-            _composed[key] = whole(config_name, groups, run_mode, *options, **more)
+            _composed[key] = compose(config_name, groups, run_mode, *options, **more)
         composed = copy.deepcopy(_composed[key])
         if not values:
             return composed
@@ -46,11 +45,11 @@ class Loader(ConfigLoaderImpl):
             self._apply_overrides_to_config(values, composed)
         except OmegaConfBaseException as error:
             raise ConfigCompositionException() from error
-        of_task = [override for override in parsed if not override.is_hydra_override()]
-        composed.hydra.overrides.task = [override.input_line for override in of_task]
+        task = [override for override in parsed if not override.is_hydra_override()]
+        composed.hydra.overrides.task = [override.input_line for override in task]
         form = composed.hydra.job.config.override_dirname
         composed.hydra.job.override_dirname = get_overrides_dirname(
-            overrides=of_task, kv_sep=form.kv_sep, item_sep=form.item_sep, exclude_keys=form.exclude_keys
+            overrides=task, kv_sep=form.kv_sep, item_sep=form.item_sep, exclude_keys=form.exclude_keys
         )
         return composed
 

@@ -1,8 +1,8 @@
-"""A user's own Python: --import mine.py runs the file, and the shortcuts and orders that it defines are there.
+"""A user's own Python: --import mine.py runs the file, which defines shortcuts and orders.
 
-Every process that is sent something of a user's class imports the same files first, since the class is pickled as the
-command's imports and its name in them: so do joblib's workers, SLURM's jobs, Ray's tasks and the processes of `hosts.py`, on
-whichever host. Nothing depends on the environment, which SLURM and Ray may not hand on.
+A user's class is pickled as the command's imports and the name of the class. So every process that receives one imports
+the same files first: joblib's workers, SLURM's jobs, Ray's tasks and the processes of `launch/hosts.py`, on any host.
+Nothing depends on environment variables, which SLURM and Ray may not pass on.
 """
 
 import copyreg
@@ -20,15 +20,16 @@ from ablations.networks import registry
 from ablations.networks.registry import ShortcutClass, shown
 from ablations.networks.shortcut import Shortcut
 
-# What has been imported, in this order, as `load` takes it.
+# What has been imported, in this order, as the arguments of `load`.
 imported: list[tuple[str, str]] = []
 
 
 def load(name: str, folder: str | None = None) -> None:
-    """Import a file, as mine.py or work/mine.py, or a module, as work.mine; once, and again where the file has changed.
+    """Import a file (mine.py, work/mine.py) or a module (work.mine), once; a file again if it has changed.
 
-    folder: in which imports of the module's own are looked for, after all other places; by default the file's, or this one.
-    Raises UserError with the line of the user's source where it cannot be imported or a class in it is no shortcut.
+    folder: where the module's own imports are found, after all other places; by default the file's folder, or the
+        current one.
+    Raises UserError with the line of the user's source if it cannot be imported or a class in it is not a shortcut.
     """
     if name.endswith(".py") or os.sep in name:
         path = Path(name).expanduser().absolute()
@@ -45,11 +46,11 @@ def load(name: str, folder: str | None = None) -> None:
 
 def _search(folder: str) -> None:
     if folder not in sys.path:
-        sys.path.append(folder)  # last: a file of the user's hides no module of anybody else
+        sys.path.append(folder)  # last, so that a user's file hides no other module
 
 
 def _run(path: Path, folder: str) -> None:
-    """Not by an import statement: any file name will do, and the source is what lies there now."""
+    """Run a file. An import statement would not do: the file may have any name, and its source may have changed."""
     try:
         source = path.read_bytes()
     except OSError as error:
@@ -62,7 +63,7 @@ def _run(path: Path, folder: str) -> None:
     module.__file__ = str(path)
     vars(module)["__digest__"] = digest
     before, known = sys.modules.get(name), registry.derived(Shortcut)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module
     try:
         exec(compile(source, str(path), "exec"), vars(module))
         registry.check(registry.derived(Shortcut) - known)
@@ -80,12 +81,12 @@ def _import(name: str, folder: str) -> None:
         registry.check(registry.derived(Shortcut) - known)
     except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
-            raise UserError(f"--import {name}: there is no such module; a file is named with its .py") from error
+            raise UserError(f"--import {name}: there is no such module; name a file with its .py") from error
         raise _explained(error, name, folder) from error
 
 
 def _explained(error: BaseException, name: str, folder: str) -> BaseException:
-    """An error in a user's source as one message that names the line; what is no mistake of theirs as it is."""
+    """An error in a user's source as one message that names the line; a UserError or a Ctrl-C as it is."""
     if isinstance(error, UserError | KeyboardInterrupt):
         return error
     if isinstance(error, SyntaxError):
@@ -98,29 +99,29 @@ def _explained(error: BaseException, name: str, folder: str) -> BaseException:
 
 
 def _is_within(file: str, folder: str) -> bool:
-    """Whether a file is the user's own: in the folder, and in no environment that lies there."""
+    """Whether a file is the user's own: in the folder, but not in a virtual environment there."""
     return Path(file).is_relative_to(folder) and "site-packages" not in file and file != __file__
 
 
 def _reduced(cls: ShortcutClass):
-    """How a shortcut's class is pickled."""
+    """Pickle a shortcut's class, as copyreg asks."""
     if registry.is_ours(cls):
         return cls.__qualname__
     if cls.__module__ == "__main__":
         raise UserError(
-            f"class {cls.__qualname__} is defined in a notebook or a script, where other processes do not find it: put it into "
-            "a file, and import that"
+            f"class {cls.__qualname__} is defined in a notebook or a script, where other processes do not find it: put "
+            "it into a file, and import that"
         )
     return _restored, (tuple(imported), cls.__module__, cls.__qualname__)
 
 
 def _restored(imports: tuple[tuple[str, str], ...], module: str, name: str) -> ShortcutClass:
-    for one in imports:
-        load(*one)
-    found: Any = importlib.import_module(module)
+    for arguments in imports:
+        load(*arguments)
+    value: Any = importlib.import_module(module)
     for part in name.split("."):
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 copyreg.pickle(ShortcutClass, _reduced)

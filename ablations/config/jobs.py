@@ -1,6 +1,6 @@
-"""From the overrides of a command to jobs: what to run, under which names, all of it checked.
+"""From the overrides of a command to jobs: what to run and under which names, all of it checked.
 
-Every run is a job of a sweep: a single run is a sweep of one, a study a sweep over its rows and seeds.
+Every run is a job of a sweep: a single run is a sweep of one job, a study is a sweep over its rows and seeds.
 """
 
 import hashlib
@@ -32,18 +32,18 @@ class Job:
 def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     """The jobs that the overrides of a command ask for, all of them checked.
 
-    Raises UserError on anything that cannot be run, before anything is run.
+    Raises UserError for anything that cannot be run, before anything is run.
     """
     check_launcher(overrides)
     try:
         parsed = OverridesParser.create(config_loader=context.config_loader()).parse_overrides(overrides)
     except HydraException as error:
         raise UserError(explain(error, context, overrides)) from error
-    own = [o for o in parsed if not o.key_or_group.startswith("hydra")]
-    for override in own:
+    overridden = [o for o in parsed if not o.key_or_group.startswith("hydra")]
+    for override in overridden:
         if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise UserError(f"{override.input_line}: give the values one by one, as {override.key_or_group}=1,2,3")
-    settings = {o.key_or_group: _values(o) for o in own}
+            raise UserError(f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3")
+    settings = {o.key_or_group: _values(o) for o in overridden}
     study = settings.pop("study", [None])[0]
     chosen_rows = settings.pop("row", None)
     seeds = _seeds(settings, studies.load(study).seeds if study else 1)
@@ -104,9 +104,7 @@ def _seeds(settings: dict, default: int) -> list[int]:
         return list(dict.fromkeys(seeds))
     except ValueError:
         wrong = f"seeds={','.join(count)}" if count else f"seed={','.join(given)}"
-        raise UserError(
-            f"{wrong}: give the seeds themselves, as seed=0,1,2, or their number, as seeds=3, not both"
-        ) from None
+        raise UserError(f"{wrong}: give either the seeds, as seed=0,1,2, or their number, as seeds=3") from None
 
 
 def _product(settings: dict[str, list[str]]) -> list[dict[str, str]]:
@@ -117,9 +115,9 @@ def _product(settings: dict[str, list[str]]) -> list[dict[str, str]]:
 
 
 def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict[str, str], dict[str, str]]]:
-    """Of each row its name, what the study says of it, and what the command does."""
+    """For each row its name, the study's settings for it, and the command's."""
     given = {key: values[0] for key, values in settings.items()}
-    # What the command says of a setting holds for every row, except what makes the row what it is.
+    # A setting in the command holds for every row, but may not change what defines the row.
     common = dict(o.split("=", 1) for o in study.common)
     rows = {row.name: row for row in study.rows}
     cells = []
@@ -128,17 +126,17 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
         if row is None and "shortcut" not in given and "activation" not in given:
             raise UserError(
                 f"row={name}: study {study.name} has no such row; legal are {', '.join(rows)}. "
-                f"A row of your own: row={name} shortcut=... (or activation=...)"
+                f"For a row of your own: row={name} shortcut=... (or activation=...)"
             )
         if row is not None and row.overrides is None:
             what = (
-                f"a further test of row {row.tests}" if row.tests else "somebody else's method, which the table shows"
+                f"another test of row {row.tests}" if row.tests else "another paper's method, shown in the table only"
             )
-            raise UserError(f"row={name}: cannot be run by itself: it is {what}")
+            raise UserError(f"row={name}: cannot be trained: it is {what}")
         own = row.settings if row else {}
         if clash := [key for key in given if key in own]:
             raise UserError(
-                f"{clash[0]}={given[clash[0]]}: row {name} of study {study.name} is {clash[0]}={own[clash[0]]}; "
+                f"{clash[0]}={given[clash[0]]}: row {name} of study {study.name} has {clash[0]}={own[clash[0]]}; "
                 "choose other rows with row=... or leave it out"
             )
         data = {"data": row.data} if row and row.data else {}
@@ -147,9 +145,9 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
 
 
 def _name(context: GlobalHydra, default: DictConfig, given: dict[str, str], own: dict[str, str], changes: dict) -> str:
-    """What a command says and what changes something, against the defaults or what a row has of its own.
+    """The settings of a command that change the defaults, or what a row defines, as the name of a run.
 
-    changes: what is known of this already, by the setting and its value.
+    changes: whether a setting changes something, as far as known, by the setting and its value; it is filled in.
     """
     parts = []
     for key, value in given.items():
@@ -168,7 +166,7 @@ def _name(context: GlobalHydra, default: DictConfig, given: dict[str, str], own:
 def _changes(context: GlobalHydra, default: DictConfig, key: str, value: str) -> bool:
     group, _, setting = key.rpartition(".")
     if isinstance(default.get(group), DictConfig) and setting not in default[group]:
-        return True  # a setting that exists only beside another one, as shortcut.bias does
+        return True  # a setting that exists only with another choice, such as shortcut.bias
     try:
         changed = OmegaConf.masked_copy(compose(context, [f"{key}={value}"]), _own(default))
     except UserError:

@@ -7,7 +7,7 @@ from ablations.setting import incidental
 
 
 def refusal(batch_size: int, devices: int) -> str | None:
-    """Why a batch cannot be spread over so many devices, and what can; None where it can."""
+    """Why a batch cannot be spread over this number of devices, and which sizes can; None if it can."""
     left = batch_size % devices
     if not left:
         return None
@@ -22,23 +22,23 @@ def refusal(batch_size: int, devices: int) -> str | None:
 class RecipeConfig:
     """A training protocol.
 
-    total_steps scales the schedule: the warm-up and the drops stand at fractions of it.
-    scale_lr_from: the batch size that learning_rate is said for: another batch_size has it in proportion (Goyal et
-        al. 2017); null: it holds for every batch size.
-    warmup_fraction: of total_steps; at warmup_factor x learning_rate, or, with warmup "linear", from there up to
-        learning_rate (Goyal et al. 2017).
-    drop_fractions: where the learning rate is multiplied by drop_factor (schedule "step").
-    schedule: "step", or "cosine" down to 0, whose warm-up is linear always.
-    weight_decay_on: "all" parameters, or the kernels of "convolutions" only.
-    normalization: "per_pixel_mean" subtracts the mean image; "per_channel" subtracts each channel's
-        mean and divides by its standard deviation. Both over the training set, of pixels in [0, 1].
-    bn_group: images that share BN statistics when training; null for the whole batch, "device" for a device's part
-        of it. A record says of "device" how many images that were.
-    bn_statistics: what a test uses, the "running" averages or those of a pass over the training
-        set after the last step ("exact").
+    total_steps: it scales the schedule, whose warm-up and drops are fractions of it.
+    scale_lr_from: the batch size for which learning_rate is meant; it is scaled in proportion to batch_size (Goyal et
+        al. 2017). null: it holds for every batch size.
+    warmup_fraction: the part of total_steps that trains at warmup_factor x learning_rate or, with warmup "linear",
+        rises from there to learning_rate (Goyal et al. 2017).
+    drop_fractions: the points at which the learning rate is multiplied by drop_factor (schedule "step").
+    schedule: "step", or "cosine" down to 0, whose warm-up is always linear.
+    weight_decay_on: "all" parameters, or only the kernels of "convolutions".
+    normalization: "per_pixel_mean" subtracts the mean image; "per_channel" subtracts each channel's mean and divides
+        by its standard deviation. Both are taken over the training set, of pixels in [0, 1].
+    bn_group: images that share BN statistics in training; null for the whole batch, "device" for a device's part of
+        it. A record gives the number of images instead of "device".
+    bn_statistics: what a test uses: the "running" averages, or the statistics of a pass over the training set after
+        the last step ("exact").
     evaluate_every: steps between two evaluations; the last step is always evaluated.
-    probe_every: steps between two probes of signal and gradient along training (see `probe`), the start and the
-        end among them; null for none. Changes no result, and so is not part of what a record says.
+    probe_every: steps between two probes of signal and gradient during training (`training.probe`), which include the
+        start and the end; null for none. It changes no result, so a record does not contain it.
     """
 
     name: str

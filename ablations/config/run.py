@@ -1,6 +1,6 @@
 """The typed configuration of one run, and the schemas that Hydra composes it from.
 
-Nothing here imports JAX: a configuration is checked as a whole before any array is made.
+Nothing here imports JAX: the whole configuration is checked before any array is made.
 """
 
 from dataclasses import MISSING, dataclass, fields, replace
@@ -11,30 +11,31 @@ from ablations.config.recipe import RecipeConfig, refusal
 from ablations.data.config import DataConfig
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.resnet.config import ModelConfig
-from ablations.networks.shortcut import Shortcut, named
+from ablations.networks.shortcut import Shortcut, find_class
 from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")
-
 PACKINGS = ("auto", "single", "processes", "interleaved", "vmap")
 
 
 @dataclass
 class Config:
-    """One run. Fields that do not decide its result, but where and how it runs, are `incidental`.
+    """One run. Fields that decide where and how it runs, but not its result, are `incidental`.
 
-    precision: of activations; parameters, BN statistics and the loss are always float32.
-    threads: of XLA on a CPU. Another number of threads gives other last bits.
-    unroll: write the loop over a stage's units out. Changes neither parameters nor checkpoints.
-    remat: keep the input of every few units only for the backward pass, and compute the rest again: less memory, a
+    precision: the type of activations; parameters, BN statistics and the loss are always float32.
+    threads: XLA's threads on a CPU. Another number changes the last bits.
+    unroll: write out the loop over a stage's units. Changes neither parameters nor checkpoints.
+    remat: keep only the input of every few units for the backward pass and compute the rest again: less memory, a
         third more work. Changes neither parameters nor checkpoints.
-    devices: over how many of this machine's a run is spread, None: all. Another number gives other last bits.
-    distributed: whether a run is one of several processes, on several hosts.
-    seeds: each row is run with seeds 0 ... seeds - 1.
-    packing: how several runs share a device (`packing.py`); runs_at_a_time: how many do, None: as many as are fast.
-    force: run again what is already done.
-    checkpoint_seconds: between two checkpoints.
-    logger: where the evaluations are shown besides the run's folder.
+    devices: the number of this machine's devices over which a run is spread; None for all. Another number changes the
+        last bits.
+    distributed: whether the run consists of several processes, on several hosts.
+    seeds: each row is run with the seeds 0 ... seeds - 1.
+    packing: how several runs share a device (`launch/packing.py`). runs_at_a_time: how many do; None for as many as
+        are fast.
+    force: train again what is already done.
+    checkpoint_seconds: the time between two checkpoints.
+    logger: where evaluations are shown besides the run's folder.
     """
 
     shortcut: Shortcut
@@ -68,52 +69,54 @@ class Config:
             raise ValueError(f"threads={self.threads}: must be at least 1")
         if self.devices is not None and self.devices < 1:
             raise ValueError(f"devices={self.devices}: must be at least 1")
-        if self.devices and (why := refusal(self.recipe.batch_size, self.devices)):
-            raise ValueError(why)
+        if self.devices and (reason := refusal(self.recipe.batch_size, self.devices)):
+            raise ValueError(reason)
         if self.packing not in PACKINGS:
             raise ValueError(f"packing={self.packing}: legal are {', '.join(PACKINGS)}")
         if self.runs_at_a_time is not None and self.runs_at_a_time < 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: must be at least 1")
         if self.distributed.name != "none" and self.packing in ("interleaved", "vmap"):
-            raise ValueError(f"packing={self.packing}: not with distributed={self.distributed.name}; choose single")
+            raise ValueError(
+                f"packing={self.packing}: not possible with distributed={self.distributed.name}; choose single"
+            )
         if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")
 
-    def on(self, devices: int) -> "Config":
-        """The same spread over so many devices: BN statistics "of a device" are those of a number of images."""
+    def for_devices(self, devices: int) -> "Config":
+        """This configuration on a number of devices, which turns bn_group="device" into a number of images."""
         if self.recipe.bn_group != "device":
             return self
         group = self.recipe.batch_size // devices if devices > 1 else None
         return replace(self, recipe=replace(self.recipe, bn_group=group))
 
     def matches(self, resolved: dict) -> bool:
-        """Whether a run that says this of itself is one of this configuration; on however many devices."""
-        recipe, there = self.recipe, resolved["recipe"].get("bn_group")
-        if recipe.bn_group == "device" and (there is None or recipe.batch_size % there == 0):
-            recipe = replace(recipe, bn_group=there)
+        """Whether a record with these settings belongs to this configuration, on any number of devices."""
+        recipe, group = self.recipe, resolved["recipe"].get("bn_group")
+        if recipe.bn_group == "device" and (group is None or recipe.batch_size % group == 0):
+            recipe = replace(recipe, bn_group=group)
         return replace(self, recipe=recipe).resolved() == resolved
 
     def resolved(self) -> dict:
         """What decides the result, as plain data: equal for two runs that must give the same numbers.
 
-        Once it is known over how many devices a run is spread: `on`.
+        Call `for_devices` first, once the number of devices is known.
         """
         return deciding(self)
 
 
 def from_resolved(resolved: dict, source: dict | None = None) -> Config:
-    """The inverse of `Config.resolved`. A setting that a record does not have yet has its default.
+    """The inverse of `Config.resolved`. A setting that is newer than the record gets its default.
 
-    source: where a record says that the class of its shortcut is, `shortcut_class`.
-    Raises ValueError, which names the setting, where one is unknown, missing or not legal here; registry.Undefined, which
-    is one too and says what to type, where the class of the shortcut is not defined.
+    source: the record's `shortcut_class`, which says where the class of its shortcut is.
+    Raises ValueError, which names the setting, if one is unknown, missing or not legal. If the class of the shortcut is
+    not defined, that is a registry.Undefined, which says what to type.
     """
     parts = {"activation": ActivationOrder, "model": ModelConfig, "data": DataConfig, "recipe": RecipeConfig}
     settings = dict(_group(resolved, "config"))
-    shortcut = named(_group(settings.get("shortcut"), "shortcut").get("name"), source)
+    shortcut = find_class(_group(settings.get("shortcut"), "shortcut").get("name"), source)
     for part, kind in ({"shortcut": shortcut} | parts).items():
-        settings[part] = _made(kind, _group(settings.get(part), part), f"{part}.")
-    return _made(Config, settings)
+        settings[part] = _instance(kind, _group(settings.get(part), part), f"{part}.")
+    return _instance(Config, settings)
 
 
 def _group(settings, name: str) -> dict:
@@ -122,12 +125,12 @@ def _group(settings, name: str) -> dict:
     return settings
 
 
-def _made(kind: type, settings: dict, prefix: str = ""):
+def _instance(kind: type, settings: dict, prefix: str = ""):
     """An instance of a schema with these settings. Raises ValueError as `from_resolved` does."""
-    places = fields(kind)
-    if unknown := sorted(settings.keys() - {place.name for place in places}):
+    schema = fields(kind)
+    if unknown := sorted(settings.keys() - {field.name for field in schema}):
         raise ValueError(f"unknown setting {prefix}{unknown[0]}")
-    needed = [place.name for place in places if place.default is MISSING and place.default_factory is MISSING]
+    needed = [field.name for field in schema if field.default is MISSING and field.default_factory is MISSING]
     if missing := [name for name in needed if name not in settings]:
         raise ValueError(f"the setting {prefix}{missing[0]} is missing")
     try:

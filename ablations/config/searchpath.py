@@ -1,6 +1,6 @@
-"""Where Hydra finds a user's configuration files: --config-dir DIR and hydra.searchpath=[...], for every command alike.
+"""Where Hydra finds a user's configuration files: --config-dir DIR and hydra.searchpath=[...], in every command.
 
-A file of theirs is a choice more in one of our groups: DIR/recipe/mine.yaml is recipe=mine.
+Each file adds a choice to one of the project's groups: DIR/recipe/mine.yaml is recipe=mine.
 """
 
 import os
@@ -10,21 +10,21 @@ from pathlib import Path
 
 from ablations.errors import UserError
 
-# As Hydra writes them, file:///home/me/conf or pkg://work.conf; all are looked through after ours.
-places: list[str] = []
+# As Hydra writes them, file:///home/me/conf or pkg://work.conf; they are searched after the project's own.
+locations: list[str] = []
 
 
-def add(place: str, what: str) -> None:
-    """what: how a message names it.
+def add(location: str, what: str) -> None:
+    """Search a folder or a package, too. what: how messages name it.
 
-    Raises UserError where it is not there, or has a file that would hide behind one of ours.
+    Raises UserError if it does not exist, or contains a file that one of the project's files would hide.
     """
-    kind, _, rest = place.rpartition("://")
+    kind, _, rest = location.rpartition("://")
     if kind in ("", "file"):
         folder = Path(rest).expanduser().absolute()
         if not folder.is_dir():
             raise UserError(f"{what}: there is no such folder")
-        place = f"file://{folder}"
+        location = f"file://{folder}"
     elif kind == "pkg":
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())
@@ -35,15 +35,15 @@ def add(place: str, what: str) -> None:
     else:
         raise UserError(f"{what}: legal are file:///FOLDER and pkg://PACKAGE")
     ours = resources.files("ablations.conf")
-    for group in (one.name for one in ours.iterdir() if one.is_dir()):
+    for group in (entry.name for entry in ours.iterdir() if entry.is_dir()):
         for name in sorted(_stems(folder / group) & _stems(ours / group)):
-            raise UserError(f"{what}: {group}/{name}.yaml is the name of one of the project's own: choose another name")
-    if place not in places:
-        places.append(place)
+            raise UserError(f"{what}: the project has a file {group}/{name}.yaml of its own: choose another name")
+    if location not in locations:
+        locations.append(location)
 
 
 def parse(value: str) -> list[str]:
-    """The places that hydra.searchpath=[...] names. Raises UserError where that is no list of them."""
+    """The folders and packages that hydra.searchpath=[...] lists. Raises UserError if it is not a list of them."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -52,24 +52,24 @@ def parse(value: str) -> list[str]:
         [parsed] = OverridesParser.create().parse_overrides([override])
     except HydraException as error:
         raise UserError(f"{override}: {str(error).splitlines()[0]}") from error
-    found = parsed.value()
-    if not isinstance(found, list) or not all(isinstance(place, str) for place in found):
+    listed = parsed.value()
+    if not isinstance(listed, list) or not all(isinstance(location, str) for location in listed):
         raise UserError(f"{override}: give a list, as hydra.searchpath=[file:///FOLDER,pkg://PACKAGE]")
-    return found
+    return listed
 
 
 def choices(group: str) -> set[str]:
-    """The files of a group, ours and those of all places."""
-    found = _stems(resources.files("ablations.conf") / group)
-    for place in places:
-        kind, _, rest = place.partition("://")
-        found |= _stems((Path(rest) if kind == "file" else resources.files(rest.replace("/", "."))) / group)
-    return found
+    """The names of a group's files, the project's and the user's."""
+    names = _stems(resources.files("ablations.conf") / group)
+    for location in locations:
+        kind, _, rest = location.partition("://")
+        names |= _stems((Path(rest) if kind == "file" else resources.files(rest.replace("/", "."))) / group)
+    return names
 
 
 def _stems(folder) -> set[str]:
     return (
-        {one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml")}
+        {entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")}
         if folder.is_dir()
         else set()
     )

@@ -1,4 +1,4 @@
-"""How fast configurations train on this machine, beside what the machine can do.
+"""How fast configurations train on this machine, compared with what the machine can do.
 
 Synthetic images; each configuration in a process of its own, with a compilation cache that starts empty.
 """
@@ -17,13 +17,12 @@ from ablations.terminal.bar import bar
 from ablations.terminal.units import rate, short, size
 
 FORMATS = ("terminal", "markdown", "json")
-
 RIGHT = ("images/s", "step", "trace", "compile", "first step", "cached", "program", "peak", "FLOP/s", "bytes/s")
 
 
 @dataclass(frozen=True)
 class Result:
-    """A configuration, measured: None where it could not be."""
+    """The measurements of a configuration. What could not be measured is None."""
 
     config: Config
     figures: Figures
@@ -47,7 +46,7 @@ class Result:
 
     @property
     def runs(self) -> int:
-        """That share the device."""
+        """The number of runs that share the device."""
         return 1 if self.config.packing == "auto" else self.config.runs_at_a_time or 1
 
     @property
@@ -64,7 +63,7 @@ class Result:
 
     @property
     def quartiles(self) -> tuple[float, float] | None:
-        """Of the seconds of a step."""
+        """The first and third quartiles of the seconds of a step."""
         steps = self.timing.steps
         if len(steps) < 2:
             return (steps[0], steps[0]) if steps else None
@@ -80,12 +79,12 @@ def run(configs: list[Config], pixels: int | None = None) -> list[Result]:
     ceilings, results = {}, []
     with bar("measuring", len(configs), "configurations") as update:
         update(0)
-        for config, figures in zip(configs, list(calibrate.made(Figures, configs, pixels)), strict=True):
+        for config, figures in zip(configs, list(calibrate.request(Figures, configs, pixels)), strict=True):
             kind = config.precision, config.threads
             if kind not in ceilings:
-                [ceilings[kind]] = calibrate.made(Ceilings, [config])
+                [ceilings[kind]] = calibrate.request(Ceilings, [config])
             try:
-                timing = calibrate.measured(config, pixels)
+                timing = calibrate.short_run(config, pixels)
             except calibrate.Died as error:
                 timing = Timing(reason=str(error))
             results.append(Result(config, figures, timing, ceilings[kind], pixels))
@@ -110,42 +109,46 @@ def cells(results: list[Result]) -> list[dict[str, str]]:
             "cached": short(result.timing.start_again_seconds),
             "program": size(result.timing.program_bytes),
             "peak": size(result.timing.peak_bytes),
-            "FLOP/s": _of(result.flop_per_second, result.ceilings.flop_per_second, "FLOP/s"),
-            "bytes/s": _of(result.bytes_per_second, result.ceilings.bytes_per_second, "B/s"),
+            "FLOP/s": _with_percent(result.flop_per_second, result.ceilings.flop_per_second, "FLOP/s"),
+            "bytes/s": _with_percent(result.bytes_per_second, result.ceilings.bytes_per_second, "B/s"),
         }
         for result in results
     ]
 
 
-def _of(achieved: float | None, ceiling: float, unit: str) -> str:
+def _with_percent(achieved: float | None, ceiling: float, unit: str) -> str:
     return "-" if achieved is None else f"{rate(achieved, unit)} ({100 * achieved / ceiling:.0f} %)"
 
 
 def notes(results: list[Result]) -> list[str]:
-    """What stands below the table."""
+    """The notes below the table."""
     lines = ["Step: the median of the steps after the first call, with synthetic images of the data set's shape."]
     lines.append(
-        "First step: until everything is compiled, JAX imported before; cached: again, from the compilation cache."
+        "First step: time until everything is compiled, without importing JAX; cached: the same from the compilation cache."
     )
     lines.append(
-        "Program: memory of a compiled step by XLA's analysis; peak: what the device, or on a CPU the process, held at most."
+        "Program: memory of a compiled step by XLA's analysis; peak: the most that the device, or on a CPU the process, held."
     )
-    for of in {(r.ceilings.precision, r.config.threads): r for r in results}.values():
-        ceilings = of.ceilings
+    for result in {(r.ceilings.precision, r.config.threads): r for r in results}.values():
+        ceilings = result.ceilings
         lines.append(
-            f"Percent of the ceilings measured here ({ceilings.precision}, {of.config.threads} threads on a CPU): a matrix product "
-            f"{rate(ceilings.flop_per_second, 'FLOP/s')}, a copy {rate(ceilings.bytes_per_second, 'B/s')}."
+            f"Percent: of the ceilings measured here ({ceilings.precision}, {result.config.threads} threads on a CPU): a matrix "
+            f"product {rate(ceilings.flop_per_second, 'FLOP/s')}, a copy {rate(ceilings.bytes_per_second, 'B/s')}."
         )
     if any(result.runs > 1 for result in results):
-        lines.append("Of several runs at a time: images, FLOP and bytes of all of them; a step is one of each.")
-    lines.append("FLOP: 6 x MACs x images. Bytes: what the convolutions and products read and write; more moves.")
+        lines.append(
+            "With several runs at a time, images, FLOP and bytes are those of all runs; a step is one of each run."
+        )
+    lines.append(
+        "FLOP: 6 x MACs x images. Bytes: read and written by convolutions and matrix products; the actual traffic is higher."
+    )
     lines += [f"Not measured: {r.name}: {r.timing.reason}." for r in results if r.timing.reason]
     return lines
 
 
 def as_json(results: list[Result]) -> str:
     """Everything measured, in seconds, bytes and plain numbers."""
-    found = [
+    measured = [
         {
             "configuration": result.name,
             "config": result.config.resolved() | speed(result.config),
@@ -161,4 +164,4 @@ def as_json(results: list[Result]) -> str:
         }
         for result in results
     ]
-    return json.dumps({"commit": commit(), "versions": versions(), "results": found}, indent=2) + "\n"
+    return json.dumps({"commit": commit(), "versions": versions(), "results": measured}, indent=2) + "\n"

@@ -21,8 +21,8 @@ class Figures:
     """Figures of a configuration, read off its abstract network and its lowered training step.
 
     macs: multiply-adds of the forward pass for one image. traffic_bytes: read and written by the convolutions and
-        products of a training step. program: digest of the training step's StableHLO.
-    calls: the numbers of steps that a call can make; each is a program of its own.
+        matrix products of a training step. program: digest of the training step's StableHLO.
+    calls: the numbers of steps that one call can make; each is a program of its own.
     weights_bytes: size of the weights file; state_bytes: size of a checkpoint's arrays.
     """
 
@@ -42,13 +42,13 @@ class Timing:
     import_seconds: from the start of the process until JAX has its device.
     trace_seconds, lower_seconds, compile_seconds: for the training step, with an empty cache; cached_seconds: for
         compiling it again, from the cache.
-    start_seconds: from then until the first step and the first test, compiling every program; start_again_seconds: the
-        same with every program in the cache.
+    start_seconds: from then until the first step and the first test, with every program compiled; start_again_seconds:
+        the same with every program in the cache.
     steps: seconds of single training steps, in order, after the first call; test_seconds: of a test batch.
     temporary_bytes, program_bytes: by XLA's analysis of the compiled step: memory that lives only within the step
         (mostly activations kept for the backward pass), and all that it needs at once.
-    peak_bytes: the most that the accelerator, or on a CPU the process, has held.
-    parts: if not 1, one device was measured with the part of a batch that it has among so many devices.
+    peak_bytes: the most memory that the accelerator, or on a CPU the process, has held.
+    parts: if not 1, one device was measured with its share of a batch that is divided among this many devices.
     reason: why there are no seconds.
     """
 
@@ -86,7 +86,7 @@ class Ceilings:
 
 
 def flop(config: Config, figures: Figures, steps: int) -> int:
-    """Floating-point operations of so many training steps, 6 x MACs x images, without evaluations."""
+    """Floating-point operations of this many training steps, 6 x MACs x images, without evaluations."""
     return FLOP_PER_MAC_TRAINED * figures.macs * config.recipe.batch_size * steps
 
 
@@ -110,21 +110,21 @@ def exchange_bytes(figures: Figures, devices: int) -> float:
 
 
 def _crops(config: Config, tests: int) -> float:
-    """All tests of a run, counted in tests at the training crop size: `tests` of the first crop, one of each other."""
+    """All tests of a run, counted in tests at the training crop size: `tests` with the first crop, one with each other."""
     data = config.data
     first, *others = [(pixels / data.crop_pixels) ** 2 for pixels in data.test_crops] or [1]
     return tests * first + sum(others)
 
 
 def compile_seconds(figures: Figures, timing: Timing) -> float:
-    """Extra seconds of the first run of a program; later runs find it in the cache; 0 if it was not measured."""
+    """Extra seconds that the first run of a program takes, as later runs find it in the cache; 0 if not measured."""
     if timing.start_seconds is None or timing.start_again_seconds is None:
         return 0.0
     return max(timing.start_seconds - timing.start_again_seconds, 0) * len(figures.calls)
 
 
 def elapsed(runs: list[float], at_a_time: int) -> float:
-    """Seconds until runs of these lengths have ended, started in this order, so many at a time."""
+    """Seconds until runs of these lengths have ended, if they are started in this order, `at_a_time` at a time."""
     ends = [0.0] * at_a_time
     for run in runs:
         heapq.heapreplace(ends, ends[0] + run)

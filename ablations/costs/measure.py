@@ -1,6 +1,6 @@
-"""A configuration on this machine: its figures, without running it, and its time, by a short run.
+"""Measuring a configuration on this machine: its figures, without running it, and its times, by a short run.
 
-Images are synthetic, of the shape of the data set's, which need not be present.
+Images are synthetic, with the shape of the data set's, which need not be present.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,18 +28,16 @@ from ablations.networks import count
 from ablations.runs.provenance import provenance
 from ablations.training import driver, feed
 from ablations.training.devices import Devices
-from ablations.training.programs import DTYPES, needed_bytes, steps_a_call
+from ablations.training.programs import DTYPES, needed_bytes, steps_per_call
 from ablations.training.steps import Steps
 
 SECONDS, TEST_SECONDS = 3.0, 0.3  # of measured steps and tests
-
 FEWEST, MOST = 3, 100  # calls
-
 LONG_SECONDS = 10.0  # a first call that takes longer is not repeated: its warm-up is small beside it
 
 
 def synthetic(config: Config, pixels: int | None = None) -> dataset.Dataset:
-    """One batch of random images, as training and as test set; `pixels` wide, or as wide as the data set's."""
+    """One batch of random images, as training set and as test set; `pixels` wide, or as wide as the data set's."""
     kind, size = catalogue.kind(config.data), config.recipe.batch_size
     height, width, channels = kind.image
     random = np.random.default_rng(0)
@@ -48,21 +47,21 @@ def synthetic(config: Config, pixels: int | None = None) -> dataset.Dataset:
 
 
 def figures(config: Config, pixels: int | None = None) -> Figures:
-    """Nothing is compiled and no array of the network is made."""
+    """The figures of a configuration. Nothing is compiled, and no array of the network is made."""
     images = synthetic(config, pixels)
     steps = Steps(config, images)
     state, recipe = steps.abstract(), config.recipe
     platform = steps.devices.platform
-    traced = steps.trace_train(steps_a_call(config, 0, platform))
+    traced = steps.trace_train(steps_per_call(config, 0, platform))
     text = steps.programs.lower(traced).as_text()
     calls, step = set(), 0
     while step < recipe.total_steps:
-        call = steps_a_call(config, step, platform)
+        call = steps_per_call(config, step, platform)
         calls, step = calls | {call}, step + call
     return Figures(
         parameters=count.parameters(steps.network),
         macs=count.macs(steps.network, images.train_images.shape[1:]),
-        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_a_call(config, 0, platform),
+        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_per_call(config, 0, platform),
         program=hashlib.sha256(text.encode()).hexdigest(),
         calls=tuple(sorted(calls)),
         weights_bytes=_bytes((state.params, state.others)),
@@ -79,14 +78,15 @@ def timing(
 ) -> Timing:
     """Compile, start again from the compilation cache, and run a few steps.
 
-    Expects a compilation cache that holds nothing of this program yet. meet: called before the steps are measured.
+    Expects a compilation cache without this program. meet: called before the steps are measured.
     """
     asked, (devices, config) = config, _here(config)
-    call, images = steps_a_call(config, 0, devices.platform), synthetic(config, pixels)
+    call, images = steps_per_call(config, 0, devices.platform), synthetic(config, pixels)
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call, devices)
     temporary, needed = needed_bytes(compiled)
-    known = {
+    test_images = np.asarray(images.test_images)
+    known: dict[str, Any] = {
         "device": provenance()["device"],
         "measured": datetime.now().astimezone().isoformat(timespec="minutes"),
         "import_seconds": import_seconds,
@@ -95,75 +95,76 @@ def timing(
         "parts": asked.recipe.batch_size // config.recipe.batch_size,
     } | seconds
     free = _free_bytes()
-    if free is not None and needed > free:
+    if free is not None and needed is not None and needed > free:
         return Timing(**known, reason=f"a step needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
-    steps.logits(state, images.test_images)
+    steps.logits(state, test_images)
     known["start_seconds"] = time.perf_counter() - began
     jax.clear_caches()
-    del steps, state, compiled  # not two states at once
+    del steps, state, compiled  # no room for two states at once
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call, devices)
-    steps.logits(state, images.test_images)
+    steps.logits(state, test_images)
     known |= {"start_again_seconds": time.perf_counter() - began, "cached_seconds": seconds["compile_seconds"]}
     del compiled  # the same program is called through `steps` below
     tests = []
     while not _enough(tests, TEST_SECONDS):
         began = time.perf_counter()
-        steps.logits(state, images.test_images)
+        steps.logits(state, test_images)
         tests.append(time.perf_counter() - began)
     known["test_seconds"] = statistics.median(tests)
-    runs = config.runs_at_a_time if config.packing in ("interleaved", "vmap") else 1
+    runs = (config.runs_at_a_time or 1) if config.packing in ("interleaved", "vmap") else 1
     size = config.recipe.batch_size
-    batches = feed.gathered(images, randomness.batches(0, 0, call, size, size))
+    batches = feed.gather(images, randomness.batches(0, 0, call, size, size))
     states = [state, *(steps.init() for _ in range(runs - 1))]
     calls = []
     meet()
     while not _enough(calls, SECONDS):
-        began, compiled = time.perf_counter(), steps.programs.compile_seconds
+        began, compile_seconds = time.perf_counter(), steps.programs.compile_seconds
         states = _call(config.packing, steps, states, batches)
-        calls.append(time.perf_counter() - began - (steps.programs.compile_seconds - compiled))
+        calls.append(time.perf_counter() - began - (steps.programs.compile_seconds - compile_seconds))
     known["steps"] = tuple(seconds / call for seconds in calls[1:] or calls)
     return Timing(**known, peak_bytes=_peak_bytes())
 
 
-def _call(packing: str, steps: Steps, states: list, batches: np.ndarray) -> list:
-    """One call of each run, packed; waits for all of them."""
+def _call(packing: str, steps: Steps, states: list, batches: feed.Batches) -> list:
+    """Make one call of each run, packed, and wait for all of them."""
     if packing == "vmap":
-        keys, batches = [steps.data["key"]] * len(states), [batches] * len(states)
-        states, _, _ = driver.start_together(steps, states, keys, batches)
+        keys = [steps.data["key"]] * len(states)
+        states, _, _ = driver.start_together(steps, states, keys, [batches] * len(states))
     else:
         states = [steps.start(state, batches)[0] for state in states]
     return jax.block_until_ready(states)
 
 
 def _here(config: Config) -> tuple[Devices, Config]:
-    """The devices of a configuration, and itself; where there are not as many, one, with its part of a batch."""
-    if (config.devices or 1) <= jax.local_device_count():
+    """The devices of a configuration, and the configuration; if there are fewer, one device with its part of a batch."""
+    devices = config.devices or 1
+    if devices <= jax.local_device_count():
         return Devices.configured(config), config
-    images = config.recipe.batch_size // config.devices
+    images = config.recipe.batch_size // devices
     group = config.recipe.bn_group
-    # Groups that span devices: what they tell each other is not measured, and a device's part of one is.
+    # Groups that span devices: the exchange between devices is not measured, only a device's part of a group.
     group = None if group in (None, "device") or images % group else group
     return Devices.here(1), replace(config, devices=1, recipe=replace(config.recipe, batch_size=images, bn_group=group))
 
 
 def _start(config: Config, images: dataset.Dataset, call: int, devices: Devices):
-    """Everything up to the first step: the steps, a state, the compiled training step, and the seconds it took."""
+    """Do everything before the first step. Returns the steps, a state, the compiled training step, and its seconds."""
     steps = Steps(config, images, devices)
     state = steps.init()
-    compiled, seconds = steps.programs.measured(lambda: steps.trace_train(call))
+    compiled, seconds = steps.programs.compile_and_time(lambda: steps.trace_train(call))
     return steps, state, compiled, seconds
 
 
 def _enough(calls: list[float], seconds: float) -> bool:
-    """Whether these calls, of which the first warms up, will do."""
+    """Whether these calls, of which the first one is a warm-up, are enough."""
     if not calls or calls[0] > LONG_SECONDS:
         return bool(calls)
     return len(calls) > MOST or (len(calls) > FEWEST and sum(calls[1:]) >= seconds)
 
 
 def _peak_bytes() -> int | None:
-    """The most that the accelerator has held, or, on a CPU, this process."""
+    """The most memory that the accelerator or, on a CPU, this process has held."""
     if jax.default_backend() != "cpu":
         return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -171,7 +172,7 @@ def _peak_bytes() -> int | None:
 
 
 def _free_bytes() -> int | None:
-    """Memory that a program can have now, on the accelerator or else in this machine; None where nothing says so."""
+    """Memory that is free now, on the accelerator or else in this machine; None if it cannot be told."""
     if stats := jax.devices()[0].memory_stats():
         return stats["bytes_limit"] - stats["bytes_in_use"] if "bytes_limit" in stats else None
     with contextlib.suppress(OSError):
@@ -182,7 +183,7 @@ def _free_bytes() -> int | None:
 
 
 def ceilings(config: Config) -> Ceilings:
-    """A large matrix product in the configuration's precision, and a large copy: the fastest of several of each."""
+    """Measure a large matrix product in the configuration's precision, and a large copy: the fastest of several each."""
     accelerator = jax.default_backend() != "cpu"
     side, megabytes = (8192, 1024) if accelerator else (1536, 128)
     matrix = jnp.ones((side, side), DTYPES[config.precision])

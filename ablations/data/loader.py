@@ -65,7 +65,7 @@ class Training:
             for past in range(len(self.images)):
                 number = (int(chosen[row]) + past) % len(self.images)
                 try:
-                    random = randomness.of_image(self.seed, step * self.batch_size + row)
+                    random = randomness.image_generator(self.seed, step * self.batch_size + row)
                     batch[i] = self.images.decode(number, self.crop, random)
                     labels.append(self.labels[number])
                     break

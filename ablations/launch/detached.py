@@ -1,4 +1,4 @@
-"""A command that goes on by itself: the same one, in a process of its own that outlives the terminal."""
+"""Detached commands: the same command again, in a process that outlives the terminal."""
 
 import os
 import subprocess
@@ -16,13 +16,13 @@ OPTION = "--detach"
 
 
 def start(jobs: list[Job]) -> int:
-    """Start it for these jobs; its output, and the lock that says that it lives, are a file beside their rows."""
-    of_study, now = RunFolder.of(jobs[0].config).study_folder, datetime.now().astimezone()
-    path = of_study / f"detached-{now:%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
+    """Start a process for these jobs. Its log lies beside their rows, and stays locked while the process lives."""
+    study_folder, now = RunFolder.of(jobs[0].config).study_folder, datetime.now().astimezone()
+    path = study_folder / f"detached-{now:%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
     with open(path, "ab") as log:
         lock.give(log)
         process = subprocess.Popen(
-            [sys.executable, "-m", "ablations", *(a for a in sys.argv[1:] if a != OPTION)],
+            [sys.executable, "-m", "ablations", *(argument for argument in sys.argv[1:] if argument != OPTION)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -30,9 +30,9 @@ def start(jobs: list[Job]) -> int:
         )
     names = {RunFolder.of(job.config).name: "" for job in jobs}
     host, time = os.uname().nodename, now.isoformat(timespec="seconds")
-    with submitted.alone(of_study):
-        submitted.add(of_study, Submission("process", time, host, command(), str(path.absolute()), names))
-    process.returncode = 0  # it is not ours to wait for
-    print(f"{len(jobs)} run{'s' * (len(jobs) > 1)} in process {process.pid} of {host}, which goes on by itself")
-    print(f"  its output: {path}; see how far they are: {submitted.see(of_study)}; stop them: kill {process.pid}")
+    with submitted.locked(study_folder):
+        submitted.add(study_folder, Submission("process", time, host, command(), str(path.absolute()), names))
+    process.returncode = 0  # do not wait for it
+    print(f"{len(jobs)} run{'s' * (len(jobs) > 1)} in process {process.pid} on {host}, which goes on by itself")
+    print(f"  output: {path}; progress: {submitted.status_command(study_folder)}; to stop: kill {process.pid}")
     return 0

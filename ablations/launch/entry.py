@@ -7,18 +7,18 @@ from ablations.runs.folder import RunFolder
 from ablations.training import environment
 
 
-def sharing(with_first: dict[RunFolder, list[Config]], first: Config) -> list[Config]:
-    """The configurations that run in one process with this one, which leads them; by itself where it leads none."""
-    return with_first.get(RunFolder.of(first), [first])
+def group_of(groups: dict[RunFolder, list[Config]], first: Config) -> list[Config]:
+    """The configurations that share a process, given the first of them; only that one if it belongs to no group."""
+    return groups.get(RunFolder.of(first), [first])
 
 
 def run(configs: list[Config], *, quiet: bool = False, patience_seconds: float = 0.0) -> list[UserError | None]:
-    """Train configurations that share a device in this process (`pack`), and leave everything in the folder of each.
+    """Train configurations that share a device in this process (`training.driver`); results go to each run's folder.
 
-    failure.txt is there as long as a run's last try has failed. Of each run what kept it from its end, None where nothing
-    did: Busy where another process does it, Interrupted where a signal stopped it, or an error with the system's reason
-    where the disk refused.
-    patience_seconds: how long to wait where another process has a run.
+    A run whose last try has failed has a failure.txt.
+    Returns for each run the reason why it is not finished, None if it is: Busy if another process works on it,
+    Interrupted if a signal stopped it, an error with the system's reason if its folder could not be written.
+    patience_seconds: how long to wait for a run that another process works on.
     """
     environment.prepare(configs[0])
     if configs[0].distributed.name != "none":

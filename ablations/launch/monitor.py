@@ -1,6 +1,6 @@
-"""A sweep as a person sees it: all runs at once, read from their folders while they run.
+"""What a person sees of a sweep: all runs at once, read from their folders while they train.
 
-Knows nothing of how the runs are launched, so it serves processes here and jobs of a cluster alike.
+It does not know how the runs are launched, so it serves processes on this machine and jobs of a cluster alike.
 """
 
 import sys
@@ -15,20 +15,21 @@ from ablations.runs.progress import clock
 from ablations.runs.record import UnreadableRecord, failed
 
 CONTINUE = "interrupt and type the same command to continue"
-
 SECONDS_BETWEEN_LINES = 15.0
 
 
 class Monitor:
     """Shows jobs until they are done; a context manager.
 
-    On a terminal one table that moves, elsewhere a line when a run is done and one now and then.
+    On a terminal it shows one live table; elsewhere it prints a line when a run is done, and its progress now and then.
+    hint: what the user can do meanwhile.
     """
 
-    def __init__(self, jobs, *, quiet: bool = False, how: str = CONTINUE, seconds_between_looks: float = 0.5):
-        self.jobs, self.quiet, self.how, self.between = jobs, quiet, how, seconds_between_looks
+    def __init__(self, jobs, *, quiet: bool = False, hint: str = CONTINUE, seconds_between_looks: float = 0.5):
+        self.jobs, self.quiet, self.hint = jobs, quiet, hint
+        self.seconds_between_looks = seconds_between_looks
         self.started, self.last_line = time.time(), time.time()
-        self.done, self.told_failure = {}, False
+        self.done, self.failure_shown = {}, False
         self.stop = threading.Event()
         self.live = None
 
@@ -36,7 +37,7 @@ class Monitor:
         if self.quiet:
             return self
         folder = RunFolder.of(self.jobs[0].config).study_folder
-        print(f"{len(self.jobs)} runs, in {folder}; {self.how}", file=sys.stderr)
+        print(f"{len(self.jobs)} runs, in {folder}; {self.hint}", file=sys.stderr)
         if is_on(self.jobs[0].config.logger):
             print(self.jobs[0].config.logger.where(folder), file=sys.stderr)
         if sys.stderr.isatty():
@@ -59,15 +60,15 @@ class Monitor:
             self.live.stop()
 
     def _watch(self):
-        while not self.stop.wait(self.between):
+        while not self.stop.wait(self.seconds_between_looks):
             self._look()
 
     def _look(self):
         running = {}
         for job in self.jobs:
             folder = RunFolder.of(job.config)
-            if not self.told_failure and (text := failure(folder.path)):
-                self.told_failure = True  # the others mostly say the same, each in its folder
+            if not self.failure_shown and (text := failure(folder.path)):
+                self.failure_shown = True  # the loggers of other runs mostly fail alike
                 self._say(f"{_title(job)}: {text}")
             if folder in self.done:
                 continue
@@ -88,9 +89,9 @@ class Monitor:
     def _fresh(self, folder: RunFolder) -> dict | None:
         try:
             if folder.record_file.stat().st_mtime < self.started - 1:
-                return None  # of an earlier run that is being replaced
+                return None  # the record of an earlier run, which is being replaced
             return folder.record()
-        except (OSError, UnreadableRecord):  # the command itself says so
+        except (OSError, UnreadableRecord):  # the command itself reports it
             return None
 
     def _say(self, line):

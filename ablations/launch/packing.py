@@ -1,7 +1,7 @@
-"""How several runs share a device: what was asked for, or what a short calibration finds to be fastest.
+"""How several runs share a device: as the user asked, or as a short calibration finds fastest.
 
-single: one run at a time. processes: each in a process of its own; on a CPU one a core. interleaved, vmap: in one
-process, see `pack`.
+single: one run at a time. processes: each run in a process of its own; on a CPU one process for each core.
+interleaved, vmap: several runs in one process, see `training.driver`.
 """
 
 import sys
@@ -15,42 +15,45 @@ from ablations.costs.cost import Timing
 from ablations.system import machine
 from ablations.terminal.bar import bar
 
-RUNS_AT_A_TIME = 4  # in one process, where nobody said how many
-
+RUNS_AT_A_TIME = 4  # in one process, if the user did not say how many
 MOST = 16
-
-GAIN = 1.1  # twice as many runs must bring so much more, or the calibration looks no further
+GAIN = 1.1  # doubling the runs must bring at least this many times the speed, or the calibration tries no more
 
 
 def choose(configs: list[Config], *, processes: int | None = None, measure: bool = True) -> tuple[str, int]:
-    """How runs are packed and how many at a time, never "auto".
+    """The packing of these runs, which is never "auto", and how many of them train at a time.
 
-    processes: of the launcher, where the command says so. measure: whether a calibration may be run.
+    processes: the number that the command gave the launcher. measure: whether a calibration may be run.
     """
     first = configs[0]
-    how, runs = first.packing, first.runs_at_a_time
-    if processes and how in ("auto", "processes"):
-        how, runs = "processes", processes
-    elif how == "auto" and machine.usable() and len(configs) > 1:
-        how, runs = fastest(first, min(runs or MOST, len(configs)), measure=measure)
-    elif how == "auto":
-        how = "processes"  # in one process, two runs are slower on a CPU than two processes: benchmarks/NOTES.md
+    mode, runs = first.packing, first.runs_at_a_time
+    if processes and mode in ("auto", "processes"):
+        mode, runs = "processes", processes
+    elif mode == "auto" and machine.usable() and len(configs) > 1:
+        mode, runs = fastest(first, min(runs or MOST, len(configs)), measure=measure)
+    elif mode == "auto":
+        mode = "processes"  # in one process, two runs are slower on a CPU than two processes: benchmarks/NOTES.md
     if runs is None:
         runs = {"single": 1, "processes": 1 if machine.usable() else machine.cores() // first.threads}.get(
-            how, RUNS_AT_A_TIME
+            mode, RUNS_AT_A_TIME
         )
     runs = max(1, min(runs, len(configs)))
-    return ("single" if runs == 1 else how), runs
+    return ("single" if runs == 1 else mode), runs
 
 
 def fastest(config: Config, most: int, *, measure: bool = True) -> tuple[str, int]:
-    """What trained most images a second here of this configuration, in a short calibration that is kept."""
-    found = {}
+    """The packing that trains this configuration fastest on this machine, and its runs at a time.
+
+    A short calibration measures it, whose results are kept.
+    """
+    timings = {}
     with bar("calibrating", None, "ways to pack") as update:
-        for way, timing in calibration(config, most, measure=measure):
-            found[way] = timing
-            update(len(found))
-    speeds = {(how, runs): runs / timing.step_seconds for (how, runs), timing in found.items() if timing.step_seconds}
+        for packed, timing in calibration(config, most, measure=measure):
+            timings[packed] = timing
+            update(len(timings))
+    speeds = {
+        (mode, runs): runs / timing.step_seconds for (mode, runs), timing in timings.items() if timing.step_seconds
+    }
     if not speeds:
         return "single", 1
     best = max(speeds, key=lambda way: speeds[way])
@@ -58,34 +61,34 @@ def fastest(config: Config, most: int, *, measure: bool = True) -> tuple[str, in
         gain = speeds[best] / speeds["single", 1]
         print(
             f"packing={best[0]} runs_at_a_time={best[1]}: {gain:.2f} times the images/s of one run, measured on "
-            f"{found[best].device}",
+            f"{timings[best].device}",
             file=sys.stderr,
         )
     return best
 
 
 def calibration(config: Config, most: int, *, measure: bool = True) -> Iterator[tuple[tuple[str, int], Timing]]:
-    """Every way to pack this configuration that is worth a look, (how, runs), with its measured steps."""
+    """The ways to pack this configuration that are worth trying, as (packing, runs), with their measured steps."""
     [figures] = calibrate.figures([config])
 
-    def measured(how, runs):
-        packed = replace(config, packing=how, runs_at_a_time=runs)
+    def timing_of(mode, runs):
+        packed = replace(config, packing=mode, runs_at_a_time=runs)
         return calibrate.timing(figures.program, packed, measure=measure)
 
-    if (alone := measured("single", 1)) is None:
+    if (single := timing_of("single", 1)) is None:
         return
-    yield ("single", 1), alone
-    for how in ("interleaved", "vmap", "processes"):
-        before, runs = alone.step_seconds, 2
-        while before and runs <= most and (timing := measured(how, runs)):
-            yield (how, runs), timing
-            each = timing.step_seconds / runs if timing.step_seconds else None
-            before = each if each and before / each >= GAIN else None
+    yield ("single", 1), single
+    for mode in ("interleaved", "vmap", "processes"):
+        best, runs = single.step_seconds, 2  # seconds for one step of one run
+        while best and runs <= most and (timing := timing_of(mode, runs)):
+            yield (mode, runs), timing
+            seconds = timing.step_seconds / runs if timing.step_seconds else None
+            best = seconds if seconds and best / seconds >= GAIN else None
             runs *= 2
 
 
 def spread(jobs: list[Job]) -> list[Job]:
-    """The jobs, each with one device of its own where the machine has several and nothing else was asked for."""
+    """The jobs, each on one device, if this machine has several and the user did not choose."""
     config = jobs[0].config
     if len(jobs) == 1 or config.devices or config.distributed.name != "none" or len(machine.gpus()) < 2:
         return jobs
@@ -95,32 +98,32 @@ def spread(jobs: list[Job]) -> list[Job]:
 
 
 def places(config: Config) -> int:
-    """How many runs of this configuration can have devices of their own here, at the same time."""
-    there = len(machine.gpus())
-    return max(1, there // (config.devices or there or 1))
+    """How many runs of this configuration can train here at the same time without sharing a device."""
+    gpus = len(machine.gpus())
+    return max(1, gpus // (config.devices or gpus or 1))
 
 
-def settle(jobs: list[Job], how: str, runs: int) -> list[Job]:
-    """The jobs, with what was chosen written into each."""
-    chosen = {"packing": how, "runs_at_a_time": runs}
-    line = tuple(f"{name}={value}" for name, value in chosen.items())
-    return [replace(job, config=replace(job.config, **chosen), overrides=(*job.overrides, *line)) for job in jobs]
+def settle(jobs: list[Job], mode: str, runs: int) -> list[Job]:
+    """The jobs, with the packing that was chosen written into each."""
+    settings = {"packing": mode, "runs_at_a_time": runs}
+    words = tuple(f"{name}={value}" for name, value in settings.items())
+    return [replace(job, config=replace(job.config, **settings), overrides=(*job.overrides, *words)) for job in jobs]
 
 
 def groups(jobs: list[Job]) -> list[list[Job]]:
-    """The jobs that go to the launcher as one: those that run in one process at the same time.
+    """The jobs in groups that train in one process at the same time; the launcher takes each group as one job.
 
-    With vmap these have one compiled program in common.
+    With vmap the jobs of a group share one compiled program.
     """
-    how, runs = jobs[0].config.packing, jobs[0].config.runs_at_a_time
-    if how not in ("interleaved", "vmap"):
+    mode, runs = jobs[0].config.packing, jobs[0].config.runs_at_a_time
+    if mode not in ("interleaved", "vmap"):
         return [[job] for job in jobs]
     assert runs is not None  # `settle` has written it
     keys = [None] * len(jobs)
-    if how == "vmap":
+    if mode == "vmap":
         figures = calibrate.figures([job.config for job in jobs])
-        keys = [(of.program, repr(job.config.data)) for job, of in zip(jobs, figures, strict=True)]
+        keys = [(figure.program, repr(job.config.data)) for job, figure in zip(jobs, figures, strict=True)]
     alike = {}
     for job, key in zip(jobs, keys, strict=True):
         alike.setdefault(key, []).append(job)
-    return [of[i : i + runs] for of in alike.values() for i in range(0, len(of), runs)]
+    return [same[i : i + runs] for same in alike.values() for i in range(0, len(same), runs)]

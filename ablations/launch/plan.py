@@ -1,7 +1,6 @@
-"""What a study or a sweep costs and how far it is, before anything of it runs.
+"""What a study or a sweep will cost, and how much of it is done, before anything is trained.
 
-The jobs are those that `ablations train` would run of the same command, and what is done is what it would not
-run again.
+The jobs are those of `ablations train` with the same settings; done is what that command would not train again.
 """
 
 from dataclasses import dataclass
@@ -24,9 +23,9 @@ STATES = ("done", "running", "interrupted", "missing", "unreadable")
 
 @dataclass(frozen=True)
 class Run:
-    """One job: its state, and how many steps of it are done.
+    """One job: its state, and how many of its steps are done.
 
-    note: of a run whose record cannot be read, why; it is not trained again.
+    note: why its record cannot be read, if that is so; such a run is not trained again.
     """
 
     config: Config
@@ -41,7 +40,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Line:
-    """The runs that differ in their seed only. timing: None where not asked for."""
+    """The runs that differ only in their seed. timing: None if it was not asked for."""
 
     runs: tuple[Run, ...]
     figures: Figures
@@ -53,18 +52,18 @@ class Line:
 
     @property
     def flop(self) -> int:
-        """Of one whole run."""
+        """The FLOP of one whole run."""
         return cost.flop(self.config, self.figures, self.config.recipe.total_steps)
 
     @property
     def seconds(self) -> float | None:
-        """Of one whole run, its program compiled before."""
+        """The seconds of one whole run, without compilation; None without a timing."""
         return cost.seconds(self.config, self.timing, 0) if self.timing else None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """at_a_time: how many runs the launcher starts side by side here."""
+    """The lines of a plan. at_a_time: how many runs the launcher trains side by side here."""
 
     lines: tuple[Line, ...]
     at_a_time: int
@@ -75,12 +74,12 @@ class Plan:
 
     @property
     def programs(self) -> list[tuple]:
-        """Of each line the name of its program: equal ones are compiled once."""
+        """The name of each line's program; equal names are compiled once."""
         return [(line.figures.program, catalogue.sizes(line.config.data), line.config.threads) for line in self.lines]
 
     @property
     def program_count(self) -> int:
-        """Distinct compiled training programs: one for each number of steps that a call makes."""
+        """The number of distinct compiled training programs: one for each number of steps in a call."""
         calls = dict(zip(self.programs, (line.figures.calls for line in self.lines), strict=True))
         return sum(map(len, calls.values()))
 
@@ -90,7 +89,7 @@ class Plan:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until all is done with this command on this machine; None where a part of it was not measured."""
+        """The seconds until this command has done everything on this machine; None if any part was not measured."""
         compiled, runs = set(), []
         for line, program in zip(self.lines, self.programs, strict=True):
             for run in line.runs:
@@ -105,17 +104,17 @@ class Plan:
 
     @property
     def disk_bytes(self) -> int:
-        """The weights of the runs to go, and the checkpoints of those that are on their way at the same time."""
+        """The weights of all runs still to train, and the checkpoints of those that train at the same time."""
         left = [line.figures for line in self.lines for run in line.runs if run.left]
         largest = sorted((figures.state_bytes for figures in left), reverse=True)[: self.at_a_time]
-        # While one more is being written, those that are kept are all there.
+        # The checkpoints that are kept are still there while the next one is written.
         return sum(figures.weights_bytes for figures in left) + (checkpoint.KEPT + 1) * sum(largest)
 
 
 def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> Plan:
-    """Look at every job's folder, and measure what is not known yet.
+    """Make the plan: look at every job's folder, and measure what is not known yet.
 
-    Raises UserError where `ablations train` would, before it trains.
+    Raises UserError for what `ablations train` would refuse before it trains.
     """
     runs = [look(job) for job in jobs]
     for job in jobs:
@@ -123,30 +122,30 @@ def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> 
         catalogue.check_fits(
             job.config.data, job.config.recipe.batch_size, train, catalogue.kind(job.config.data).image[0]
         )
-    rows = {}
+    rows: dict[str, list[Run]] = {}
     for run in runs:
         rows.setdefault(run.config.row, []).append(run)
     from ablations.costs import calibrate as calibration
 
-    configs = [of[0].config for of in rows.values()]
+    configs = [row[0].config for row in rows.values()]
     figures = calibration.figures(configs)
     timings = {}
     if calibrate:
-        programs = {of.program: config for config, of in zip(configs, figures, strict=True)}
+        programs = {its.program: config for config, its in zip(configs, figures, strict=True)}
         timings = calibration.timings(programs)
-    lines = [Line(tuple(of), its, timings.get(its.program)) for of, its in zip(rows.values(), figures, strict=True)]
+    lines = [Line(tuple(row), its, timings.get(its.program)) for row, its in zip(rows.values(), figures, strict=True)]
     waiting = [job for job, run in zip(jobs, runs, strict=True) if run.left]
     at_a_time = 1
     if waiting:
         waiting = packing.spread(waiting)
-        # Packed runs are reckoned as if one ran after the other: how much faster they are is not in the plan.
-        _, (how, runs) = launcher.chosen_launcher(context, waiting, overrides, measure=False)
-        at_a_time = packing.places(waiting[0].config) * (runs if how == "processes" else 1)
+        # Runs packed into one process count as one after the other: the plan does not know how much faster they are.
+        _, (mode, together) = launcher.chosen_launcher(context, waiting, overrides, measure=False)
+        at_a_time = packing.places(waiting[0].config) * (together if mode == "processes" else 1)
     return Plan(tuple(lines), at_a_time)
 
 
 def look(job: Job) -> Run:
-    """How far a job is, from what its folder holds."""
+    """How far a job is, judged by its folder."""
     config, folder = job.config, RunFolder.of(job.config)
     try:
         if record := launch.record_of(job):

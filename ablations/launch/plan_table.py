@@ -1,4 +1,4 @@
-"""How a plan looks: on a terminal, in Markdown, as CSV."""
+"""A plan as text: for a terminal, in Markdown, as CSV."""
 
 import csv
 import io
@@ -28,12 +28,12 @@ RIGHT = (
 
 
 def aspects(config: Config) -> dict[str, str]:
-    """What a row may differ in from the others, apart from its name."""
+    """The settings in which rows may differ, apart from their names, as text."""
     model, recipe, (train, _) = config.model, config.recipe, catalogue.sizes(config.data)
-    of_images = "x".join(map(str, catalogue.kind(config.data).image[:2]))
+    image_size = "x".join(map(str, catalogue.kind(config.data).image[:2]))
     return {
         "model": model.name if str(model.depth) in model.name else f"{model.name}, depth {model.depth}",
-        "data": f"{config.data.name} ({train:,} images of {of_images})",
+        "data": f"{config.data.name} ({train:,} images of {image_size})",
         "recipe": recipe.name,
         "steps": f"{recipe.total_steps:,}",
         "batch": str(recipe.batch_size),
@@ -43,97 +43,98 @@ def aspects(config: Config) -> dict[str, str]:
 
 
 def name(config: Config) -> str:
-    """Of a row of a study without the settings that the command gave to all of them."""
+    """The name of a row; in a study, without the settings that the command gave to all rows."""
     return config.row if config.study == "single" else config.row.partition(",")[0]
 
 
 def cells(plan: Plan) -> list[dict]:
-    """A row's cells by their headings; what all rows share stands in the title."""
-    every = [aspects(line.config) for line in plan.lines]
-    varied = [aspect for aspect in every[0] if len({one[aspect] for one in every}) > 1]
-    named = {"model": all(of["model"] in name(line.config) for of, line in zip(every, plan.lines, strict=True))}
-    varied = [aspect for aspect in varied if not named.get(aspect)]
+    """The cells of each row, by heading; settings that all rows share stand in the title instead."""
+    settings = [aspects(line.config) for line in plan.lines]
+    varied = [aspect for aspect in settings[0] if len({values[aspect] for values in settings}) > 1]
+    if all(values["model"] in name(line.config) for values, line in zip(settings, plan.lines, strict=True)):
+        varied = [aspect for aspect in varied if aspect != "model"]
     numbers = {program: str(number) for number, program in enumerate(dict.fromkeys(plan.programs), 1)}
     return [
         {
             "row": name(line.config),
-            **{aspect: of[aspect] for aspect in varied},
+            **{aspect: values[aspect] for aspect in varied},
             "parameters": f"{line.figures.parameters:,}",
             "MACs": f"{line.figures.macs / 1e6:,.1f} M"
             if line.figures.macs < 1e10
             else f"{line.figures.macs / 1e9:,.1f} G",
             "FLOP a run": scientific(line.flop),
             "activations": size(line.timing.temporary_bytes) if line.timing else "-",
-            **({"memory a device": _memory(line)} if any(of.config.devices for of in plan.lines) else {}),
+            **({"memory a device": _memory(line)} if any(line.config.devices for line in plan.lines) else {}),
             "program": numbers[program],
             "time a run": duration(line.seconds),
             "seeds": seeds(line),
         }
-        for line, of, program in zip(plan.lines, every, plan.programs, strict=True)
+        for line, values, program in zip(plan.lines, settings, plan.programs, strict=True)
     ]
 
 
 def _memory(line: Line) -> str:
-    """All that a step needs on a device: state, images, activations."""
+    """All the memory that a step needs on a device: state, images, activations."""
     return size(line.timing.program_bytes) if line.timing else "-"
 
 
 def seeds(line: Line):
-    """How far the runs of a row are, in colours: 0-2 done; 3 interrupted at 220; 4 missing."""
+    """How far the runs of a row are, in colours, such as 0-2 done; 3 interrupted at 220; 4 missing."""
     from rich.text import Text
 
-    found = []
+    texts = []
     for (state, step), runs in groupby(line.runs, lambda run: (run.state, run.step if run.state != "done" else 0)):
-        of = [run.config.seed for run in runs]
-        consecutive = len(of) > 1 and of == list(range(of[0], of[-1] + 1))
-        names = f"{of[0]}-{of[-1]}" if consecutive else ", ".join(map(str, of))
-        found.append(Text(f"{names} {state}" + (f" at {step:,}" if step else ""), COLOURS[state]))
-    return Text("; ").join(found)
+        numbers = [run.config.seed for run in runs]
+        consecutive = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1))
+        names = f"{numbers[0]}-{numbers[-1]}" if consecutive else ", ".join(map(str, numbers))
+        texts.append(Text(f"{names} {state}" + (f" at {step:,}" if step else ""), COLOURS[state]))
+    return Text("; ").join(texts)
 
 
 def title(plan: Plan) -> str:
-    every = [aspects(line.config) for line in plan.lines]
-    shared = {name: value for name, value in every[0].items() if len({one[name] for one in every}) == 1}
+    settings = [aspects(line.config) for line in plan.lines]
+    shared = {aspect: value for aspect, value in settings[0].items() if len({row[aspect] for row in settings}) == 1}
     forms = {"recipe": "recipe {}", "steps": "{} steps", "batch": "batches of {}", "devices": "spread over {}"}
     words = [forms.get(aspect, "{}").format(value) for aspect, value in shared.items() if value]
     return ", ".join([plan.lines[0].config.study, *words])
 
 
 def notes(plan: Plan) -> list[str]:
-    """What stands below a plan: the sums, and what the figures mean."""
+    """The notes below a plan: the sums, and what the figures mean."""
     runs, timed = plan.runs, [line.timing for line in plan.lines if line.timing]
-    count = {state: sum(run.state == state for run in runs) for state in STATES}
-    states = ", ".join(f"{number:,} {state}" for state, number in count.items() if number)
+    counts = {state: sum(run.state == state for run in runs) for state in STATES}
+    states = ", ".join(f"{number:,} {state}" for state, number in counts.items() if number)
     programs = plan.program_count
-    what = f"{len(runs):,} run{'s' * (len(runs) > 1)}: {states}"
-    lines = [f"{what}. {programs:,} distinct compiled training program{'s' * (programs > 1)}."]
+    count = f"{len(runs):,} run{'s' * (len(runs) > 1)}"
+    lines = [f"{count}: {states}. {programs:,} distinct compiled training program{'s' * (programs > 1)}."]
     if any(run.left for run in runs):
-        parts = max((one.parts for one in timed), default=1)
-        where = f"{parts} devices like the one here" if parts > 1 else "this machine"
-        time = f"{duration(plan.seconds_left)} on {where}, {plan.at_a_time} at a time; " if timed else ""
+        parts = max((timing.parts for timing in timed), default=1)
+        machine = f"{parts} devices like the one here" if parts > 1 else "this machine"
+        time = f"{duration(plan.seconds_left)} on {machine}, {plan.at_a_time} at a time; " if timed else ""
         lines.append(f"To go: {scientific(plan.flop_left)} FLOP; {time}{size(plan.disk_bytes)} of disk.")
     lines.append(
-        f"FLOP: {cost.FLOP_PER_MAC_TRAINED} x MACs x images trained on (a multiply-add is 2, backward twice forward); "
-        "tests are in the time only."
+        f"FLOP: {cost.FLOP_PER_MAC_TRAINED} x MACs x images trained on (a multiply-add counts as 2, the backward "
+        "pass as two forward passes). Tests count in the time only."
     )
-    if measured := [one for one in timed if not one.reason]:
+    if measured := [timing for timing in timed if not timing.reason]:
         lines.append(
-            "Time: a few measured steps of each program with synthetic images, alone on the machine "
-            f"({measured[0].device}, {min(one.measured for one in measured)[:10]}), and start, compilation, tests."
+            "Time: from a few steps of each program with synthetic images, measured with nothing else running "
+            f"({measured[0].device}, {min(timing.measured for timing in measured)[:10]}); "
+            "start, compilation and tests are included."
         )
     if split := [(line, line.timing.parts) for line in plan.lines if line.timing and line.timing.parts > 1]:
         first, parts = split[0]
         images = first.config.recipe.batch_size // parts
         most = max(cost.exchange_bytes(line.figures, devices) for line, devices in split)
         lines.append(
-            f"Memory and time: of one of {parts} devices, with its {images} images of a batch, measured on one here. What "
-            f"devices tell each other is not in it: each sends up to {size(most)} of gradients a step, and BN's moments "
-            "where a group of images spans devices."
+            f"Memory and time: for one of {parts} devices, with its {images} images of a batch, measured on one device "
+            f"here. Communication is not included: each device sends up to {size(most)} of gradients a step, and BN's "
+            "moments if a group of images spans devices."
         )
     if timed:
-        lines.append("Activations: XLA's own figure for the temporaries of one compiled training step.")
+        lines.append("Activations: XLA's own figure for the temporary memory of one compiled training step.")
     else:
-        lines.append("Time and activations take a short measured run of each program: calibrate=true.")
+        lines.append("To see time and activations, measure a short run of each program with calibrate=true.")
     for line in plan.lines:
         if line.timing and line.timing.reason:
             lines.append(f"Not timed: {name(line.config)}: {line.timing.reason}.")
@@ -141,7 +142,7 @@ def notes(plan: Plan) -> list[str]:
 
 
 def as_csv(plan: Plan) -> str:
-    """One line a run, in plain numbers."""
+    """One line for each run, in plain numbers."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = ("study", "row", "seed", "state", "step", "total_steps", "parameters", "macs", "flop", "activation_bytes")

@@ -1,4 +1,4 @@
-"""A run as a task of Ray's, on whichever host of its cluster."""
+"""A run as a Ray task, on any host of the cluster."""
 
 import os
 import socket
@@ -19,42 +19,47 @@ ANSWER_SECONDS = 10
 
 
 def check(address: str | None) -> None:
-    """Raises UserError where no cluster answers at this address, or else at RAY_ADDRESS: Ray itself tries for minutes."""
+    """Raise UserError if no cluster answers at this address, or else RAY_ADDRESS; Ray would try for minutes."""
     address = address or os.environ.get("RAY_ADDRESS") or ""
     host, colon, port = address.rpartition("//")[2].rpartition(":")
     if not port.isdigit():
-        return  # Ray's own search
+        return  # Ray itself finds the cluster
     try:
         socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
     except OSError as error:
         raise UserError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}): start one with ray start --head, or leave "
-            "RAY_ADDRESS out for this machine alone"
+            f"no Ray cluster answers at {address} ({error.strerror or error}): start one with ray start --head, or "
+            "leave RAY_ADDRESS out to use only this machine"
         ) from error
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the task must know of the command: its words, the folder in which it was typed, the file that stops it, and
-    the configurations that share a process (`launch.task`)."""
+    """The function that Ray runs, with what it must know of the command.
+
+    command: its arguments. folder: the folder in which it was typed. stop_file: the file that asks its runs to stop.
+    groups: the configurations that share a process, as `launcher.task` takes them.
+    """
 
     command: list[str]
-    place: Path
-    stop: Path
-    with_first: dict[RunFolder, list[Config]]
+    folder: Path
+    stop_file: Path
+    groups: dict[RunFolder, list[Config]]
 
     def __call__(self, composed: DictConfig) -> list[UserError | None]:
-        """Train, or go on. Of each run of the group what `entry.run` says.
+        """Train the runs of a group, or go on with them. Returns what `entry.run` returns.
 
-        Where Ray stops the process, not the command, it ends with an error, for which Ray starts the task again.
+        If Ray, not the command, stops the process, it ends with an error, so that Ray starts the task again.
         """
         sys.argv[1:] = self.command  # for the record
-        if not self.place.is_dir():
-            raise UserError(f"{os.uname().nodename}: there is no {self.place} here; all hosts must see this folder")
-        os.chdir(self.place)
-        interrupt.obey(self.stop)
-        of_group = entry.sharing(self.with_first, parse(composed))
-        errors = entry.run(of_group, quiet=True, patience_seconds=worker.PATIENCE_SECONDS)
-        if any(isinstance(error, interrupt.Interrupted) for error in errors) and not self.stop.exists():
+        if not self.folder.is_dir():
+            raise UserError(
+                f"{os.uname().nodename}: there is no folder {self.folder}; all hosts must see it under this name"
+            )
+        os.chdir(self.folder)
+        interrupt.obey(self.stop_file)
+        configs = entry.group_of(self.groups, parse(composed))
+        errors = entry.run(configs, quiet=True, patience_seconds=worker.PATIENCE_SECONDS)
+        if any(isinstance(error, interrupt.Interrupted) for error in errors) and not self.stop_file.exists():
             os._exit(1)
         return errors

@@ -1,4 +1,4 @@
-"""Running jobs: what is done already, the launcher that runs the rest, and what stops it."""
+"""Running jobs: which are done already, the launcher that runs the rest, and how they are stopped."""
 
 import os
 import sys
@@ -24,27 +24,29 @@ from ablations.system import interrupt, lock
 
 
 def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: bool = False) -> int:
-    """Run what is not done yet. Returns the exit code: 0 where every job has a record in the end.
+    """Run the jobs that are not done yet. Returns the exit code: 0 if every job has a record in the end.
 
-    A job whose record cannot be read is named and left as it is; the others are run. detach: return once it is submitted.
+    A job whose record cannot be read is named and left as it is; the others are run.
+    detach: return once the jobs are submitted.
     """
-    waiting, kept = _to_run(jobs)
-    code = 2 if kept else 0
+    waiting, unreadable = _to_run(jobs)
+    code = 2 if unreadable else 0
     return (_run(context, waiting, overrides, detach) or code) if waiting else code
 
 
 def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach: bool) -> int:
-    configs = {repr(job.config.data): job.config.data for job in waiting}
-    places = [place for of in configs.values() if (place := catalogue.prepare(of))]  # here, once: not in every process
+    datasets = {repr(job.config.data): job.config.data for job in waiting}
+    # Once, here, and not in every process.
+    data_folders = [folder for data in datasets.values() if (folder := catalogue.prepare(data))]
     for job in waiting:
         logger.check(job.config.logger)
     check_writable(waiting)
-    if not any(o.startswith("hydra/launcher=") and o != "hydra/launcher=joblib" for o in overrides):
-        waiting = packing.spread(waiting)  # over the devices here
-    master, (how, runs) = chosen_launcher(context, waiting, overrides)
-    waiting = packing.settle(waiting, how, runs)
+    if not any(word.startswith("hydra/launcher=") and word != "hydra/launcher=joblib" for word in overrides):
+        waiting = packing.spread(waiting)  # over the devices of this machine
+    master, (mode, runs) = chosen_launcher(context, waiting, overrides)
+    waiting = packing.settle(waiting, mode, runs)
     if is_slurm(master):
-        return queue.run(partial(launcher, context, master), waiting, places, detach=detach)
+        return queue.run(partial(launcher, context, master), waiting, data_folders, detach=detach)
     if detach:
         return detached.start(waiting)
     failed = False
@@ -64,44 +66,44 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
 
 
 def record_of(job: Job) -> dict | None:
-    """The record of a job that is done, None for one that is to be run.
+    """The record of a job that is done; None if the job has to be run.
 
-    Raises UserError where its folder holds a run of another configuration, UnreadableRecord where it cannot be read.
+    Raises UserError if its folder holds a run of another configuration, UnreadableRecord if the record cannot be read.
     """
     folder = RunFolder.of(job.config)
     if job.config.force or (record := folder.record()) is None:
         return None
     if not job.config.matches(record["config"]):
-        where, there, here = first_difference(record["config"], job.config.resolved())
+        setting, recorded, asked = first_difference(record["config"], job.config.resolved())
         raise UserError(
-            f"{folder} holds a run of another configuration ({where}: {there} there, {here} here); choose another runs_dir=..., or "
-            "force=true to replace it"
+            f"{folder} holds a run of another configuration ({setting}: {recorded} there, {asked} here); "
+            "choose another runs_dir=..., or force=true to replace it"
         )
     return record
 
 
 def _to_run(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
-    """The jobs that are not done, and those of which that cannot be said; both are named."""
-    waiting, kept = [], []
+    """The jobs that are not done, and those whose records cannot be read, which are reported."""
+    waiting, unreadable = [], []
     for job in jobs:
         try:
             if not _is_done(job):
                 waiting.append(job)
         except UnreadableRecord as error:
             print(f"ablations: {worker.not_replaced(error)}", file=sys.stderr)
-            kept.append(job)
-    return waiting, kept
+            unreadable.append(job)
+    return waiting, unreadable
 
 
 def _is_done(job: Job) -> bool:
     if record := record_of(job):
         error = record["test_error_percent"]
-        print(f"{RunFolder.of(job.config)}: done already, test error {error:.2f} %; force=true runs it anew")
+        print(f"{RunFolder.of(job.config)}: done already, test error {error:.2f} %; force=true runs it again")
     return record is not None
 
 
 def _wait_for_others(busy: list[Job]) -> list[Job]:
-    """Wait until other processes have ended their work on these jobs; what then is not done is ours."""
+    """Wait until other processes have stopped working on these jobs. Returns those that are still not done."""
     for job in busy:
         while lock.holder(RunFolder.of(job.config).path) and interrupt.exit_code() is None:
             time.sleep(0.5)
@@ -112,18 +114,18 @@ def _wait_for_others(busy: list[Job]) -> list[Job]:
 
 @contextmanager
 def _stoppable(runs_dir: Path) -> Iterator[interrupt.Stop]:
-    """Ctrl-C and SIGTERM reach all runs, also those that have not started; each keeps what it has."""
+    """Let Ctrl-C and SIGTERM stop all runs, including those not started yet; each keeps what it has computed."""
     marker = interrupt.marker(runs_dir, os.getpid())
-    marker.unlink(missing_ok=True)  # of a process of this number that was killed
+    marker.unlink(missing_ok=True)  # left by a killed process that had the same number
     try:
-        with interrupt.listening(after=marker.touch) as stop:
+        with interrupt.listening(on_signal=marker.touch) as stop:
             yield stop
     finally:
         marker.unlink(missing_ok=True)
 
 
 def check_writable(jobs: list[Job]) -> None:
-    """Make the folders of the jobs. Raises UserError where one cannot be made or written to."""
+    """Make the folders of the jobs. Raises UserError if one cannot be made or written to."""
     for job in jobs:
         folder = RunFolder.of(job.config)
         try:

@@ -1,6 +1,6 @@
-"""`ablations status`: what is done, runs, waits and has failed, from the runs' folders, what was submitted, and the queue.
+"""How far runs are, from their folders, from the list of submitted runs, and from SLURM's queue.
 
-Imports no JAX, and Hydra only where it is asked for the runs of a command.
+Imports no JAX, and Hydra only if it is asked about the runs of a command.
 """
 
 import statistics
@@ -19,7 +19,7 @@ from ablations.runs.submitted import Submission
 from ablations.system import lock
 from ablations.training import checkpoint
 
-# waiting: submitted, and not started or to be started again. missing: nobody has been asked to run it.
+# waiting: submitted, but not started, or about to be started again. missing: not submitted.
 STATES = ("done", "running", "waiting", "failed", "interrupted", "missing")
 
 
@@ -27,8 +27,9 @@ STATES = ("done", "running", "waiting", "failed", "interrupted", "missing")
 class Run:
     """One run.
 
-    step: how far it is; total_steps: None where that is not known yet. whole_seconds: what a finished run took,
-    or one that runs will take; seconds_left: of one that runs. note: where it runs, why it waits or failed.
+    step: how far it is. total_steps: None if that is not known yet.
+    whole_seconds: what the whole run took, or will take if it is running. seconds_left: None if that is not known.
+    note: where it runs, or why it waits or failed.
     """
 
     row: str
@@ -43,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Status:
-    """Of one study."""
+    """The runs of one study."""
 
     study: str
     folder: Path
@@ -57,41 +58,42 @@ class Status:
         return max(1, self.count("running"))
 
     def seconds_left(self, runs: list[Run] | tuple[Run, ...]) -> float | None:
-        """Until these runs are done, as many at a time as run now; None where no run says how long one takes."""
+        """The time until these runs are done, if as many train at a time as now; None if no run's duration is known."""
         left = [self._left(run) for run in runs if run.state != "done"]
         known = [seconds for seconds in left if seconds is not None]
         return cost.elapsed(known, self.at_a_time) if len(known) == len(left) else None
 
     def _left(self, run: Run) -> float | None:
-        """What a run has to go: by itself, or by what others of its row take, or of the study."""
+        """The time that a run still needs: as it says itself, or else as runs of its row or of the study took."""
         if run.seconds_left is not None:
             return run.seconds_left
-        whole = [one.whole_seconds for one in self.runs if one.row == run.row and one.whole_seconds is not None]
-        whole = whole or [one.whole_seconds for one in self.runs if one.whole_seconds is not None]
-        if not whole:
+        known = [(other.row, other.whole_seconds) for other in self.runs if other.whole_seconds is not None]
+        durations = [seconds for row, seconds in known if row == run.row]
+        durations = durations or [seconds for _, seconds in known]
+        if not durations:
             return None
-        return statistics.median(whole) * (1 - run.step / run.total_steps if run.total_steps else 1)
+        return statistics.median(durations) * (1 - run.step / run.total_steps if run.total_steps else 1)
 
 
-def of_folder(of_study: Path) -> Status:
-    """All runs that a study's folder knows of: those that have a folder, and those that were submitted."""
-    latest = submitted.latest(of_study)
-    names = {folder.name for folder in run_folders(of_study.parent, of_study.name)} | set(latest)
-    rows = [row.name for row in studies.load(of_study.name).rows] if of_study.name in studies.names() else []
+def of_folder(study_folder: Path) -> Status:
+    """All runs of a study: those that have a folder, and those that were submitted."""
+    latest = submitted.latest(study_folder)
+    names = {folder.name for folder in run_folders(study_folder.parent, study_folder.name)} | set(latest)
+    rows = [row.name for row in studies.load(study_folder.name).rows] if study_folder.name in studies.names() else []
 
     def order(name: str) -> tuple:
         row, seed = _parts(name)
         base = row.partition(",")[0]
         return rows.index(base) if base in rows else len(rows), row, seed
 
-    return Status(of_study.name, of_study, _look(of_study, sorted(names, key=order), latest))
+    return Status(study_folder.name, study_folder, _look(study_folder, sorted(names, key=order), latest))
 
 
 def of_jobs(jobs: list) -> Status:
     """The runs of a command."""
     folders = [RunFolder.of(job.config) for job in jobs]
-    of_study, names = folders[0].study_folder, [folder.name for folder in folders]
-    return Status(of_study.name, of_study, _look(of_study, names, submitted.latest(of_study)))
+    study_folder, names = folders[0].study_folder, [folder.name for folder in folders]
+    return Status(study_folder.name, study_folder, _look(study_folder, names, submitted.latest(study_folder)))
 
 
 def _parts(name: str) -> tuple[str, int]:
@@ -99,25 +101,25 @@ def _parts(name: str) -> tuple[str, int]:
     return row, int(seed) if seed.isdigit() else 0
 
 
-def _look(of_study: Path, names: list[str], latest: dict[str, Submission]) -> tuple[Run, ...]:
-    lives = cache(lambda submission_logs: lock.is_held(Path(submission_logs)))
-    folders = {name: RunFolder(of_study / name) for name in names}
+def _look(study_folder: Path, names: list[str], latest: dict[str, Submission]) -> tuple[Run, ...]:
+    is_alive = cache(lambda logs: lock.is_held(Path(logs)))
+    folders = {name: RunFolder(study_folder / name) for name in names}
     runs = {name: _done(folder) for name, folder in folders.items()}
-    begun = {name: latest.get(name) for name, run in runs.items() if run is None}
-    jobs = {name: of.jobs[name] for name, of in begun.items() if of and of.launcher == "slurm"}
+    open_runs = {name: latest.get(name) for name, run in runs.items() if run is None}
+    jobs = {name: last.jobs[name] for name, last in open_runs.items() if last and last.launcher == "slurm"}
     queue = commands.queue(jobs.values())
-    for name, of in begun.items():
-        runs[name] = _on_its_way(folders[name], of, jobs.get(name), queue or {}, lives)
-    lost = [name for name in begun if runs[name] is None]
-    over = [jobs[name] for name in lost if name in jobs]
-    states = commands.ended(over) if over and queue is not None else {}
-    stopped = {name: _stopped(folders[name], jobs.get(name), queue, states) for name in lost}
-    return tuple(runs[name] or stopped[name] for name in names)
+    for name, last in open_runs.items():
+        runs[name] = _on_its_way(folders[name], last, jobs.get(name), queue or {}, is_alive)
+    stopped = [name for name in open_runs if runs[name] is None]
+    ended = [jobs[name] for name in stopped if name in jobs]
+    states = commands.ended(ended) if ended and queue is not None else {}
+    stopped_runs = {name: _stopped(folders[name], jobs.get(name), queue, states) for name in stopped}
+    return tuple(runs[name] or stopped_runs[name] for name in names)
 
 
 def _done(folder: RunFolder) -> Run | None:
-    """A run that has a record; None for another."""
-    # With force=true another one is trained in its place; one that was killed has left the file behind.
+    """The run in this folder if it has a record; None if it has none, or is being replaced."""
+    # With force=true the run is trained again; a run that was killed has left its progress.json behind, but no lock.
     if folder.progress_file.exists() and lock.holder(folder.path):
         return None
     try:
@@ -131,25 +133,26 @@ def _done(folder: RunFolder) -> Run | None:
     return Run(*_parts(folder.name), "done", steps, record["config"]["recipe"]["total_steps"], seconds, 0.0, note)
 
 
-def _on_its_way(folder: RunFolder, of: Submission | None, job: str | None, queue: dict, lives) -> Run | None:
-    there = queue.get(job)
+def _on_its_way(folder: RunFolder, last: Submission | None, job: str | None, queue: dict, is_alive) -> Run | None:
+    """The run in this folder if it is running or waiting. last: its last submission, and job: its job there."""
+    queued = queue.get(job)
     holder = lock.holder(folder.path)
-    if holder or (there and there.runs):
+    if holder or (queued and queued.runs):
         now = progress.read(folder) if holder else None
         if not holder or not now:
-            return Run(*_parts(folder.name), "running", checkpoint.newest(folder.path, None), note=holder or "starts")
+            return Run(*_parts(folder.name), "running", checkpoint.newest(folder.path, None), note=holder or "starting")
         step, total, left = now["step"], now["total_steps"], now["seconds_left"]
         whole = left * total / (total - step) if left and step < total else None
         return Run(*_parts(folder.name), "running", step, total, whole, left, holder)
-    if there:
+    if queued:
         return Run(
             *_parts(folder.name),
             "waiting",
             checkpoint.newest(folder.path, None),
-            note=f"job {job}: {there.reason}",
+            note=f"job {job}: {queued.reason}",
         )
-    if of and not job and lives(of.logs):
-        return Run(*_parts(folder.name), "waiting", checkpoint.newest(folder.path, None), note=of.host)
+    if last and not job and is_alive(last.logs):
+        return Run(*_parts(folder.name), "waiting", checkpoint.newest(folder.path, None), note=last.host)
     return None
 
 
@@ -162,6 +165,6 @@ def _stopped(folder: RunFolder, job: str | None, queue: dict | None, states: dic
             *_parts(folder.name),
             "waiting",
             kept,
-            note=f"job {job}, if it is queued still: squeue does not answer here",
+            note=f"job {job}, if it is still queued: squeue does not answer here",
         )
     return Run(*_parts(folder.name), "interrupted" if kept else "missing", kept)

@@ -10,12 +10,10 @@ from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord
 from ablations.system import interrupt, lock
 
-# How long a job of a queue waits for a run's lock: a file server takes it back from a host that is lost after 90 s, the
-# lease of NFS 4 (linux/Documentation, nfsv4leasetime); twice that.
+# How long a job of a queue waits for a run's lock: twice the 90 s, the lease time of NFS 4, after which a file server
+# takes a lock back from a lost host (linux/Documentation, nfsv4leasetime).
 PATIENCE_SECONDS = 180.0
-
-
-RESOURCE_EXHAUSTED = 8  # of absl::StatusCode, which XLA's errors have
+RESOURCE_EXHAUSTED = 8  # in absl::StatusCode, whose codes XLA's errors carry
 
 
 class Busy(UserError):
@@ -23,15 +21,15 @@ class Busy(UserError):
 
 
 def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> list[UserError | None]:
-    """`run` in this process. Where it is one of several of a distributed run, the first has the folder."""
+    """`entry.run` in this process. In a distributed run only the first process writes to the run's folder."""
     several = configs[0].distributed.name != "none"
-    first, alike = True, lambda find: find()
+    is_first, decide = True, lambda find: find()  # in a distributed run, the first process decides for all
     if several:
         from ablations.training import processes
 
-        first, alike = processes.is_first(), processes.from_first
+        is_first, decide = processes.is_first(), processes.from_first
     with contextlib.ExitStack() as locks:
-        ours, errors = alike(lambda: _ours(configs, locks, patience_seconds))
+        ours, errors = decide(lambda: _ours(configs, locks, patience_seconds))
         if not ours:
             return errors
         folders = [RunFolder.of(configs[i]) for i in ours]
@@ -41,29 +39,29 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
         except (UserError, OSError) as error:
             results = [error] * len(ours)
         except Exception as error:
-            for folder in folders if first else ():
+            for folder in folders if is_first else ():
                 folder.note_failure(peers.reason(error) if several else peers.summary(error), details(error))
             raise
         for i, folder, result in zip(ours, folders, results, strict=True):
-            errors[i] = _told(result, folder)
-            if first and isinstance(result, Exception) and not isinstance(errors[i], interrupt.Interrupted):
+            errors[i] = _reported(result, folder)
+            if is_first and isinstance(result, Exception) and not isinstance(errors[i], interrupt.Interrupted):
                 folder.note_failure(str(errors[i]), details(result))
     return errors
 
 
 def not_replaced(error: UnreadableRecord) -> UserError:
-    """What is said where there is a record that cannot be read, in the place of a new run."""
-    return UserError(f"{error}; nothing is trained over it: force=true makes the run anew in its place")
+    """The refusal to train over a record that cannot be read."""
+    return UserError(f"{error}; it is left as it is: force=true trains the run again in its place")
 
 
 def details(error: BaseException) -> str:
-    """The traceback of an error that is no user's mistake, or that has a cause; else nothing."""
+    """The traceback of an error, unless it is a user's mistake without a further cause."""
     expected = isinstance(error, UserError) and error.__cause__ is None
     return "" if expected else "".join(traceback.format_exception(error))
 
 
 def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tuple[list[int], list[UserError | None]]:
-    """Which of the runs are to be trained here, locked from now on; of each other one why not, None where it is done."""
+    """The indices of the runs to train here, now locked; and why each other run is not, None if it is done."""
     ours: list[int] = []
     errors: list[UserError | None] = [None] * len(configs)
     for i, config in enumerate(configs):
@@ -71,14 +69,14 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
         if not locks.enter_context(lock.hold(folder.path, patience_seconds)):
             errors[i] = Busy(f"{folder}: {lock.holder(folder.path) or 'another process'} works on it")
             continue
-        try:  # another process may just have done it
+        try:  # another process may have done it just now
             is_done = not config.force and (record := folder.record()) and config.matches(record["config"])
         except UnreadableRecord as error:
             errors[i] = not_replaced(error)
             continue
         if is_done:
             continue
-        if interrupt.asked(config.runs_dir):
+        if interrupt.stop_requested(config.runs_dir):
             errors[i] = interrupt.NotStarted()
         else:
             folder.failure_file.unlink(missing_ok=True)
@@ -87,7 +85,7 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
 
 
 def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSError]:
-    """Of each its record or what ended it. Raises UserError or OSError where that ended them all."""
+    """Train. Returns each run's record or what ended it; raises UserError or OSError if that ended them all."""
     import jax
 
     from ablations.data import catalogue
@@ -95,7 +93,7 @@ def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSErro
     from ablations.training.loop import training
 
     datasets = {repr(config.data): config.data for config in configs}
-    datasets = {name: catalogue.load(of) for name, of in datasets.items()}
+    datasets = {name: catalogue.load(data) for name, data in datasets.items()}
     runs = [training(config, RunFolder.of(config).path, datasets[repr(config.data)], quiet=quiet) for config in configs]
     try:
         return driver.run(runs, configs[0])
@@ -108,13 +106,13 @@ def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSErro
             f"what was finished is kept. It said: {str(error).splitlines()[0]}"
         ) from error
     finally:
-        # One that was left inside, in a sweep as long as its error is, keeps its workers and its progress.json.
+        # A run that is not closed keeps its workers and its progress.json, in a sweep for as long as its error is kept.
         for run in runs:
             run.close()
 
 
-def _told(result: dict | Exception, folder: RunFolder) -> UserError | None:
-    """A run's end as its user is told of it."""
+def _reported(result: dict | Exception, folder: RunFolder) -> UserError | None:
+    """The message for the user about how a run ended; None if it is finished."""
     if isinstance(result, OSError):
         reason = result.strerror or str(result)
         return UserError(

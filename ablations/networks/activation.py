@@ -1,8 +1,8 @@
 """The five activation orders of Table 2 and Fig. 4, as data.
 
-A residual unit computes x' = f(h(x) + F(x)). An order says which of BN and ReLU stand in four
+A residual unit computes x' = f(h(x) + F(x)). An order says whether BN and ReLU stand in each of four
 places: before the first convolution of F, between its convolutions, after the last one, and after
-the addition (that is f).
+the addition (where they are f).
 
 A sixth order is one more entry of ORDERS, here or in a file of your own that `--import` names:
 
@@ -18,7 +18,7 @@ LEGAL = ("bn", "relu")
 
 @dataclass
 class ActivationOrder:
-    """Where BN and ReLU stand in a residual unit; each place is a sequence of "bn" and "relu"."""
+    """Where BN and ReLU stand in a residual unit; each place has a sequence of "bn" and "relu"."""
 
     name: str
     before: list[str]
@@ -34,7 +34,7 @@ class ActivationOrder:
                     f"activation.{place}={sequence}: {unknown[0]!r} is unknown; legal are {', '.join(LEGAL)}"
                 )
             if sequence.count("bn") > 1:
-                raise ValueError(f"activation.{place}={sequence}: one bn in one place is enough")
+                raise ValueError(f"activation.{place}={sequence}: a place can have only one bn")
 
 
 ORDERS = {

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a network, read off the network itself."""
+"""Parameters, multiply-adds and memory traffic of a network, read off the network itself."""
 
 import math
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from ablations.networks.kernels.convolution import use_form
 
 
 def parameters(network: Network) -> int:
-    """Trainable numbers: weights, biases, BN's scale and shift; not BN's running statistics."""
+    """The number of trainable numbers: weights, biases, BN's scale and shift, but not BN's running statistics."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.as_pure(nnx.state(network, nnx.Param))))
 
 
 def macs(network: Network, image: tuple[int, int, int]) -> int:
-    """Multiply-adds of the convolutions and products for one image (H, W, C), forward."""
+    """Multiply-adds of the convolutions and matrix products in the forward pass for one image (H, W, C)."""
     graphdef, state = nnx.split(network)
 
     def forward(state, images):
@@ -32,16 +32,16 @@ def macs(network: Network, image: tuple[int, int, int]) -> int:
 
 
 def traffic(jaxpr) -> int:
-    """Bytes that the convolutions and products of a program read and write, each its operands and its result once.
+    """Bytes that the convolutions and matrix products of a program read and write, each operand and each result once.
 
-    What must move even if everything between them were fused into them: a lower bound of a step's traffic.
+    They must move even if everything in between were fused: a lower bound on a step's traffic.
     """
 
-    def bytes_moved(equation):
+    def moved_bytes(equation):
         arrays = [*equation.invars, *equation.outvars] if equation.primitive.name in PRODUCTS else []
         return sum(math.prod(array.aval.shape) * array.aval.dtype.itemsize for array in arrays)
 
-    return _total(jaxpr, bytes_moved)
+    return _total(jaxpr, moved_bytes)
 
 
 PRODUCTS = ("conv_general_dilated", "dot_general")
@@ -59,10 +59,10 @@ def _macs(equation) -> int:
     return 0
 
 
-def _total(jaxpr, cost: Callable) -> int:
-    """The sum of `cost` over all equations, those of a loop's body as often as they run."""
+def _total(jaxpr, amount: Callable) -> int:
+    """The sum of `amount` over all equations; those of a loop's body count as often as they run."""
     total = 0
     for equation in jaxpr.eqns:
         times = equation.params["length"] if equation.primitive.name == "scan" else 1
-        total += cost(equation) + times * sum(_total(inner, cost) for inner in jaxprs_in_params(equation.params))
+        total += amount(equation) + times * sum(_total(inner, amount) for inner in jaxprs_in_params(equation.params))
     return total

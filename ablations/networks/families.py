@@ -1,6 +1,6 @@
-"""The families of networks: each is a folder, with the schema of its settings and the network that they make.
+"""The families of networks: each is a folder with the schema of its settings and the network that they make.
 
-Imports no JAX before a network is made.
+This module imports JAX only when a network is made.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class Network(Protocol):
-    """What training and analysis ask of a network of any family; images: (N, H, W, C), normalised."""
+    """What training and analysis need of a network of any family, besides what flax provides; images: (N, H, W, C),
+    normalised.
+    """
 
     @property
     def stages(self) -> Iterable[Any]: ...

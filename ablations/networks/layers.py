@@ -13,7 +13,7 @@ he_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class Number(nnx.Variable):
-    """A constant of a shortcut, kept as data so that its value is no part of the compiled program."""
+    """A constant of a shortcut, kept as data so that its value is not compiled into the program."""
 
 
 class Conv(nnx.Module):
@@ -61,7 +61,7 @@ class BatchNorm(nnx.Module):
 
 
 class Activation(nnx.Module):
-    """A sequence of "bn" and "relu": one place of an activation order."""
+    """The sequence of "bn" and "relu" in one place of an activation order."""
 
     def __init__(self, sequence: list[str], channels: int):
         self.sequence = tuple(sequence)
@@ -76,8 +76,8 @@ class Activation(nnx.Module):
 class Gate(nnx.Module):
     """g(x) = sigmoid(W_g x + b_g): (N, H, W, C) -> (N, H', W', D) in (0, 1); Sec. 3.1.
 
-    The paper does not say how W_g starts: as every convolution does. With two convolutions, W_g reads the ReLU of
-    the first one.
+    The paper does not say how W_g is initialised: here it is like every convolution. With two convolutions, W_g reads
+    the ReLU of the first one.
     """
 
     def __init__(self, channels, filters, stride, *, kernel: int, bias: float, bn: bool, convolutions: int, rngs):
@@ -101,7 +101,7 @@ class Gate(nnx.Module):
 class DropoutLayer(nnx.Module):
     """Zeroes each number with probability `rate` when training.
 
-    inverted: the division by 1 - rate when training; otherwise the product with 1 - rate at test time.
+    inverted: divide by 1 - rate when training; otherwise multiply by 1 - rate at test time.
     """
 
     def __init__(self, rate: float, *, inverted: bool, rngs: nnx.Rngs):
@@ -120,7 +120,7 @@ class DropoutLayer(nnx.Module):
 
 
 class Projection(nnx.Module):
-    """A convolution that changes the shape of x, and BN if asked: a shortcut of option B or C."""
+    """A convolution that may change the shape of x, followed by BN if `bn`: a shortcut of option B or C."""
 
     def __init__(self, channels, filters, stride, *, kernel: int, bn: bool, rngs: nnx.Rngs):
         self.conv = Conv(channels, filters, kernel, stride, rngs=rngs)
@@ -132,7 +132,7 @@ class Projection(nnx.Module):
 
 
 class ZeroPadding(nnx.Module):
-    """Every stride-th pixel, and channels of zeros: option A. Without a change of shape: x itself."""
+    """Every stride-th pixel, and channels of zeros: option A. If the shape does not change, x itself."""
 
     def __init__(self, channels, filters, stride, *, padding: str):
         self.stride = stride

@@ -1,7 +1,7 @@
-"""Which shortcuts there are: the classes that are defined in this process, the project's six and a user's own.
+"""The shortcuts that exist: all classes defined in this process, the project's six and the user's own.
 
-A class is registered by its definition, in whichever file or notebook cell that stands. What is wrong with a user's class is
-said in one message that names the line.
+Defining a class registers it, in whichever file or notebook cell it stands. If something is wrong with a user's class,
+one message says what, and names the line.
 
 This module imports no JAX.
 """
@@ -22,20 +22,19 @@ from typing import Any
 from ablations.errors import UserError
 
 SHORTCUTS: dict[str, type] = {}  # by name, as in shortcut=identity
-
-PROJECT = "ablations.networks.shortcut"  # the module of the project's own
+PROJECT = "ablations.networks.shortcut"  # the module of the project's own shortcuts
 
 
 class Undefined(UserError, ValueError):
-    """A run's shortcut has no class here. A ValueError too: a setting that cannot be used."""
+    """The class of a run's shortcut is not defined in this process. Also a ValueError, as for any unusable setting."""
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where a class is defined.
 
-    file: its path; of a notebook cell the name that Python gives it, None where there is no source.
-    sha256: of the file, or of the cell, when the class was defined.
+    file: its path, or for a notebook cell the name that Python gives it; None if there is no source.
+    sha256: the digest of the file or the cell when the class was defined.
     """
 
     file: str | None
@@ -50,17 +49,17 @@ _origins: dict[type, Origin] = {}
 
 
 class ShortcutClass(type):
-    """The type of shortcut classes: to define one is to register it."""
+    """The type of shortcut classes: defining a class registers it."""
 
     def __init__(cls, name: str, bases: tuple, namespace: dict, **options):
         super().__init__(name, bases, namespace, **options)
         _register(cls)
 
 
-def named(name: str | None, source: dict | None = None) -> type:
+def find_class(name: str | None, source: dict | None = None) -> type:
     """The class of a shortcut.
 
-    source: what a record says of the class, see `made_by`. Raises Undefined, which says what to type.
+    source: what a record says about the class, see `made_by`. Raises Undefined, which says what to type.
     """
     if name in SHORTCUTS:
         return SHORTCUTS[name]
@@ -73,7 +72,7 @@ def named(name: str | None, source: dict | None = None) -> type:
 
 
 def made_by(cls: type) -> dict:
-    """What a record says of a user's class: its name, its file and that file's SHA-256. Nothing of the project's six."""
+    """What a record says about a user's class: its name, its file and the file's SHA-256; nothing for the project's six."""
     if is_ours(cls):
         return {}
     origin = _origins[cls]
@@ -86,9 +85,9 @@ def is_ours(cls: type) -> bool:
 
 
 def faults() -> dict[str, str]:
-    """Of each user's class that is no shortcut, by its name: its line and what is wrong."""
-    found = {name: (cls, _fault(cls)) for name, cls in SHORTCUTS.items() if not is_ours(cls)}
-    return {name: f"{blame(cls)} {fault}" for name, (cls, fault) in found.items() if fault}
+    """For each user's class that is not a valid shortcut, by name: its line and what is wrong."""
+    classes = {name: (cls, _fault(cls)) for name, cls in SHORTCUTS.items() if not is_ours(cls)}
+    return {name: f"{blame(cls)} {fault}" for name, (cls, fault) in classes.items() if fault}
 
 
 def blame(cls: type) -> str:
@@ -97,22 +96,24 @@ def blame(cls: type) -> str:
 
 
 def derived(base: type) -> set[type]:
-    """All classes that are derived from one, those of a user that are no choices among them."""
-    return {one for cls in base.__subclasses__() for one in (cls, *derived(cls))}
+    """All classes derived from a class, including a user's classes that nobody can choose."""
+    return {each for cls in base.__subclasses__() for each in (cls, *derived(cls))}
 
 
 def check(classes: set[type]) -> None:
-    """Raises UserError where one of a file's classes is no shortcut."""
+    """Raise UserError if one of a file's classes is not a valid shortcut."""
     for cls in sorted(classes, key=lambda cls: _origins[cls].line):
         if own_name(cls) and (fault := _fault(cls)):
             raise UserError(f"{blame(cls)} {fault}")
-        if not own_name(cls) and not cls.__subclasses__():  # from which none is derived, and which nobody can choose
-            raise UserError(f'{blame(cls)} has no name: give it one, as name: str = "{cls.__name__.lower()}"')
+        if (
+            not own_name(cls) and not cls.__subclasses__()
+        ):  # useless: nobody can choose it, and no class derives from it
+            raise UserError(f'{blame(cls)} has no name: give it one, such as name: str = "{cls.__name__.lower()}"')
 
 
 @contextmanager
 def blamed_on(cls: type) -> Iterator[None]:
-    """An error inside a user's class becomes a UserError that names the line; one inside ours stays what it is."""
+    """Turn an error inside a user's class into a UserError that names the line; leave errors inside ours as they are."""
     try:
         yield
     except UserError:
@@ -127,21 +128,22 @@ def blamed_on(cls: type) -> Iterator[None]:
 
 
 def check_sum(cls: type, x, fx, total) -> None:
-    """Raises UserError where the equation of a user's class makes an array of another shape or type than F(x)."""
+    """Raise UserError if the equation of a user's class returns an array of another shape or type than F(x)."""
     if is_ours(cls):
         return
-    of_x, of_fx, of_total = (
-        f"{getattr(of, 'dtype', type(of).__name__)}{list(getattr(of, 'shape', ()))}" for of in (x, fx, total)
+    x_shape, fx_shape, total_shape = (
+        f"{getattr(array, 'dtype', type(array).__name__)}{list(getattr(array, 'shape', ()))}"
+        for array in (x, fx, total)
     )
-    if of_total != of_fx:
+    if total_shape != fx_shape:
         raise UserError(
-            f"{_origins[cls]}: the equation of {cls.__qualname__} makes {of_total} of x {of_x} and F(x) {of_fx}; it must make "
-            f"{of_fx}"
+            f"{_origins[cls]}: the equation of {cls.__qualname__} makes {total_shape} from x {x_shape} and F(x) {fx_shape}; "
+            f"it must make {fx_shape}"
         )
 
 
 def line_of(error: BaseException, file: str | None) -> int | None:
-    """The line of this file at which an error happened, the innermost one; None where it happened elsewhere."""
+    """The innermost line of this file at which an error happened; None if it happened elsewhere."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return lines[-1] if lines else None
 
@@ -160,24 +162,24 @@ def _register(cls: type) -> None:
     if (name := own_name(cls)) is None:
         return  # abstract, as Gated is
     if not isinstance(name, str) or not name.isidentifier():
-        raise UserError(f"{blame(cls)} has the name {name!r}: a name is one word, as halved")
+        raise UserError(f"{blame(cls)} has the name {name!r}: a name must be one word, such as halved")
     if (other := SHORTCUTS.get(name)) and not _replaces(cls, other):
-        owner = "one of the project's own" if is_ours(other) else f"defined already, in {_origins[other]}"
+        owner = "one of the project's own" if is_ours(other) else f"already defined in {_origins[other]}"
         raise UserError(f"{_origins[cls]}: shortcut {name} is {owner}: give class {cls.__qualname__} another name")
     SHORTCUTS[name] = cls
 
 
 def _replaces(cls: type, other: type) -> bool:
-    """Whether a class is a later version of another one: a notebook cell run again, a file imported again."""
+    """Whether a class is a later version of another: from a notebook cell run again, or a file imported again."""
     if is_ours(other):
         return is_ours(cls)
     return cls.__module__ == other.__module__ or _origins[cls].file == _origins[other].file
 
 
 def own_name(cls: type) -> str | None:
-    """The name that a class gives itself; None of an abstract one. Before @dataclass has run and after."""
-    name: Any = vars(cls).get("name")  # of a user's class: whatever stands there
-    if isinstance(name, MemberDescriptorType):  # of @dataclass(slots=True), which makes the class again
+    """The name that a class gives itself, None if it is abstract; works before and after @dataclass has run."""
+    name: Any = vars(cls).get("name")  # whatever a user's class has there
+    if isinstance(name, MemberDescriptorType):  # by @dataclass(slots=True), which makes the class again
         name = cls.__dataclass_fields__["name"]
     default: Any = name.default if isinstance(name, Field) else name
     return default
@@ -187,7 +189,7 @@ def _origin(cls: type) -> Origin:
     frame = sys._getframe(1)
     while frame and frame.f_globals.get("__name__") != cls.__module__:
         frame = frame.f_back
-    if frame is None:  # made by unpickling
+    if frame is None:  # the class was made by unpickling
         return Origin(None, 0, None)
     file, line = frame.f_code.co_filename, frame.f_lineno
     try:

@@ -1,7 +1,7 @@
-"""The six shortcuts of Table 1 and Fig. 2: each one is its settings, its layers and its equation.
+"""The six shortcuts of Table 1 and Fig. 2: each class has settings, layers and an equation.
 
-A shortcut takes x and F(x) and returns their sum. It does not know in what network it stands: h is
-what makes the shape of x that of F(x), x itself where the two are equal.
+A shortcut takes x and F(x) and returns their sum. It does not know in what network it stands: h gives
+x the shape of F(x), and is x itself if the two shapes are equal.
 
 A seventh shortcut is one more class, here or in a file of your own, mine.py:
 
@@ -22,8 +22,8 @@ A seventh shortcut is one more class, here or in a file of your own, mine.py:
             return h(x) / 2 + fx
 
 and is trained by `ablations train shortcut=halved --import mine.py`; in a notebook, the cell that defines the class is
-enough. Its settings are the fields of the class, as in shortcut.rate=0.5. Numbers that a row of a table varies go through
-`build.number`, so that rows which differ only in a number share one compiled program. docs/shortcuts.md says more.
+enough. The fields of the class are its settings, as in shortcut.rate=0.5. Numbers that differ between the rows of a table
+go through `build.number`, so that rows which differ only in a number share one compiled program. See docs/shortcuts.md.
 
 This module imports no JAX: it is also the schema of `conf/shortcut/`, where a class needs a file only to say where its
 numbers come from.
@@ -41,8 +41,8 @@ class Shortcut(metaclass=registry.ShortcutClass):
     """Settings that every shortcut has; abstract.
 
     at_dimension_change: whether the shortcut also stands on the units that change the shape of x;
-        if not, those units have an identity shortcut. The paper does not say; its parameter counts
-        are those of all units.
+        if not, those units have an identity shortcut. The paper does not say, but its parameter counts
+        are those of a shortcut on all units.
     """
 
     name: str
@@ -55,13 +55,13 @@ class Shortcut(metaclass=registry.ShortcutClass):
 
     @property
     def scale(self) -> float | None:
-        """lambda of Eqn. 8: the number on the shortcut before training; None where it is no number."""
+        """lambda of Eqn. 8: the factor on the shortcut before training; None if it is not a number."""
         return None
 
     @staticmethod
     @abstractmethod
     def equation(x, fx, *_, **layers):
-        """The sum, from x: (N, H, W, C) and F(x): (N, H', W', C'); returns (N, H', W', C')."""
+        """The sum of x, (N, H, W, C), and fx = F(x), (N, H', W', C'); returns (N, H', W', C')."""
         raise NotImplementedError
 
     def __post_init__(self):
@@ -112,9 +112,9 @@ class ConstantScaling(Shortcut):
 class Gated(Shortcut):
     """Settings of the two gated shortcuts: g(x) = sigmoid(W_g x + b_g), element-wise; abstract.
 
-    bias: the initial b_g. gate_bn: BN between W_g and the sigmoid; without it W_g x has a bias, with
-    it b_g is BN's shift. gate_kernel: the size of W_g, 1 in the paper. gate_convolutions: 2 for another
-    convolution, BN if gate_bn, and ReLU before W_g, as later highway networks have; 1 in the paper.
+    bias: the initial b_g. gate_bn: put BN between W_g and the sigmoid; b_g is then BN's shift, otherwise a bias
+    of its own. gate_kernel: the size of W_g, 1 in the paper. gate_convolutions: 2 adds a convolution, BN if
+    gate_bn, and ReLU before W_g, as in later highway networks; 1 in the paper.
     """
 
     bias: float = -6.0
@@ -128,7 +128,7 @@ class Gated(Shortcut):
 
     @property
     def scale(self):
-        return (1 - math.tanh(self.bias / 2)) / 2  # 1 - sigmoid(b_g), where W_g x is small beside b_g
+        return (1 - math.tanh(self.bias / 2)) / 2  # 1 - sigmoid(b_g), if W_g x is small beside b_g
 
     def __post_init__(self):
         super().__post_init__()
@@ -184,7 +184,7 @@ class Dropout(Shortcut):
     """Dropout on the shortcut's output: Fig. 2(f), Sec. 3.1.
 
     inverted: divide by 1 - rate when training, as frameworks do. The paper speaks of an expected
-    scale of 0.5 at rate 0.5, which is true without that division only; then the output is
+    scale of 0.5 at rate 0.5, which is true only without that division; the output is then
     multiplied by 1 - rate at test time.
     """
 
@@ -209,5 +209,5 @@ class Dropout(Shortcut):
             raise ValueError(f"shortcut.rate={self.rate}: a rate is at least 0 and below 1")
 
 
-# By name: these six, and those that are defined elsewhere.
-SHORTCUTS, named = registry.SHORTCUTS, registry.named
+# All shortcuts by name: these six, and those that are defined elsewhere.
+SHORTCUTS, find_class = registry.SHORTCUTS, registry.find_class

@@ -1,4 +1,4 @@
-"""What a unit adds up: the shortcut and F(x) through one shortcut class; the layers that it is built from."""
+"""The addition in a unit: x and F(x) are summed by one shortcut class, with the layers that it needs."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from ablations.networks.shortcut import Shortcut
 
 @dataclass(frozen=True)
 class Match:
-    """How x is given the shape of F(x) where the two differ.
+    """How x gets the shape of F(x) if the two differ.
 
     projection_kernel: the size of a projection's kernel; None for zero padding. bn: whether a projection is followed
-    by BN. padding: see `ZeroPadding`.
+    by BN. padding: see `ModelConfig`.
     """
 
     projection_kernel: int | None = None
@@ -24,20 +24,20 @@ class Match:
 
 
 class Build:
-    """Makes the layers of a shortcut between two given shapes, so that the shortcut need not know them.
+    """Makes the layers of a shortcut from one shape to another, so that the shortcut need not know the shapes.
 
     shape: (channels of x, channels of F(x), stride of F).
     """
 
     def __init__(self, shape: tuple[int, int, int], match: Match, *, rngs: nnx.Rngs):
-        self.shape, self.how, self.rngs = shape, match, rngs
+        self.shape, self.match_settings, self.rngs = shape, match, rngs
 
     def match(self) -> nnx.Module:
-        """h where nothing else is asked for: x itself, or what gives x the shape of F(x)."""
+        """The layer h: x itself, or what gives x the shape of F(x)."""
         channels, filters, stride = self.shape
-        if (channels, stride) != (filters, 1) and self.how.projection_kernel:
-            return self.projection(kernel=self.how.projection_kernel, bn=self.how.bn)
-        return ZeroPadding(*self.shape, padding=self.how.padding)
+        if (channels, stride) != (filters, 1) and self.match_settings.projection_kernel:
+            return self.projection(kernel=self.match_settings.projection_kernel, bn=self.match_settings.bn)
+        return ZeroPadding(*self.shape, padding=self.match_settings.padding)
 
     def number(self, value: float) -> Number:
         return Number(jnp.asarray(value, jnp.float32))
@@ -53,7 +53,7 @@ class Build:
 
 
 class Skip(nnx.Module):
-    """A shortcut with its layers: (x, F(x)) -> their sum, by the equation of the shortcut. shape: as of `Build`."""
+    """A shortcut with its layers: (x, F(x)) -> their sum, by the equation of the shortcut. shape: see `Build`."""
 
     def __init__(self, shortcut: Shortcut, shape: tuple[int, int, int], match: Match, *, rngs: nnx.Rngs):
         self.kind, self.equation = type(shortcut), type(shortcut).equation
@@ -64,7 +64,7 @@ class Skip(nnx.Module):
             setattr(self, name, layer)
 
     def layers(self, dtype) -> dict:
-        """What the equation is called with beside x and F(x); numbers in this type."""
+        """The arguments of the equation besides x and F(x); numbers have this dtype."""
         layers = {name: getattr(self, name) for name in self.names}
         return {name: layer.astype(dtype) if isinstance(layer, Number) else layer for name, layer in layers.items()}
 

@@ -1,7 +1,7 @@
-"""Units one after another, of which those that are alike are stacked on a leading axis and run by one `lax.scan`.
+"""Units one after another: those that are alike are stacked along a leading axis and run by one `lax.scan`.
 
-So time to compile does not grow with depth. The first unit may differ from the others. In the path of a leaf of a state
-they are "first" and "rest", and that is known here only.
+So the time to compile does not grow with depth. The first unit may differ from the others. In the path of a leaf of a
+state they are called "first" and "rest", which only this module knows.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,42 +19,44 @@ FIRST, STACKED = "first", "rest"
 class Stack(nnx.Module):
     """The first unit, which may change the shape of x, and the others, which are alike.
 
-    first: the first unit; build: makes one of the others from random streams.
+    first: the first unit. build: makes one of the other units from random streams.
     """
 
     def __init__(self, units: int, first: nnx.Module, build: Callable[[nnx.Rngs], nnx.Module], *, rngs: nnx.Rngs):
         self.first = first
         stacked = nnx.split_rngs(splits=max(units - 1, 1))(nnx.vmap(build))
         self.rest = stacked(rngs) if units > 1 else None
-        # Execution only: whether the loop over units is written out, and whether it keeps less. Changes no parameter.
+        # How it is executed: whether the loop over units is unrolled, and whether it keeps less. Changes no parameter.
         self.unroll = self.remat = False
 
     def __call__(self, x):
         return self.walk(x, run)[0]
 
-    def walk(self, x, visit, given=None):
-        """Through all units, with something done at each.
+    def walk(self, x, visit, arguments=None):
+        """Visit all units, one after another.
 
-        visit: (unit, x, what is given to this unit) -> (the unit's output, what was seen). It is traced once a shape, not
-            once a unit.
-        given: a tree with a leading axis over the units.
+        visit: (unit, x, the unit's argument) -> (the unit's output, anything measured). It is traced once for each shape,
+            not once for each unit.
+        arguments: a tree with a leading axis over the units.
 
-        Returns the last unit's output, and what was seen with a leading axis over the units.
+        Returns the output of the last unit, and all that was measured with a leading axis over the units.
         """
-        given_first, given_rest = (jax.tree.map(lambda leaf, i=i: leaf[i], given) for i in (0, slice(1, None)))
-        x, seen_first = visit(self.first, x, given_first)
+        first_argument, other_arguments = (
+            jax.tree.map(lambda leaf, i=i: leaf[i], arguments) for i in (0, slice(1, None))
+        )
+        x, seen_first = visit(self.first, x, first_argument)
         if self.rest is None:
             return x, jax.tree.map(lambda leaf: leaf[None], seen_first)
         graphdef, params, others = nnx.split(self.rest, nnx.Param, ...)
 
         def step(x, inputs):
-            *state, given_unit = inputs
+            *state, argument = inputs
             unit = nnx.merge(graphdef, *state)
-            x, seen = visit(unit, x, given_unit)
+            x, seen = visit(unit, x, argument)
             return x, (nnx.state(unit, nnx.Not(nnx.Param)), seen)
 
         scan = remat.scan if self.remat else jax.lax.scan
-        x, (others, seen_rest) = scan(remat.units(step), x, (params, others, given_rest), unroll=self.unroll)
+        x, (others, seen_rest) = scan(remat.units(step), x, (params, others, other_arguments), unroll=self.unroll)
         nnx.update(self.rest, others)
         return x, jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), seen_first, seen_rest)
 
@@ -71,14 +73,14 @@ def is_stacked(path: tuple) -> bool:
 
 
 def units(path: tuple, leaf):
-    """A leaf of a state with a leading axis over units; outside of stacks, and of a first unit, of length 1."""
+    """A leaf of a state with a leading axis over units, of length 1 for a first unit and outside of stacks."""
     return leaf if is_stacked(path) else leaf[None]
 
 
 def unit_paths(path: tuple, shape: tuple[int, ...]) -> list[tuple]:
-    """The path of each of `units`, with "units", i in the place of "first" or "rest", where i counts a stack's units from 0.
+    """The path of each of `units`, with ("units", i) in place of "first" or "rest"; i counts a stack's units from 0.
 
-    shape: of the leaf at `path` of a state. Outside of stacks, the path as it is.
+    shape: that of the leaf at `path` of a state. Outside of stacks, the path stays as it is.
     """
     if (position := _position(path)) is None:
         return [path]
@@ -87,14 +89,14 @@ def unit_paths(path: tuple, shape: tuple[int, ...]) -> list[tuple]:
 
 
 def joined(path: tuple, leaves: Sequence[np.ndarray]) -> np.ndarray:
-    """The leaf at this path of a state, from those of its units."""
+    """The leaf at this path of a state, from the leaves of its units."""
     return np.stack(leaves) if is_stacked(path) else leaves[0]
 
 
 def reordered(state: nnx.State, orders: Sequence) -> nnx.State:
     """A state with the stacked units of each stack in another order.
 
-    orders: of the stack with number i in a state's paths, which of its stacked units comes in each position.
+    orders: for stack i in a state's paths, which of its stacked units comes in each position.
     """
 
     def moved(path: tuple, leaf):
@@ -105,5 +107,5 @@ def reordered(state: nnx.State, orders: Sequence) -> nnx.State:
 
 
 def _position(path: tuple) -> int | None:
-    """Where in a path a stack's "first" or "rest" is; None outside of stacks. A unit may have a "first" too, further in."""
+    """The index of a stack's "first" or "rest" in a path, None outside of stacks. Deeper in, a unit may have a "first" too."""
     return next((i for i, name in enumerate(path) if name in (FIRST, STACKED)), None)

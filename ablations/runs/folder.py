@@ -1,4 +1,4 @@
-"""The folder of a run, RUNS_DIR/STUDY/ROW/seed=K: what its files are called, and which folders there are.
+"""The folder of a run, RUNS_DIR/STUDY/ROW/seed=K: the names of its files, and how to find all such folders.
 
 Needs the standard library only.
 """
@@ -18,12 +18,13 @@ SEED = "seed="
 
 @dataclass(frozen=True, order=True)
 class RunFolder(os.PathLike):
-    """The folder of one run. `study`, `row` and `seed` are said by its path, whether or not it exists.
+    """The folder of one run. Its path alone gives `study`, `row` and `seed`, whether or not the folder exists.
 
-    record_file: the result, there once the run is finished. weights_file: of a finished run.
-    metrics_file: a line an evaluation; probes_file: a line a probe along training.
-    failure_file: why the last try ended without a record; progress_file: how far a run is that is on its way.
-    lock_file: is locked as long as a process works on the run. checkpoints: a folder, gone once the run is finished.
+    record_file, weights_file: the result and the weights; they exist once the run is finished.
+    metrics_file: one line for each evaluation. probes_file: one line for each probe during training.
+    failure_file: why the last try ended without a record. progress_file: how far the run is, while it trains.
+    lock_file: locked for as long as a process works on the run.
+    checkpoints: a folder, which is removed once the run is finished.
     hydra: a folder with the composed configuration, as Hydra writes it.
     """
 
@@ -58,7 +59,7 @@ class RunFolder(os.PathLike):
 
     @property
     def name(self) -> str:
-        """In its study: ROW/seed=K."""
+        """Its name within its study: ROW/seed=K."""
         return f"{self.row}/{self.path.name}"
 
     @property
@@ -99,13 +100,13 @@ class RunFolder(os.PathLike):
 
     @property
     def is_begun(self) -> bool:
-        """Whether something has been trained or measured in it."""
+        """Whether anything has been trained or measured in this folder."""
         return any(self.path.glob("*.json*"))
 
     def record(self) -> dict | None:
-        """The record of a finished run; None where there is none.
+        """The record of a finished run; None if there is none.
 
-        Raises UnreadableRecord where there is one that this program cannot read.
+        Raises UnreadableRecord if there is one that this program cannot read.
         """
         return record.read_record(self.path)
 
@@ -123,38 +124,38 @@ class RunFolder(os.PathLike):
     def finished(self) -> tuple[dict, Path]:
         """The record and the weights file of a finished run.
 
-        Raises UserError where one of them is missing, UnreadableRecord where the record cannot be read.
+        Raises UserError if one of them is missing, UnreadableRecord if the record cannot be read.
         """
-        found = self.record()
-        if found is None:
+        result = self.record()
+        if result is None:
             raise UserError(f"run={self}: there is no finished run in this folder")
         if not self.weights_file.is_file():
             raise UserError(
-                f"run={self}: its {self.weights_file.name} is gone; ablations train ... force=true makes it anew"
+                f"run={self}: its {self.weights_file.name} is gone; ablations train ... force=true trains it again"
             )
-        return found, self.weights_file
+        return result, self.weights_file
 
     def failure(self) -> str | None:
-        """Why the last try ended without a record, in a line; None where it did not, or does not say why."""
+        """Why the last try ended without a record, in one line; None if there is no failure file or it is empty."""
         try:
             lines = self.failure_file.read_text().strip().splitlines()
         except OSError:
             return None
         if not lines:  # a full disk leaves it empty
             return None
-        # Of a traceback by itself, as older versions wrote it, the last line says it.
+        # Older versions wrote only a traceback, whose last line is the reason.
         return lines[0] if lines[1:2] == [""] else lines[-1]
 
     def note_failure(self, reason: str, details: str = "") -> None:
-        """Write why a try ended: a line and, below it, what led there."""
-        with contextlib.suppress(OSError):  # a full disk is why, perhaps
+        """Write why a try ended: one line and, below it, the details."""
+        with contextlib.suppress(OSError):  # the reason may be a full disk
             self.failure_file.write_text(f"{reason}\n\n{details}" if details else f"{reason}\n")
 
 
 def run_folders(runs_dir: Path, study: str | None = None) -> list[RunFolder]:
     """The folders of runs in `runs_dir`, of one study or of all, in the order of their paths."""
-    studies = [runs_dir / study] if study is not None else runs_dir.glob("*")
-    return sorted(RunFolder(path) for of_study in studies for path in of_study.glob(f"*/{SEED}*") if _is_run(path))
+    study_folders = [runs_dir / study] if study is not None else runs_dir.glob("*")
+    return sorted(RunFolder(path) for folder in study_folders for path in folder.glob(f"*/{SEED}*") if _is_run(path))
 
 
 def _is_run(path: Path) -> bool:
@@ -162,12 +163,12 @@ def _is_run(path: Path) -> bool:
 
 
 def read_records(runs_dir: Path, study: str) -> tuple[list[dict], list[UnreadableRecord]]:
-    """All finished runs of a study, in the order of their folders, each with its `folder`; and those that cannot be read."""
+    """The records of a study's finished runs, each with its `folder`, in the order of folders; and the unreadable ones."""
     records, unreadable = [], []
     for folder in run_folders(runs_dir, study):
         try:
-            if (found := folder.record()) is not None:
-                records.append(found | {"folder": folder})
+            if (result := folder.record()) is not None:
+                records.append(result | {"folder": folder})
         except UnreadableRecord as error:
             unreadable.append(error)
     return records, unreadable

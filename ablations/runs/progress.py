@@ -1,7 +1,7 @@
 """What a person sees while a run trains: a bar on a terminal, plain lines elsewhere.
 
-The same figures go to `progress.json` in the run's folder, about once a second, so that a sweep can show
-all of its runs at once. The file is gone when the run has ended.
+The same figures go to `progress.json` in the run's folder, about once a second, so that a sweep can show all of its
+runs at once. The file is removed when the run ends.
 """
 
 import contextlib
@@ -19,7 +19,10 @@ SECONDS_BETWEEN_WRITES = 1.0
 
 
 class Progress:
-    """Shows one run; a context manager."""
+    """Shows the progress of one run; a context manager.
+
+    quiet: show nothing. writes: keep `progress.json` up to date.
+    """
 
     def __init__(self, config: Config, folder: Path, *, quiet: bool = False, writes: bool = True):
         self.total, self.quiet, self.file = config.recipe.total_steps, quiet, RunFolder(folder).progress_file
@@ -54,12 +57,12 @@ class Progress:
                 self.file.unlink(missing_ok=True)
 
     def update(self, step: int, loss: float, error_percent: float, images_per_second: float) -> None:
-        """After some steps: what the last of them gave."""
+        """Show what the last of some steps gave."""
         now = time.perf_counter()
         if now - self.written < SECONDS_BETWEEN_WRITES and step < self.total:
             return
         if not self.written:
-            self.first_step, self.started = step, now  # the time left does not count compilation
+            self.first_step, self.started = step, now  # compilation must not count in the time left
         self.written = now
         rate = (step - self.first_step) / max(now - self.started, 1e-9)
         left = (self.total - step) / rate if rate else None
@@ -70,7 +73,7 @@ class Progress:
             "train_error_percent": error_percent,
         }
         figures |= {"train_images_per_second": images_per_second, "seconds_left": left}
-        # A full disk stops a run where it must write a result, not where it tells how far it is.
+        # A full disk may stop a run when it writes a result, but not when it reports its progress.
         if self.writes:
             with contextlib.suppress(OSError):
                 write_whole(self.file, json.dumps(figures))
@@ -80,7 +83,7 @@ class Progress:
             self.bar.update(self.task, completed=step, figures=text)
 
     def evaluated(self, metrics: dict) -> None:
-        """After an evaluation."""
+        """Report an evaluation, in one line."""
         if self.quiet:
             return
         line = (
@@ -100,7 +103,7 @@ class Progress:
 
 
 def read(folder: RunFolder) -> dict | None:
-    """What `progress.json` of a run says, None where there is none."""
+    """The content of a run's `progress.json`; None if there is none."""
     try:
         return json.loads(folder.progress_file.read_text())
     except (OSError, ValueError):
@@ -112,7 +115,7 @@ def _number(value: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """1:02:03 or 2:03."""
+    """A time as 1:02:03 or 2:03."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

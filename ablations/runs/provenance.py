@@ -1,4 +1,4 @@
-"""What a figure must name: package versions, machine, commit, command."""
+"""Where a result comes from: package versions, machine, commit and command."""
 
 import contextlib
 import platform
@@ -13,7 +13,7 @@ from ablations.system.machine import processor
 
 
 def provenance() -> dict:
-    """What a figure must name: package versions, machine, commit."""
+    """What a record says of its origin: package versions, machine, commit."""
     import jax
 
     device = jax.devices()[0]
@@ -25,7 +25,7 @@ def provenance() -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that decide a result."""
+    """The versions of Python and of the packages that decide a result."""
     names = ("ablations", "jax", "jaxlib", "flax", "optax", "numpy")
     return {"python": platform.python_version()} | {name: _version(name) for name in names}
 
@@ -38,7 +38,7 @@ def _version(package: str) -> str:
 
 
 def commit() -> str:
-    """The commit of the source that runs, with "+" where it has uncommitted changes; "unknown" outside git."""
+    """The commit of the running source, with "+" if it has uncommitted changes; "unknown" outside git."""
 
     def git(*arguments):
         return subprocess.run(
@@ -46,9 +46,9 @@ def commit() -> str:
         ).stdout
 
     try:
-        # Installed into a project that is under git, this file is in a repository, and not in ours.
-        here = f"{__name__.replace('.', '/')}.py"
-        if here not in git("ls-files", "--full-name", Path(__file__).name).splitlines():
+        # Installed into another project that uses git, this file lies in that project's repository, not in ours.
+        this_file = f"{__name__.replace('.', '/')}.py"
+        if this_file not in git("ls-files", "--full-name", Path(__file__).name).splitlines():
             return "unknown"
         changes = git("status", "--porcelain", "--untracked-files=no", ":/ablations", ":/conf")
         return git("rev-parse", "HEAD").strip() + ("+" if changes else "")
@@ -61,7 +61,7 @@ _caller: ContextVar[str | None] = ContextVar("caller", default=None)
 
 @contextlib.contextmanager
 def called_as(call: str) -> Iterator[None]:
-    """In this block no command is at work, but a call from Python."""
+    """Within this block, `command` returns this call from Python instead of a command line."""
     token = _caller.set(call)
     try:
         yield
@@ -70,5 +70,5 @@ def called_as(call: str) -> Iterator[None]:
 
 
 def command() -> str:
-    """The command line, as typed, or the call."""
+    """The command line as it was typed, or the call from Python."""
     return _caller.get() or " ".join(["ablations", *sys.argv[1:]])

@@ -11,9 +11,7 @@ from ablations.errors import UserError
 from ablations.system.files import write_whole
 
 SCHEMA_VERSION = 1
-
 RECORD, METRICS = "record.json", "metrics.jsonl"
-
 FAIL_PERCENT = 20.0  # a final test error above this is a "fail" in the paper's Table 1
 
 # What every record has, and tables, figures and commands rely on.
@@ -24,13 +22,13 @@ FIELDS = (
 
 
 class UnreadableRecord(UserError):
-    """There is a record, and this program cannot read it.
+    """A record exists, but this program cannot read it.
 
-    path: of the file. reason: one line, such as "unknown setting model.width".
+    path: the file. reason: one line, such as "unknown setting model.width".
     """
 
     def __init__(self, path: Path, reason: str):
-        super().__init__(path, reason)  # as it is pickled, on its way from one process to another
+        super().__init__(path, reason)  # pickling calls the class with these arguments again
         self.path, self.reason = path, reason
 
     def __str__(self) -> str:
@@ -42,9 +40,9 @@ def write_record(folder: Path, record: dict) -> None:
 
 
 def read_record(folder: Path) -> dict | None:
-    """The record of a finished run; None where there is none.
+    """The record of a finished run; None if there is none.
 
-    Raises UnreadableRecord where there is one that this program cannot read.
+    Raises UnreadableRecord if there is one that this program cannot read.
     """
     path = folder / RECORD
     try:
@@ -56,15 +54,15 @@ def read_record(folder: Path) -> dict | None:
     except ValueError as error:
         raise UnreadableRecord(path, f"it is not JSON, perhaps cut short ({error})") from error
     try:
-        return _checked(content)
+        return _validated(content)
     except ValueError as error:
         raise UnreadableRecord(path, str(error)) from error
 
 
-def _checked(content) -> dict:
-    """The record, where settings that are younger than it have their defaults.
+def _validated(content) -> dict:
+    """The record; settings that were added after it was written get their defaults.
 
-    Raises ValueError with the reason why it cannot be used.
+    Raises ValueError with the reason if it cannot be used.
     """
     if not isinstance(content, dict) or "schema_version" not in content:
         raise ValueError("it is not a record: schema_version is missing")
@@ -84,12 +82,12 @@ def read_metrics(folder: Path) -> list[dict]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def first_difference(one, other, at: str = "") -> tuple:
-    """Where two nested configurations first differ, as a dotted key, and the two values there."""
-    if not isinstance(one, dict) or not isinstance(other, dict):
-        return at, one, other
-    key = next(key for key in one | other if one.get(key) != other.get(key))
-    return first_difference(one.get(key), other.get(key), f"{at}.{key}" if at else key)
+def first_difference(first, second, prefix: str = "") -> tuple:
+    """The dotted key at which two nested configurations first differ, and the two values there."""
+    if not isinstance(first, dict) or not isinstance(second, dict):
+        return prefix, first, second
+    key = next(key for key in first | second if first.get(key) != second.get(key))
+    return first_difference(first.get(key), second.get(key), f"{prefix}.{key}" if prefix else key)
 
 
 def failed(record: dict) -> bool:

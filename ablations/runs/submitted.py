@@ -1,4 +1,4 @@
-"""`submitted.json` in a study's folder: which runs were handed to a queue or to a process of its own, as which jobs.
+"""`submitted.json` in a study's folder: which runs were handed to a queue or to a detached process.
 
 Reading it needs the standard library only.
 """
@@ -14,16 +14,16 @@ from ablations.system import lock
 from ablations.system.files import write_whole
 
 FILE = "submitted.json"
-
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One command's.
+    """The runs that one command has submitted.
 
-    jobs: of each run, as ROW/seed=K, the job of the queue; "" where one process has all of them.
-    logs: the file that is locked as long as this process lives; of a queue the place of its files.
+    launcher: "slurm", or "process" for a detached process.
+    jobs: for each run, by its name ROW/seed=K, its job in the queue; "" if one process has them all.
+    logs: for a process, the file that is locked for as long as it lives; for a queue, the pattern of its jobs' log folders.
     """
 
     launcher: str
@@ -34,47 +34,47 @@ class Submission:
     jobs: dict[str, str]
 
 
-def read(of_study: Path) -> list[Submission]:
+def read(study_folder: Path) -> list[Submission]:
     """The submissions of a study's folder, the oldest first.
 
-    Raises UserError where the file is damaged.
+    Raises UserError if the file is damaged.
     """
-    path = of_study / FILE
+    path = study_folder / FILE
     try:
         content = json.loads(path.read_text())
         if content["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema_version {content['schema_version']}")
-        return [Submission(**one) for one in content["submissions"]]
+        return [Submission(**fields) for fields in content["submissions"]]
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is damaged ({error!r}): see with squeue what is queued, then remove the file"
+            f"{path} is damaged ({error!r}): check with squeue what is queued, then remove the file"
         ) from error
 
 
-def add(of_study: Path, submission: Submission) -> None:
-    everything = [asdict(one) for one in [*read(of_study), submission]]
-    content = {"schema_version": SCHEMA_VERSION, "submissions": everything}
-    write_whole(of_study / FILE, json.dumps(content, indent=2) + "\n")
+def add(study_folder: Path, submission: Submission) -> None:
+    submissions = [asdict(each) for each in [*read(study_folder), submission]]
+    content = {"schema_version": SCHEMA_VERSION, "submissions": submissions}
+    write_whole(study_folder / FILE, json.dumps(content, indent=2) + "\n")
 
 
-def latest(of_study: Path) -> dict[str, Submission]:
-    """Of each run, as ROW/seed=K, the submission that had it last."""
-    return {name: one for one in read(of_study) for name in one.jobs}
+def latest(study_folder: Path) -> dict[str, Submission]:
+    """The last submission of each run, by the run's name ROW/seed=K."""
+    return {name: submission for submission in read(study_folder) for name in submission.jobs}
 
 
 @contextmanager
-def alone(of_study: Path) -> Iterator[None]:
-    """No other command submits runs of this study meanwhile."""
-    of_study.mkdir(parents=True, exist_ok=True)
+def locked(study_folder: Path) -> Iterator[None]:
+    """Within this block no other command submits runs of this study."""
+    study_folder.mkdir(parents=True, exist_ok=True)
     with lock.locked(
-        of_study / f".{FILE}.lock", waiting=lambda: print("another command is submitting: waiting for it")
+        study_folder / f".{FILE}.lock", waiting=lambda: print("another command is submitting: waiting for it")
     ):
         yield
 
 
-def see(of_study: Path) -> str:
-    """The command that says how far a study's runs are."""
-    where = f" runs_dir={of_study.parent}" if str(of_study.parent) != "runs" else ""
-    return f"ablations status study={of_study.name}{where}"
+def status_command(study_folder: Path) -> str:
+    """The command that shows how far a study's runs are."""
+    runs_dir = f" runs_dir={study_folder.parent}" if str(study_folder.parent) != "runs" else ""
+    return f"ablations status study={study_folder.name}{runs_dir}"

@@ -1,4 +1,4 @@
-"""A child process that is spoken to in lines of text: what it reads and what it says are pipes."""
+"""A child process with which one exchanges lines of text through pipes."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from typing import IO
 
 @dataclass(frozen=True)
 class Child:
-    """stdin: what it reads; stdout: what it says."""
+    """stdin: the pipe that the process reads; stdout: the pipe that it writes."""
 
     process: subprocess.Popen[str]
     stdin: IO[str]
@@ -16,7 +16,7 @@ class Child:
 
 
 def start(module: str, **options) -> Child:
-    """`python -m module`, with the options of Popen; raises OSError where no process can be started."""
+    """Start `python -m module` with these options of Popen. Raises OSError if no process can be started."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     process = subprocess.Popen([sys.executable, "-m", module], **pipes, **options)
     assert process.stdin is not None and process.stdout is not None, "both are pipes"

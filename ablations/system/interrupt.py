@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM ask a run to stop after its step; a second Ctrl-C stops at once.
+"""Ctrl-C and SIGTERM ask a run to stop after its current step; a second Ctrl-C stops it at once.
 
 with listening() as stop:
-    ...                          # here a signal is noted, and `asked` says so
-return stop.exit_code or 0       # from here on the signals do again what they did before
+    ...                          # signals are noted, and `stop_requested` reports them
+return stop.exit_code or 0       # signals do again what they did before the block
 """
 
 import contextlib
@@ -18,16 +18,18 @@ from types import FrameType
 
 from ablations.errors import UserError
 
+GO_ON = "type the same command to go on"  # how the message of an interrupted run ends
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Handler = Callable[[int, FrameType | None], object]
+
 
 class Interrupted(UserError):
-    """A run was asked to stop and has kept what it had."""
-
-
-GO_ON = "type the same command to go on"  # how the message of an interrupted run ends
+    """A run was asked to stop; what it had computed is kept."""
 
 
 class NotStarted(Interrupted):
-    """It was asked to stop before it began."""
+    """A run was asked to stop before it began."""
 
     def __init__(self):
         super().__init__("not started: the sweep was asked to stop")
@@ -36,67 +38,64 @@ class NotStarted(Interrupted):
         return type(self), ()
 
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-Handler = Callable[[int, FrameType | None], object]
-
-
 @dataclass(eq=False)
 class Stop:
-    """What was heard in a block that listens.
+    """The signals that a `listening` block has received.
 
-    signal: the number of the last one, None for none. after: called on each signal. again: what a second Ctrl-C does.
+    signal: the number of the last one, None if there was none. on_signal: called on each signal.
+    on_second: handles a second Ctrl-C.
     """
 
     signal: int | None
-    after: Callable[[], object] | None
-    again: Handler
+    on_signal: Callable[[], object] | None
+    on_second: Handler
     thread: int = field(default_factory=threading.get_ident)
 
     @property
     def exit_code(self) -> int | None:
-        """What a process that was stopped by its signal exits with."""
+        """The exit code of a process that this signal has stopped; None if there was none."""
         return None if self.signal is None else 128 + self.signal
 
 
-_blocks: list[Stop] = []  # those that listen now, of all threads; of each thread the outermost first
-
-_for_good = contextlib.ExitStack()  # the block of a process that listens as long as it lives
-
-_stop: Path | None = None
+_blocks: list[Stop] = []  # the blocks that listen now, in all threads; each thread's outermost block comes first
+_for_good = contextlib.ExitStack()  # the block of a process that listens for as long as it lives
+_stop_file: Path | None = None
 
 
 def end_process(_number: int, _frame: FrameType | None) -> None:
-    """What a second Ctrl-C does to a command."""
-    for process in multiprocessing.active_children():  # those that the terminal does not reach
+    """End this process and its children at once, as a second Ctrl-C does to a command."""
+    for process in multiprocessing.active_children():  # the terminal's signal may not reach them
         process.kill()
     os._exit(130)
 
 
 @contextlib.contextmanager
 def listening(
-    signals: tuple[int, ...] = SIGNALS, *, after: Callable[[], object] | None = None, again: Handler = end_process
+    signals: tuple[int, ...] = SIGNALS,
+    *,
+    on_signal: Callable[[], object] | None = None,
+    on_second: Handler = end_process,
 ) -> Iterator[Stop]:
-    """In this block note the signals instead of dying; after it they do what they did before.
+    """Within this block note signals instead of dying of them; after it they do what they did before.
 
-    Blocks may stand inside blocks: a signal is one to all of them, and the outermost says what a second Ctrl-C does.
-    Only the main thread can hear signals. A block in another thread changes nothing, and hears those that come while
-    the main thread is in such a block too.
+    Blocks may be nested: a signal counts for all of them, and the outermost decides what a second Ctrl-C does.
+    Python handles signals in the main thread only. A block in another thread changes no handler, and sees only signals
+    that arrive while the main thread is in such a block too.
     """
     outer = [block for block in _blocks if block.thread == threading.get_ident()]
-    stop = Stop(outer[-1].signal if outer else None, after, outer[0].again if outer else again)
+    stop = Stop(outer[-1].signal if outer else None, on_signal, outer[0].on_second if outer else on_second)
     before = {}
 
     def note(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and stop.signal is not None:
-            stop.again(number, frame)
+            stop.on_second(number, frame)
             return
-        heard = tuple(_blocks)
-        for block in heard:
+        blocks = tuple(_blocks)
+        for block in blocks:
             block.signal = number
-        for block in heard:
-            if block.after:
-                block.after()
+        for block in blocks:
+            if block.on_signal:
+                block.on_signal()
 
     _blocks.append(stop)
     try:
@@ -113,37 +112,37 @@ def listening(
 
 @functools.cache  # once is enough
 def listen(signals: tuple[int, ...] = SIGNALS) -> None:
-    """Listen as long as this process lives: for one that exists for nothing but its runs."""
+    """Listen for as long as this process lives: for a process that exists only to train its runs."""
     _for_good.enter_context(listening(signals))
 
 
-def number() -> int | None:
-    """The signal that stops what this thread does; None where there was none."""
+def signal_number() -> int | None:
+    """The signal that asked this thread to stop; None if there was none."""
     return next((block.signal for block in _blocks if block.thread == threading.get_ident() and block.signal), None)
 
 
 def exit_code() -> int | None:
-    """What a process that was stopped by its signal exits with; None where there was none."""
-    return None if (heard := number()) is None else 128 + heard
+    """The exit code of a process that a signal has stopped; None if there was no signal."""
+    return None if (number := signal_number()) is None else 128 + number
 
 
-def asked(runs_dir: Path) -> bool:
-    """Whether this thread was asked to stop, or the sweep that this process works for, or that has died."""
-    return number() is not None or orphaned() or (_stop or marker(runs_dir, os.getppid())).exists()
+def stop_requested(runs_dir: Path) -> bool:
+    """Whether to stop: a signal asked this thread or the sweep that this process works for, or the sweep has died."""
+    return signal_number() is not None or orphaned() or (_stop_file or marker(runs_dir, os.getppid())).exists()
 
 
 def orphaned() -> bool:
-    """Whether the process that started this one to work for it has died."""
+    """Whether this is a worker whose parent process has died."""
     parent = multiprocessing.parent_process()
     return parent is not None and os.getppid() != parent.pid
 
 
-def obey(stop: Path) -> None:
-    """From now on this process works for the sweep that makes this file to stop."""
-    global _stop
-    _stop = stop
+def obey(stop_file: Path) -> None:
+    """From now on let this file's existence ask this process to stop; its sweep creates it."""
+    global _stop_file
+    _stop_file = stop_file
 
 
 def marker(runs_dir: Path, process: int) -> Path:
-    """The file by which a sweep tells its workers, those it has yet to start too, to stop."""
+    """The file by which a sweep tells its workers to stop, including those it has yet to start."""
     return Path(runs_dir) / f".stop-{os.uname().nodename}-{process}"  # other hosts may see the same folder

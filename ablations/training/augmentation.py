@@ -18,22 +18,22 @@ def statistics(images: np.ndarray, normalization: str) -> tuple[np.ndarray, np.n
     return (mean / 255).astype(np.float32), (std / 255).astype(np.float32)
 
 
-def unit(images: jax.Array) -> jax.Array:
+def to_unit_interval(images: jax.Array) -> jax.Array:
     """uint8 -> float32 in [0, 1]."""
     return images.astype(jnp.float32) / 255
 
 
 def normalise(images: jax.Array, mean: jax.Array, divisor: jax.Array) -> jax.Array:
-    """(N, H, W, C) uint8, or float32 in [0, 1] -> float32. A mean image of another size is scaled to theirs."""
+    """(N, H, W, C) uint8, or float32 in [0, 1] -> float32. A mean image of another size is resized to fit the images."""
     if mean.ndim == 3 and mean.shape[:2] != images.shape[1:3]:
         mean = jax.image.resize(mean, images.shape[1:], "linear")
-    images = unit(images) if images.dtype == jnp.uint8 else images
+    images = to_unit_interval(images) if images.dtype == jnp.uint8 else images
     shape = (1,) * (images.ndim - mean.ndim) + mean.shape
     return (images - mean.reshape(shape)) / divisor.reshape((1,) * 3 + divisor.shape)
 
 
 def draw(key: jax.Array, images: int, pad: int, flip: bool) -> tuple[jax.Array, jax.Array]:
-    """Where to crop, (N, 2) int32 in 0 ... 2 pad, and what to mirror, (N,) bool."""
+    """Draw where to crop, (N, 2) int32 in 0 ... 2 pad, and which images to mirror, (N,) bool."""
     crop, mirror = jax.random.split(key)
     offsets = jax.random.randint(crop, (images, 2), 0, 2 * pad + 1)
     flips = jax.random.bernoulli(mirror, 0.5, (images,)) if flip else jnp.zeros((images,), bool)
@@ -41,7 +41,7 @@ def draw(key: jax.Array, images: int, pad: int, flip: bool) -> tuple[jax.Array, 
 
 
 def augment(images: jax.Array, offsets: jax.Array, flips: jax.Array, pad: int) -> jax.Array:
-    """Zero padding, then the crop at `offsets`, then the mirror image where `flips`; shapes are kept."""
+    """Zero padding, then the crop at `offsets`, then the mirror image if `flips`; shapes are kept."""
     _, height, width, _ = images.shape
     if not pad:  # no crop: nothing to gather
         return jnp.where(flips[:, None, None, None], images[:, :, ::-1], images)
@@ -49,5 +49,5 @@ def augment(images: jax.Array, offsets: jax.Array, flips: jax.Array, pad: int) -
     rows = offsets[:, :1] + jnp.arange(height)[None]
     columns = jnp.arange(width)[None]
     columns = offsets[:, 1:] + jnp.where(flips[:, None], width - 1 - columns, columns)
-    # An image at a time, so that XLA sees that no image needs another one, which may be on another device.
+    # One image at a time, so that XLA sees that no image depends on another, which may be on another device.
     return jax.vmap(lambda image, rows, columns: image[rows[:, None], columns])(padded, rows, columns)

@@ -1,7 +1,7 @@
-"""Checkpoints of a run that is on its way: written beside training, whole or not at all, the newest two kept.
+"""Checkpoints of a run that is not finished: written during training, whole or not at all; the newest two are kept.
 
-Orbax is known to this module only. A checkpoint holds the arrays of a `steps.State` and, as JSON, what the
-loop around it counts, the configuration, and a digest of the arrays.
+Only this module knows Orbax. A checkpoint holds the arrays of a `steps.State` and, as JSON, what the loop
+has counted, the configuration, and a digest of the arrays.
 """
 
 import contextlib
@@ -22,19 +22,17 @@ from ablations.errors import UserError
 from ablations.terminal.units import size
 
 FOLDER = "checkpoints"
-
 KEPT = 2
-
-# TensorStore, which writes for Orbax, raises a ValueError of whatever the system refuses; only its text has the number.
-SYSTEM_ERROR = re.compile(r"\[os_error_code='(\d+)'")
-
 SLACK_BYTES = 1 << 20  # what Orbax writes beside the arrays, and the files of the run
+
+# TensorStore, which writes for Orbax, raises a ValueError for any error of the system; only its text has the number.
+SYSTEM_ERROR = re.compile(r"\[os_error_code='(\d+)'")
 
 
 def newest(folder: Path, config: Config | None) -> int:
-    """The step from which a run in this folder would go on, 0 for the start. Looks only: nothing is restored.
+    """The step at which a run in this folder would resume, 0 for the start. Nothing is restored.
 
-    config: the run's; None for any.
+    config: that of the run; None accepts any.
     """
     for step, resolved in _configurations(folder):
         with contextlib.suppress(KeyError):
@@ -44,12 +42,12 @@ def newest(folder: Path, config: Config | None) -> int:
 
 
 def configuration(folder: Path) -> dict | None:
-    """The resolved configuration of the newest checkpoint that can be read; None where there is none."""
+    """The resolved configuration of the newest checkpoint that can be read; None if there is none."""
     return next((resolved for _, resolved in _configurations(folder)), None)
 
 
 def _configurations(folder: Path) -> Iterator[tuple[int, dict]]:
-    """The step of each checkpoint and the configuration that it says it is of, the newest first; without Orbax, or JAX."""
+    """Yield the step and the configuration of each checkpoint, the newest first; needs neither Orbax nor JAX."""
     # Orbax gives a folder its number once all of it is written.
     numbered = [path for path in (folder / FOLDER).glob("*") if path.name.isdigit()]
     for path in sorted(numbered, key=lambda path: int(path.name), reverse=True):
@@ -69,7 +67,7 @@ class Checkpoints:
             import jax
             import orbax.checkpoint as ocp
 
-            # A failed write reaches the user as one message, not as the traces of each of Orbax's threads.
+            # A failed write reaches the user as one message, not as a traceback from each of Orbax's threads.
             logging.getLogger("absl").setLevel(logging.CRITICAL)
             alone = {} if jax.process_count() == 1 else {"active_processes": {0}, "barrier_sync_key_prefix": "first"}
             options = ocp.CheckpointManagerOptions(
@@ -82,21 +80,21 @@ class Checkpoints:
         return self._opened
 
     def check_room(self, state) -> None:
-        """Raise UserError, before a run begins, where the disk has no room for the checkpoints that it will keep."""
+        """Raise UserError, before a run begins, if the disk has no room for the checkpoints that it will keep."""
         import jax
 
-        kept = sum(path.name.isdigit() for path in self.path.glob("*"))  # of a run that goes on
-        needed = max(KEPT + 1 - kept, 1) * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SLACK_BYTES
+        existing = sum(path.name.isdigit() for path in self.path.glob("*"))  # if the run resumes
+        needed = max(KEPT + 1 - existing, 1) * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SLACK_BYTES
         if (free := shutil.disk_usage(self.path.parent).free) < needed:
             raise UserError(
-                f"{self.path.parent}: the run's checkpoints take {size(needed)} of disk, {size(free)} are free; make room, or "
-                "choose another runs_dir=..."
+                f"{self.path.parent}: the run's checkpoints take {size(needed)} of disk space, {size(free)} are free; make "
+                "room, or choose another runs_dir=..."
             )
 
     def save(self, step: int, state, loop: dict, config: dict, *, wait: bool = False) -> None:
         """Start to write a checkpoint; with `wait`, return when it is on disk. loop: `Tally.plain`.
 
-        Raises OSError, of this write or of the last one, where the disk is full or read-only.
+        Raises OSError if the disk is full or read-only, in this write or the one before.
         """
         import orbax.checkpoint as ocp
 
@@ -107,14 +105,17 @@ class Checkpoints:
         loop = {"config": config, "digest": _digest(leaves), "loop": loop}
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(leaves), loop=ocp.args.JsonSave(loop))
         manager = self._manager()
-        if step in manager.all_steps():  # one that `restore` has refused; Orbax would keep it in silence
+        if step in manager.all_steps():  # `restore` has refused it; Orbax would silently keep it
             _as_os_error(lambda: manager.delete(step))
         _as_os_error(lambda: manager.save(step, args=arguments, force=True))
         if wait:
             _as_os_error(manager.wait_until_finished)
 
     def save_if_due(self, steps, state, tally, clock, *, at_once: bool) -> None:
-        """Save every `checkpoint_seconds`, or at once and on disk when this returns; in the first process of a run."""
+        """Save if `checkpoint_seconds` have passed since the last time. Only the first process of a run writes.
+
+        at_once: save in any case, and return when the checkpoint is on disk.
+        """
         from ablations.training import processes
 
         if processes.is_first() and (at_once or clock.since_checkpoint() > steps.config.checkpoint_seconds):
@@ -123,10 +124,10 @@ class Checkpoints:
             self.save(tally.step, kept, tally.plain(), steps.config.resolved(), wait=at_once)
 
     def restore(self, like, config: dict, say: Callable[[str], None]):
-        """The newest checkpoint that can be used: (state, loop), or None where there is none.
+        """The newest checkpoint that can be used: (state, loop), or None if there is none.
 
-        like: a state of the same structure, on one device. What is refused is said, with its reason. Of several
-        processes the first one reads, for all.
+        like: a state of the same structure, on one device. say: is told which checkpoints are refused, and why. The
+        first process of a run reads for all.
         """
         from ablations.training import processes
 
@@ -141,26 +142,26 @@ class Checkpoints:
 
         manager = self._manager()
         for step in sorted(manager.all_steps(), reverse=True):
-            where = self.path / str(step)
+            path = self.path / str(step)
             try:
                 loop = manager.restore(step, args=ocp.args.Composite(loop=ocp.args.JsonRestore()))["loop"]
                 if loop["config"] != config:
-                    say(f"{where} is of another configuration: not used")
+                    say(f"{path} belongs to another configuration: not used")
                     continue
                 abstract = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in _to_host(like)]
                 restore = ocp.args.StandardRestore(abstract)
                 leaves = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
                 if _digest(leaves) != loop["digest"]:
                     raise ValueError("its digest does not match")
-            except Exception as error:  # whatever a damaged file makes of Orbax
+            except Exception as error:  # whatever Orbax raises for a damaged file
                 reason = str(error).strip().splitlines() or [type(error).__name__]
-                say(f"{where} is damaged ({reason[0][:200]}): not used")
+                say(f"{path} is damaged ({reason[0][:200]}): not used")
                 continue
             return leaves, loop["loop"]
         return None
 
     def check_groups(self, asked: Config, now: Config) -> None:
-        """Raise UserError where a run was begun with other groups for BN than "a device" has here."""
+        """Raise UserError if a run was begun with other groups for BN than recipe.bn_group=device means here."""
         from ablations.training import processes
 
         if asked.recipe.bn_group != "device" or not self.path.is_dir():
@@ -170,18 +171,18 @@ class Checkpoints:
             raise UserError(
                 f"recipe.bn_group=device: the run in {self.path.parent} was begun with BN over groups of "
                 f"{kept['recipe']['bn_group'] or kept['recipe']['batch_size']} images, and a device has "
-                f"{now.recipe.bn_group or now.recipe.batch_size} here; go on with as many devices as it was begun "
+                f"{now.recipe.bn_group or now.recipe.batch_size} here; resume it with as many devices as it was begun "
                 "with, or give force=true and remove its checkpoints"
             )
 
     def close(self) -> None:
-        """Wait for the last write."""
+        """Wait for the last write to end."""
         if self._opened is not None:
             manager, self._opened = self._opened, None
             _as_os_error(manager.close)
 
     def remove(self) -> None:
-        """Once the run is finished and its weights are written."""
+        """Remove all checkpoints, once the run is finished and its weights are written."""
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
@@ -189,7 +190,7 @@ class Checkpoints:
 def _to_host(state) -> list[np.ndarray]:
     import jax
 
-    # Copies: on a CPU an array of JAX shares its memory with numpy, and the next step reuses that memory.
+    # Copies: on a CPU, JAX and numpy share an array's memory, and the next step reuses that memory.
     leaves = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state)]
     return [np.array(leaf, copy=True) for leaf in leaves]
 
@@ -208,7 +209,7 @@ def _from_host(leaves, like):
 def _is_key(leaf) -> bool:
     import jax
 
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _digest(leaves) -> str:

@@ -1,4 +1,4 @@
-"""The seconds of a run, counted over all the processes that it has seen."""
+"""The seconds of a run, counted over all the processes that have trained it in turn."""
 
 import contextlib
 import time
@@ -8,7 +8,7 @@ from ablations.training.tally import Tally
 
 
 class Clock:
-    """Counts seconds into a tally. started: when this process began with the run, by `time.perf_counter`."""
+    """Counts seconds into a tally. started: when this process began to work on the run, by `time.perf_counter`."""
 
     def __init__(self, tally: Tally, programs: Programs, started: float):
         self.tally, self.programs = tally, programs
@@ -16,7 +16,7 @@ class Clock:
 
     @contextlib.contextmanager
     def training(self):
-        """The seconds of a block, without those in which it compiled."""
+        """Count the seconds that a block takes, less those spent compiling."""
         start, compiled = time.perf_counter(), self.programs.compile_seconds
         yield
         self.tally.train_seconds += time.perf_counter() - start - (self.programs.compile_seconds - compiled)
@@ -26,7 +26,7 @@ class Clock:
         return time.perf_counter() - self.saved
 
     def note(self) -> None:
-        """Bring the tally up to date, before it is written."""
+        """Bring the tally up to date before it is written."""
         now = time.perf_counter()
         self.tally.wall_seconds += now - self.noted
         self.tally.compile_seconds += self.programs.compile_seconds - self.compiled

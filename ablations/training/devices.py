@@ -1,13 +1,14 @@
-"""The devices that one run is spread over: which they are, where its arrays lie, which part of a batch is whose.
+"""The devices that one run is spread over: which they are, where its arrays lie, how batches are divided.
 
-The compiled steps are those of one device: one state, one batch. The state is replicated, a batch is sharded along its
-images, and XLA's partitioner adds what the devices must tell each other: the sums of gradients, of BN's moments where
-a group of images spans devices, and of the loss. So the global batch is what the recipe says, and the equations of
-units and shortcuts know nothing of this.
+The compiled steps are written as for one device: one state, one batch. The state is replicated, a batch is sharded along
+its images, and XLA's partitioner adds the sums over devices: of gradients, of the loss, and of BN's moments if a group
+of images spans devices. So the global batch is what the recipe says, and the equations of units and shortcuts know
+nothing of this.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -20,10 +21,22 @@ from ablations.training.feed import Batches
 
 AXIS = "batch"
 
+Placed = jax.Array | dict[str, jax.Array]  # `Batches` on the devices
+
+
+class Device(Protocol):
+    """A device of JAX, whose own class is not declared as a type, or an `AbsentDevice`."""
+
+    @property
+    def platform(self) -> str: ...
+
+    @property
+    def process_index(self) -> int: ...
+
 
 @dataclass(frozen=True)
 class AbsentDevice:
-    """A device that no plugin of JAX here knows: programs are lowered for its platform, and not compiled.
+    """A device that no plugin of JAX on this machine knows: programs are lowered for its platform, but not compiled.
 
     platform: "cuda", "rocm" or "tpu".
     """
@@ -34,24 +47,24 @@ class AbsentDevice:
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices of a run, of all its processes. With one, arrays are placed and programs compiled as JAX does it.
+    """The devices of a run, over all its processes. With a single device, JAX places arrays and compiles as by default.
 
-    They may be elsewhere, those of `jax.experimental.topologies` or `AbsentDevice`: shapes then stand for arrays.
+    The devices need not be on this machine (`jax.experimental.topologies`, `AbsentDevice`): shapes then stand for arrays.
     """
 
-    chosen: tuple[jax.Device | AbsentDevice, ...]
+    chosen: tuple[Device, ...]
 
     @classmethod
     def configured(cls, config: Config) -> "Devices":
-        """As a configuration says. Raises UserError where there are not as many."""
+        """The devices that a configuration asks for. Raises UserError if there are fewer."""
         packed = config.packing in ("interleaved", "vmap") and (config.runs_at_a_time or 1) > 1
         if packed and (config.devices or 1) > 1:
-            raise UserError(f"devices={config.devices}: runs that are packed share one; choose packing=single")
+            raise UserError(f"devices={config.devices}: packed runs share one device; choose packing=single")
         return cls.here(1 if packed else config.devices)
 
     @classmethod
     def here(cls, count: int | None = None) -> "Devices":
-        """The first `count` of each process, None for all. Raises UserError where there are fewer."""
+        """The first `count` devices of each process, or all for None. Raises UserError if a process has fewer."""
         processes = [jax.local_devices(process_index=process) for process in range(jax.process_count())]
         numbers = [len(devices) for devices in processes]
         if count is not None and count > min(numbers):
@@ -60,9 +73,9 @@ class Devices:
             )
             raise UserError(f"devices={count}: {available}")
         if count is None and len(set(numbers)) > 1:
-            have = ", ".join(map(str, numbers))
+            listed = ", ".join(map(str, numbers))
             raise UserError(
-                f"the processes of this run have {have} devices; take as many of each, as devices={min(numbers)}"
+                f"the processes of this run have {listed} devices; choose the same number for each: devices={min(numbers)}"
             )
         return cls(tuple(device for devices in processes for device in devices[:count]))
 
@@ -80,17 +93,17 @@ class Devices:
 
     @property
     def platform(self) -> str:
-        """Of all of them: "cpu", or that of an accelerator."""
+        """The platform of all devices: "cpu", or that of an accelerator."""
         return self.chosen[0].platform
 
     @cached_property
     def are_here(self) -> bool:
-        """Whether arrays can be put on them, and programs called."""
+        """Whether this machine has the devices, so that arrays can be put on them and programs called."""
         return set(self.chosen) <= set(jax.devices())
 
     @property
     def lowering_platforms(self) -> tuple[str] | None:
-        """What JAX must be told to lower for, where it does not see it from the devices."""
+        """The platforms that JAX must be told to lower for; None if it sees them from the devices."""
         return (self.platform,) if self._are_absent else None
 
     @property
@@ -105,18 +118,18 @@ class Devices:
         return Mesh(np.array(self.chosen), (AXIS,), auto)
 
     def _sharding(self, axis: int | None = None) -> Sharding | None:
-        """Along an axis of an array; None: replicated. Of one device, that device, and None where JAX does not know it."""
+        """The sharding along an axis of an array; replicated if that is None. None for one device that JAX does not know."""
         if self.spread:
             return NamedSharding(self._mesh, PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS))
         return None if self._are_absent else SingleDeviceSharding(self.chosen[0])
 
     def check(self, batch_size: int) -> None:
-        """Raise UserError, which names those that do, where a batch does not divide among the devices."""
+        """Raise UserError, with numbers of devices that would do, if a batch does not divide among these."""
         if why := refusal(batch_size, self.count):
             raise UserError(why)
 
     def options(self) -> dict:
-        """How every program is compiled: what it returns is replicated."""
+        """The options of `jax.jit` for every program: what it returns is replicated."""
         return {"out_shardings": self._sharding()} if self.spread else {}
 
     def wait_on_cpu(self, outputs):
@@ -124,13 +137,13 @@ class Devices:
         return jax.block_until_ready(outputs) if self.spread and self.platform == "cpu" else outputs
 
     def replicate(self, tree):
-        """Arrays that every process has, replicated onto every device; their shapes where the devices are elsewhere."""
+        """Replicate arrays that every process has onto every device; only their shapes if the devices are not here."""
         if not self.are_here:
             return self.abstract(tree)
         return jax.jit(lambda tree: tree, **self.options())(tree) if self.spread else jax.device_put(tree)
 
     def split(self, whole: np.ndarray, axis: int = 0) -> jax.Array:
-        """An array that every process has, sharded along an axis."""
+        """Shard an array that every process has along an axis."""
         if not self.spread:
             return jax.numpy.asarray(whole)
         index, count = self.shard
@@ -142,23 +155,23 @@ class Devices:
         return (jax.process_index(), jax.process_count()) if self.processes > 1 else (0, 1)
 
     def join(self, part: np.ndarray, axis: int = 0) -> jax.Array:
-        """A batch sharded along an axis, of which every process has its part, `shard`."""
+        """The batch sharded along an axis, made from the parts of all processes; see `shard`."""
         if not self.spread:
             return jax.numpy.asarray(part)
         return jax.make_array_from_process_local_data(self._sharding(axis), part)
 
-    def feed(self, batches: Batches, axis: int = 1) -> Batches:
-        """Batches, sharded along an axis: every process has all indices, and its part of images that are read."""
+    def feed(self, batches: Batches, axis: int = 1) -> Placed:
+        """Shard batches along an axis: every process has all indices, but only its part of images read from files."""
         if isinstance(batches, dict):
             return {name: self.join(part, axis) for name, part in batches.items()}
         return self.split(batches, axis)
 
     def along_images(self, x: jax.Array) -> jax.Array:
-        """Inside a program: each image on one device."""
+        """Inside a program: put each image on one device."""
         return jax.lax.with_sharding_constraint(x, self._sharding(0)) if self.spread else x
 
     def abstract(self, tree, axis: int | None = None):
-        """Shapes and dtypes, with the sharding that `replicate`, or `split` along an axis, gives arrays."""
+        """Shapes and dtypes, with the sharding that arrays get from `replicate` or, along an axis, from `split`."""
         if self.are_here and not self.spread:
             return tree
         sharding = self._sharding(axis)
@@ -166,19 +179,21 @@ class Devices:
 
     @cached_property
     def local(self) -> "Devices":
-        """This process's."""
+        """The devices of this process."""
         return Devices(tuple(device for device in self.chosen if device.process_index == jax.process_index()))
 
     def local_copies(self, tree):
-        """This process's copies of replicated arrays: to compute without the other processes."""
+        """This process's copies of replicated arrays, to compute without the other processes."""
         if self.processes == 1:
             return tree
         if not self.local.spread:
             return self.first_copy(tree)
+        sharding = self.local._sharding()
+        assert sharding is not None, "several devices always have one"
 
         def copies(x):
             shards = [shard.data for shard in x.addressable_shards]
-            return jax.make_array_from_single_device_arrays(x.shape, self.local._sharding(), shards)
+            return jax.make_array_from_single_device_arrays(x.shape, sharding, shards)
 
         return jax.tree.map(copies, tree)
 

@@ -1,13 +1,14 @@
-"""Several runs on one device from one process: each asks for calls of the compiled step, and is sent what they give.
+"""Several runs on one device from one process: each asks for calls of the compiled step, and is sent their results.
 
-interleaved: the calls of all runs are handed to the device in turn, so that it has work while one of them is
-    evaluated or written. The same bits as alone.
-vmap: one call does the same steps of all runs, with an axis over the runs. The same numbers as alone but for
-    the order of their sums.
+interleaved: the calls of all runs are handed to the device in turn, so that it has work while one run is
+    evaluated or written. Each run gives the same bits as alone.
+vmap: one call takes the same steps of all runs, with an axis over the runs. Each run gives the same numbers as
+    alone, except for the order in which they are summed.
 """
 
 from collections import deque
 from collections.abc import Generator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -21,8 +22,9 @@ from ablations.training.feed import Batches
 from ablations.training.steps import State, Steps, count
 
 
-class Call(NamedTuple):
-    """What a run asks for: a step for each row of `batches` (see `Steps.train`) from its state."""
+@dataclass(frozen=True)
+class Call:
+    """A request by a run: one step for each row of `batches` (see `Steps.train`), from its state."""
 
     steps: Steps
     state: State
@@ -30,12 +32,12 @@ class Call(NamedTuple):
 
     @property
     def count(self) -> int:
-        """How many steps."""
+        """The number of steps."""
         return count(self.batches)
 
 
 class Answer(NamedTuple):
-    """What it is sent: see `Steps.train`."""
+    """The results of a call, which the run is sent; see `Steps.train`."""
 
     state: State
     losses: np.ndarray
@@ -46,25 +48,26 @@ Run = Generator[Call, Answer, dict]
 
 
 def run(runs: list[Run], config: Config) -> list[dict | UserError | OSError]:
-    """Drive runs to their ends, packed as the configuration of the first says.
+    """Drive runs to their ends, packed as the configuration of the first one says.
 
-    Of each its record, or what ended it: the others go on.
+    Returns the record of each, or the error that ended it; the other runs continue.
     """
     pack = Pack(runs)
     (_together if config.packing == "vmap" and len(runs) > 1 else _in_turn)(pack)
-    return pack.results
+    return [pack.results[i] for i in range(len(runs))]
 
 
 class Pack:
-    """The runs, and what came of those that have ended."""
+    """The runs, and the results of those that have ended."""
 
     def __init__(self, runs: list[Run]):
-        self.runs, self.results = runs, [None] * len(runs)
+        self.runs = runs
+        self.results: dict[int, dict | UserError | OSError] = {}
 
     def advance(self, i: int, answer: Answer | None = None) -> Call | None:
-        """The next call of a run that is sent the answer to its last one; None where it has ended."""
+        """Send a run the answer to its last call. Returns its next call, or None if it has ended."""
         try:
-            return self.runs[i].send(answer)
+            return next(self.runs[i]) if answer is None else self.runs[i].send(answer)
         except StopIteration as end:
             self.results[i] = end.value
         except (UserError, OSError) as error:
@@ -89,20 +92,20 @@ def _together(pack: Pack) -> None:
     calls = {i: call for i in range(len(pack.runs)) if (call := pack.advance(i))}
     width = len(calls)
     while calls:
-        # Runs that were continued from different steps may ask for calls of different lengths.
+        # Runs that were resumed at different steps may ask for calls of different lengths.
         steps = calls[min(calls)].count
-        now = [i for i, call in calls.items() if call.count == steps]
-        lanes = [calls[i] for i in now]
-        # Of runs that have ended: no new program for fewer.
-        lanes += [lanes[0]._replace(state=jax.tree.map(jnp.copy, lanes[0].state)) for _ in range(width - len(lanes))]
+        chosen = [i for i, call in calls.items() if call.count == steps]
+        lanes = [calls[i] for i in chosen]
+        # Copies stand in for runs that have ended: fewer lanes would need another program.
+        lanes += [replace(lanes[0], state=jax.tree.map(jnp.copy, lanes[0].state)) for _ in range(width - len(lanes))]
         programs = lanes[0].steps.programs
         seconds = programs.compile_seconds
         keys, batches = [call.steps.data["key"] for call in lanes], [call.batches for call in lanes]
         states, losses, wrong = start_together(lanes[0].steps, [call.state for call in lanes], keys, batches)
         losses, wrong = np.asarray(losses), np.asarray(wrong)
-        for call in lanes[1 : len(now)]:
+        for call in lanes[1 : len(chosen)]:
             call.steps.programs.compile_seconds += programs.compile_seconds - seconds  # all have waited for it
-        for lane, i in enumerate(now):
+        for lane, i in enumerate(chosen):
             del calls[i]
             if call := pack.advance(i, Answer(states[lane], losses[lane], wrong[lane])):
                 calls[i] = call
@@ -111,10 +114,10 @@ def _together(pack: Pack) -> None:
 def start_together(
     steps: Steps, states: list[State], keys: list[jax.Array], batches: list[Batches]
 ) -> tuple[list[State], jax.Array, jax.Array]:
-    """`Steps.start` of several runs of one program by one call, with an axis over the runs.
+    """`Steps.start` for several runs that share a program, in one call with an axis over the runs.
 
-    keys: of each run's augmentation; batches: of each run, all with as many steps. Losses and wrong
-    predictions come as (runs, steps).
+    keys: those of each run's augmentation. batches: those of each run, all with the same number of steps. Losses and
+    wrong predictions are (runs, steps).
     """
     stacked = jax.tree.map(lambda *runs: jnp.asarray(np.stack(runs)), *batches)
     name = ("together", len(states), count(stacked, 1))

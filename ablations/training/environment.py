@@ -1,7 +1,7 @@
-"""What a process is told before XLA starts: threads, memory, caches, devices.
+"""What a process must settle before XLA starts: threads, memory, caches, devices.
 
-Most of it is read when the first array is made, not when JAX is imported. Where somebody has made one before, as in a
-notebook, the number of threads stands, and only where compiled programs are kept can still be said.
+Most of it is read when the first array is made, not when JAX is imported. If an array was made before, as in a
+notebook, the number of threads is fixed, and only the cache of compiled programs can still be chosen.
 """
 
 import contextlib
@@ -14,12 +14,12 @@ from ablations.errors import UserError
 from ablations.system import machine, malloc
 from ablations.system.files import cache
 
-SECONDS_TO_KEEP = 0.2  # a program that took so long to compile
+SECONDS_TO_KEEP = 0.2  # programs that compile faster are not kept
 
 
 def prepare(config: Config) -> None:
-    """Fix the number of XLA's threads on a CPU and what becomes of its memory, and let all processes share compiled
-    programs and an accelerator. Once XLA has started, share programs and no more: see `check`.
+    """Fix the number of XLA's threads on a CPU and how memory is freed, and let all processes share compiled programs
+    and an accelerator. Once XLA has started, only compiled programs can still be shared; see `check`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _keep_programs()
@@ -28,55 +28,55 @@ def prepare(config: Config) -> None:
     if config.devices and config.distributed.name in ("none", "manual"):  # else a task has its share already
         machine.take(config.devices)
     fix_threads(config)
-    # A step in several threads was measured to be slower so. Where JAX is imported the process is somebody else's too.
+    # Only with one thread: steps in several were measured to be slower. If JAX is imported, others use the process too.
     if config.threads == 1 and not machine.usable() and "jax" not in sys.modules:
         malloc.keep()
-    if config.packing == "processes" and (config.runs_at_a_time or 1) > 1:
-        # Each takes its part of an accelerator's memory when it starts; alone, XLA's default is three quarters.
-        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / config.runs_at_a_time:.3f}")
+    if config.packing == "processes" and (runs := config.runs_at_a_time or 1) > 1:
+        # Each process takes its part of an accelerator's memory when it starts; for a single one, XLA takes three quarters.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / runs:.3f}")
 
 
 def fix_threads(config: Config) -> None:
-    """Say with how many threads XLA is to compute on a CPU; in vain once it has started."""
+    """Say with how many threads XLA is to compute on a CPU; has no effect once XLA has started."""
     os.environ["NPROC"] = str(config.threads)
 
 
 def check(config: Config) -> None:
-    """Raise UserError where XLA has started with another number of threads than a run on a CPU would record."""
-    there = threads()
-    if there is None:
+    """Raise UserError if XLA has started with another number of threads than a run on a CPU would record."""
+    started = threads()
+    if started is None:
         return
     import jax
 
-    # XLA has a thread for each device at least, and a test has several devices on one core.
-    if jax.default_backend() == "cpu" and there != max(config.threads, len(jax.local_devices())):
+    # XLA has at least one thread for each device, and a test has several devices on one core.
+    if jax.default_backend() == "cpu" and started != max(config.threads, len(jax.local_devices())):
         raise UserError(
-            f"threads={config.threads}: JAX computes with {there} in this process already, and other threads give other "
-            f"last bits. Choose threads={there}; or start Python again, or the notebook's kernel, and train before "
-            f"JAX makes its first array, or with NPROC={config.threads} in the environment"
+            f"threads={config.threads}: JAX computes with {started} in this process already, and another number of threads "
+            f"changes the last bits. Choose threads={started}; or restart Python, or the notebook's kernel, and train "
+            f"before JAX makes its first array, or set NPROC={config.threads} in the environment"
         )
 
 
 def threads() -> int | None:
-    """How many threads XLA computes with on the CPU in this process; None as long as it has not started.
+    """The number of threads with which XLA computes on the CPU in this process; None if it has not started.
 
-    Linux names the threads of a process. Elsewhere: what XLA reads when it starts.
+    Linux names the threads of a process. On other systems, the number that XLA reads when it starts.
     """
     if "jax" not in sys.modules:
         return None
-    from jax._src import xla_bridge  # no public name says so without starting XLA
+    from jax._src import xla_bridge  # no public function tells without starting XLA
 
     if not xla_bridge.backends_are_initialized():
         return None
     names = []
     for task in Path("/proc/self/task").glob("*"):
-        with contextlib.suppress(OSError):  # it has ended since
+        with contextlib.suppress(OSError):  # the thread has ended since
             names.append((task / "comm").read_text())
     return sum(name.startswith("tf_XLAEigen") for name in names) or int(os.environ.get("NPROC") or machine.cores())
 
 
 def _keep_programs() -> None:
-    """Where compiled programs are kept, unless the user has said so."""
+    """Choose where compiled programs are kept, unless the user has."""
     folder = str(cache() / "xla")
     if "jax" not in sys.modules:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)
@@ -84,6 +84,7 @@ def _keep_programs() -> None:
         return
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:  # the variables are read when JAX is imported
+    folder_before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]  # JAX adds it
+    if folder_before is None:  # the variables are read when JAX is imported
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", SECONDS_TO_KEEP)

@@ -1,4 +1,4 @@
-"""A test of a network, and what an evaluation along training says of it."""
+"""Testing a network, and the metrics of an evaluation during training."""
 
 import jax
 import numpy as np
@@ -10,16 +10,16 @@ from ablations.training.score import Score, rank
 from ablations.training.steps import State, Steps
 from ablations.training.tally import Tally
 
-GUESSES = 5  # of images as ImageNet's, the error of so many is told too
+GUESSES = 5  # for images like ImageNet's, the top-5 error is reported too
 
-# Compiled, as all that is computed between steps: each small program of an eager call takes 30 ms to compile.
+# Compiled, like everything between steps: each small program of an eager call takes 30 ms to compile.
 _cross_entropy = jax.jit(optax.softmax_cross_entropy_with_integer_labels)
 
 
-def test(steps: Steps, state: State, pixels: int | None = None, passed_over=feed.silent) -> Score:
-    """Of the test set, with crops of so many pixels where it is not in memory; passed_over: see `feed.tests`."""
+def test(steps: Steps, state: State, pixels: int | None = None, report_broken=feed.silent) -> Score:
+    """Test a network on the test set. pixels, report_broken: see `feed.tests`."""
     losses, ranks = [], []
-    for images, labels in feed.tests(steps.config, steps.dataset, pixels, passed_over, steps.devices.shard):
+    for images, labels in feed.tests(steps.config, steps.dataset, pixels, report_broken, steps.devices.shard):
         logits = steps.logits(state, images)
         losses.append(np.asarray(_cross_entropy(logits, labels)))
         ranks.append(rank(logits, labels))
@@ -27,11 +27,11 @@ def test(steps: Steps, state: State, pixels: int | None = None, passed_over=feed
     return Score(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def evaluate(steps: Steps, state: State, tally: Tally, passed_over=feed.silent) -> dict:
-    """A line of `metrics.jsonl`; the training figures are means since the line before."""
+def evaluate(steps: Steps, state: State, tally: Tally, report_broken=feed.silent) -> dict:
+    """One line of `metrics.jsonl`; its training figures are means since the line before."""
     config, step = steps.config, tally.step
     pixels, *others = config.data.test_crops or [None]
-    score = test(steps, state, pixels, passed_over)
+    score = test(steps, state, pixels, report_broken)
     tally.test_images = score.images
     metrics = {
         "step": step,
@@ -42,14 +42,14 @@ def evaluate(steps: Steps, state: State, tally: Tally, passed_over=feed.silent) 
         "test_loss": score.loss,
     } | errors(steps, score)
     for pixels in others if step == config.recipe.total_steps else ():
-        crop = errors(steps, test(steps, state, pixels, passed_over))
+        crop = errors(steps, test(steps, state, pixels, report_broken))
         metrics |= {f"{name}_{pixels}": value for name, value in crop.items()}
-    # JSON has no word for what is not finite.
+    # JSON has no word for numbers that are not finite.
     return {name: value if np.isfinite(value) else None for name, value in metrics.items()}
 
 
 def errors(steps: Steps, score: Score) -> dict[str, float]:
-    """Top-1 and, of images as ImageNet's, top-5."""
+    """Top-1 errors and, for images like ImageNet's, top-5 errors, in percent."""
     percent = {"test_error_percent": score.error_percent()}
     if steps.dataset.streamed and steps.dataset.classes > GUESSES:
         percent["test_top5_error_percent"] = score.error_percent(GUESSES)

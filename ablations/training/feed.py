@@ -1,6 +1,6 @@
-"""Where batches come from: of a data set in memory the indices of images, of encoded images what the loader reads.
+"""Where batches come from: indices into a data set that is in memory, or the images that the loader reads from files.
 
-The step takes either. Nothing else knows the difference.
+A step takes either; nothing else knows the difference.
 """
 
 import contextlib
@@ -13,22 +13,22 @@ from ablations.config.run import Config
 from ablations.data import loader
 from ablations.data.crops import Random
 from ablations.data.dataset import Dataset
-from ablations.data.encoded import middle
+from ablations.data.encoded import Encoded, middle
 from ablations.errors import UserError
 
 Batches = np.ndarray | dict[str, np.ndarray]
 
 
 def silent(name: str) -> None:
-    """Broken images are passed over without a word."""
+    """Skip broken images without a word."""
 
 
 class Training:
     """Batches to train on; a context manager.
 
-    steps: of the run, those to come. augmented: false for the middle of each image, as in a test.
-    shard: (index, count) of the part of each batch that is read here, of encoded images.
-    passed_over: called with the name of each broken image that was replaced.
+    steps: the remaining steps of the run. augmented: false for the middle of each image, as in a test.
+    shard: (index, count) of the part of each batch that this process reads, if images are encoded.
+    report_broken: called with the name of each broken image that was replaced by another.
     """
 
     def __init__(
@@ -39,18 +39,19 @@ class Training:
         *,
         augmented: bool = True,
         shard: tuple[int, int] = (0, 1),
-        passed_over: Callable[[str], None] = silent,
+        report_broken: Callable[[str], None] = silent,
     ):
-        self.config, self.dataset, self.passed_over = config, dataset, passed_over
+        self.config, self.dataset, self.report_broken = config, dataset, report_broken
         self.step, self.open = steps.start, contextlib.ExitStack()
         size, data, (index, count) = config.recipe.batch_size, config.data, shard
         if dataset.streamed:
             rows = range(index * size // count, (index + 1) * size // count)
-            crop = Random(data.crop, data.scale) if augmented else middle(data.crop, data.crop)
+            crop = Random(data.crop_pixels, data.scale) if augmented else middle(data.crop_pixels, data.crop_pixels)
             skip = data.broken == "skip"
-            batch = loader.Training(dataset.train_images, dataset.train_labels, crop, config.seed, size, rows, skip)
-            tested = size * max(data.test_crops) ** 2  # the tests have workers of their own, beside these
-            loader.check_room(3 * (len(rows) * data.crop**2 + tested), data.workers)
+            images = _encoded(dataset.train_images)
+            batch = loader.Training(images, dataset.train_labels, crop, config.seed, size, rows, skip)
+            test_pixels = size * max(data.test_crops) ** 2  # tests have workers of their own, beside these
+            loader.check_room(3 * (len(rows) * data.crop_pixels**2 + test_pixels), data.workers)
             self.read = self.open.enter_context(loader.reading(batch, steps, data.workers))
 
     def __enter__(self):
@@ -60,49 +61,57 @@ class Training:
         self.open.close()
 
     def take(self, steps: int) -> Batches:
-        """The batches of the next so many steps, each leaf with a leading axis over them."""
+        """The batches of the next steps, as many as asked for; each leaf has a leading axis over the steps."""
         self.step += steps
         if not self.dataset.streamed:
             size, images = self.config.recipe.batch_size, len(self.dataset.train_images)
             return randomness.batches(self.config.seed, self.step - steps, steps, size, images)
         batches = [next(self.read) for _ in range(steps)]
         for number in np.concatenate([batch["broken"] for batch in batches]):
-            self.passed_over(self.dataset.train_images.name(int(number)))
+            self.report_broken(_encoded(self.dataset.train_images).name(int(number)))
         return {name: np.stack([batch[name] for batch in batches]) for name in ("images", "labels")}
 
 
-def gathered(dataset: Dataset, batches: np.ndarray) -> Batches:
-    """Indices, (steps, batch_size), or the images and labels they stand for, as `Steps` takes them."""
+def _encoded(images: np.ndarray | Encoded) -> Encoded:
+    """The images of a data set that is `streamed`, as the loader takes them."""
+    assert isinstance(images, Encoded), "the loader reads encoded images only"
+    return images
+
+
+def gather(dataset: Dataset, batches: np.ndarray) -> Batches:
+    """Indices (steps, batch_size), or the images and labels that they stand for, as the steps take them."""
     if not dataset.streamed:
         return batches
-    return {"images": dataset.train_images[batches], "labels": dataset.train_labels[batches]}
+    return {"images": np.asarray(dataset.train_images)[batches], "labels": dataset.train_labels[batches]}
 
 
 def tests(
     config: Config,
     dataset: Dataset,
     pixels: int | None,
-    passed_over: Callable[[str], None] = silent,
+    report_broken: Callable[[str], None] = silent,
     shard: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The test set as (images, labels): all at once where it is in memory, else a batch at a time.
+    """Yield the test set as (images, labels): all at once if it is in memory, else one batch at a time.
 
-    pixels: of the crop from the middle of encoded images, None for the size trained on. A broken one is left out.
-    shard: (index, count) of the part of the test set that is read here.
+    pixels: width of the crop from the middle of encoded images, None for the width in training. Broken images are left out.
+    report_broken: called with the name of each broken image.
+    shard: (index, count) of the part of the test set that this process reads.
     """
     (index, count), data = shard, config.data
     part = slice(index * len(dataset.test_labels) // count, (index + 1) * len(dataset.test_labels) // count)
     images, labels = dataset.test_images[part], dataset.test_labels[part]
     if not dataset.streamed:
-        yield images, labels
+        yield np.asarray(images), labels
         return
-    crop, skip = middle(pixels or data.crop, data.crop), data.broken == "skip"
+    images = _encoded(images)
+    crop, skip = middle(pixels or data.crop_pixels, data.crop_pixels), data.broken == "skip"
     batches = loader.InOrder(images, labels, crop, config.recipe.batch_size, skip)
     tested = 0
     with loader.reading(batches, range(len(batches)), data.workers) as read:
         for batch in read:
             for number in batch["broken"]:
-                passed_over(images.name(int(number)))
+                report_broken(images.name(int(number)))
             good = batch["labels"] >= 0
             tested += good.sum()
             if good.any():

@@ -1,4 +1,4 @@
-"""What a run tells as it goes on: metrics.jsonl, its copies in loggers, and what a person sees."""
+"""What a run reports during training: metrics.jsonl, its copies in loggers, and what a person sees."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from ablations.training.tally import Tally
 
 
 class Journal:
-    """Of several processes of a run, the first one writes."""
+    """Reports the progress of a run. If the run has several processes, only the first one writes."""
 
     def __init__(self, config: Config, folder: Path, progress: Progress, mirror: Mirror, *, writes: bool):
         self.config, self.path, self.writes = config, folder / "metrics.jsonl", writes
@@ -34,7 +34,7 @@ class Journal:
         self.progress.say(line)
 
     def begin(self, tally: Tally) -> None:
-        """Write the evaluations before this one's first step, and start the logger. tally: told from here on."""
+        """Write the evaluations made before this process began, and start the logger. tally: what is reported from now on."""
         self.tally = tally
         if tally.step:
             self.say(f"{self.progress.name}  goes on from step {tally.step}")
@@ -42,23 +42,23 @@ class Journal:
             write_whole(self.path, "".join(json.dumps(line) + "\n" for line in tally.metrics))
             self.mirror.start()
 
-    def passed_over(self, name: str) -> None:
-        """Tell of a broken image, the first time."""
+    def report_broken(self, name: str) -> None:
+        """Report a broken image, the first time it is met."""
         if name not in self.tally.broken:
             self.tally.broken.append(name)
-            self.say(f"{self.progress.name}  {name} is broken: passed over")
+            self.say(f"{self.progress.name}  {name} is broken: skipped")
 
     def trained(self) -> None:
-        """After some steps."""
+        """Report some steps of training."""
         tally, images = self.tally, self.config.recipe.batch_size
         images_per_second = tally.step * images / tally.train_seconds
         self.progress.update(tally.step, tally.losses[-1], 100 * tally.wrong[-1] / images, images_per_second)
 
     def evaluated(self, metrics: dict) -> None:
-        """After an evaluation; all processes of the run call it."""
+        """Report an evaluation; all processes of the run must call this."""
         for names in processes.all_processes(list(self.tally.broken)):
             for name in names:
-                self.passed_over(name)
+                self.report_broken(name)
         if self.writes:
             with open(self.path, "a") as file:
                 file.write(json.dumps(metrics) + "\n")

@@ -14,7 +14,7 @@ from ablations.training.clock import Clock
 from ablations.training.devices import Devices
 from ablations.training.journal import Journal
 from ablations.training.probe import Probes
-from ablations.training.programs import steps_a_call
+from ablations.training.programs import steps_per_call
 from ablations.training.steps import State, Steps
 from ablations.training.tally import Tally
 
@@ -32,11 +32,11 @@ def training(
 ) -> Generator[driver.Call, driver.Answer, dict]:
     """Train a configuration and write its record, metrics and weights into `folder`.
 
-    A coroutine: it yields the calls of the compiled step that it wants, and is sent what they give; so several
-    runs can share a device (`driver`). A run that was stopped goes on from its last checkpoint and gives the same
-    bits as one that was not. Where the run has several processes, all of them train, and the first one writes.
-    Returns the record, {} in the others. Raises UserError where the configuration does not fit the data
-    set, and Interrupted where a signal stopped the run.
+    This is a coroutine: it yields the calls of the compiled step that it wants and is sent their results, so that
+    several runs can share a device (`driver`). A run that was stopped resumes from its last checkpoint and gives the
+    same bits as one that was not. If the run has several processes, all of them train, and the first one writes.
+    Returns the record, or {} in the other processes. Raises UserError if the configuration does not fit the data set,
+    and Interrupted if a signal stopped the run.
     """
     started = time.perf_counter()
     catalogue.check_fits(config.data, config.recipe.batch_size, *dataset.train_images.shape[:2])
@@ -46,29 +46,29 @@ def training(
     state = steps.init()
     checkpoints.check_room(state)
     with Journal.opened(config, folder, quiet=quiet) as journal:
-        state, tally = restored(checkpoints, steps, state, journal.say)
+        state, tally = restore_or_start(checkpoints, steps, state, journal.say)
         probes = Probes(steps, folder, tally)
         journal.begin(tally)
         probes.take_if_due(state)
         clock = Clock(tally, steps.programs, started)
         source = feed.Training(
-            config, dataset, tally.to_come(recipe), shard=devices.shard, passed_over=journal.passed_over
+            config, dataset, tally.remaining_steps(recipe), shard=devices.shard, report_broken=journal.report_broken
         )
         with source as batches:
             while not tally.is_last(recipe):
                 with clock.training():
-                    count = steps_a_call(config, tally.step, devices.platform)
+                    count = steps_per_call(config, tally.step, devices.platform)
                     state, losses, wrong = yield driver.Call(steps, state, batches.take(count))
                 tally.add(losses, wrong)
                 probes.take_if_due(state)
                 journal.trained()
-                if tally.is_evaluated(recipe):
-                    state = statistics.exact_if_due(steps, state, tally, journal.passed_over)
-                    journal.evaluated(evaluation.evaluate(steps, state, tally, journal.passed_over))
-                stop = processes.any_process(interrupt.asked(config.runs_dir))
+                if tally.is_evaluation_due(recipe):
+                    state = statistics.exact_if_due(steps, state, tally, journal.report_broken)
+                    journal.evaluated(evaluation.evaluate(steps, state, tally, journal.report_broken))
+                stop = processes.any_process(interrupt.stop_requested(Path(config.runs_dir)))
                 checkpoints.save_if_due(steps, state, tally, clock, at_once=stop)
                 if stop:
-                    raise stopped(tally, config, checkpoints)
+                    raise interruption(tally, config, checkpoints)
         if not processes.is_first():
             return {}
         clock.note()
@@ -77,14 +77,16 @@ def training(
     return record
 
 
-def restored(checkpoints: Checkpoints, steps: Steps, state: State, say: Callable[[str], None]) -> tuple[State, Tally]:
-    """The state and the tally to go on from: of the newest checkpoint, else `state` and nothing counted."""
+def restore_or_start(
+    checkpoints: Checkpoints, steps: Steps, state: State, say: Callable[[str], None]
+) -> tuple[State, Tally]:
+    """The state and the tally of the newest checkpoint or, if there is none, `state` and an empty tally."""
     kept = checkpoints.restore(steps.devices.first_copy(state), steps.config.resolved(), say)
     return (steps.devices.replicate(kept[0]), Tally.from_plain(kept[1])) if kept else (state, Tally())
 
 
-def stopped(tally: Tally, config: Config, checkpoints: Checkpoints) -> interrupt.Interrupted:
-    """What the user is told who has stopped a run."""
+def interruption(tally: Tally, config: Config, checkpoints: Checkpoints) -> interrupt.Interrupted:
+    """The error whose message tells the user where the run was stopped."""
     return interrupt.Interrupted(
         f"stopped at step {tally.step} of {config.recipe.total_steps}, which is kept in {checkpoints.path}; {interrupt.GO_ON}"
     )

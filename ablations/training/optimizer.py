@@ -26,13 +26,13 @@ def learning_rates(recipe: RecipeConfig) -> optax.Schedule:
     if recipe.warmup == "linear":
         rising = optax.linear_schedule(recipe.warmup_factor * base, base, warmup)
         steady = optax.piecewise_constant_schedule(base, drops)
-        return lambda step: jnp.where(step < warmup, rising(step), steady(step))
-    # One schedule with one count: joined schedules restart theirs, and the drops would come late.
+        return lambda step: jnp.where(jnp.less(step, warmup), rising(step), steady(step))
+    # One schedule with one count: joined schedules restart the count, and the drops would come late.
     return optax.piecewise_constant_schedule(recipe.warmup_factor * base, {warmup: 1 / recipe.warmup_factor} | drops)
 
 
 def decayed(params, on: str, is_convolution: Callable[[tuple], bool]):
-    """A tree of booleans: which parameters weight decay reaches, "all" or the kernels of "convolutions".
+    """A tree of booleans: which parameters decay. on: "all", or "convolutions" for their kernels only.
 
     is_convolution: see `families.Network`.
     """

@@ -10,11 +10,11 @@ from ablations.training import weights
 from ablations.training.steps import State, Steps
 from ablations.training.tally import Tally
 
-TESTED = ("test_error_percent", "test_top5_error_percent")  # what a record has of the last evaluation, of each crop
+TESTED = ("test_error_percent", "test_top5_error_percent")  # what a record keeps of the last evaluation, for each crop
 
 
 def write(folder: Path, steps: Steps, state: State, tally: Tally) -> dict:
-    """Write the weights and, when they are there, the record. Returns the record."""
+    """Write the weights and, once they are on disk, the record. Returns the record."""
     weights.save(folder / "weights.safetensors", steps, state)
     finished = record(steps, tally)
     write_record(folder, finished)
@@ -22,7 +22,7 @@ def write(folder: Path, steps: Steps, state: State, tally: Tally) -> dict:
 
 
 def record(steps: Steps, tally: Tally) -> dict:
-    """All that a table needs to know of a run."""
+    """Everything that a table needs to know about a run."""
     config, dataset, last = steps.config, steps.dataset, tally.metrics[-1]
     return {
         "study": config.study,

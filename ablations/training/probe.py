@@ -1,18 +1,19 @@
-"""Signal and gradient in every unit of a network: what the paper argues with, measured; Secs. 2, 3 and 4.1.
+"""Signal and gradient in every unit of a network, which the paper's arguments are about, measured; Secs. 2, 3 and 4.1.
 
 The network runs on a batch of real images as in a training step, with the BN statistics of that batch, but
 with dropout at its expectation. Nothing is trained.
 
-The gradient is taken of the batch twice over. In the second copy nothing passes back through F and through
-gates, which only multiply, so that what arrives there at x_l has come through shortcuts alone: the additive part of
-Eqn. 5. What the first copy has beside it has come through weights: the multiplicative part. The weights of a
-1x1 convolution on a shortcut belong to the shortcut, as in Eqn. 8.
+The batch is doubled before the gradient is taken. In the second copy nothing passes back through F or through gates,
+which only multiply, so what arrives at x_l has come through shortcuts alone: the additive part of Eqn. 5. What the
+first copy has in addition has come through weights: the multiplicative part. The weights of a 1x1 convolution on a
+shortcut belong to the shortcut, as in Eqn. 8.
 """
 
 import json
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +26,8 @@ from ablations.training import processes
 from ablations.training.steps import State, Steps
 from ablations.training.tally import Tally
 
-IMAGES_ALONG = 32  # of a probe along training, so that with one in 44 steps it costs less than they do by far
-
-SORTED = 4096
-
+IMAGES_ALONG = 32  # for a probe during training, so that one in 44 steps costs far less than the steps
+SORTED = 4096  # quantiles of a gate are taken from about this many of its values
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -36,7 +35,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 def listen(x, _slot):
     """Identity; the gradient with respect to `_slot`, (3,) float32, reports the norms that flow back here.
 
-    Those of the gradient by the first copy of the batch, by the second, and of their difference.
+    These are the norms of the gradient in the first copy of the batch, in the second, and of their difference.
     """
     return x
 
@@ -50,34 +49,35 @@ listen.defvjp(lambda x, _slot: (x, None), _listen_backward)
 
 
 def norm(x):
-    """The Euclidean norm, also where squares leave float32: that of 0.5^54 is 3e-33, and gradients are small."""
+    """The Euclidean norm, even if squares leave float32: the square of 0.5^54 is 3e-33, and gradients are small."""
     largest = jnp.max(jnp.abs(x)).astype(jnp.float32)
     return largest * jnp.sqrt(jnp.sum(jnp.square(x.astype(jnp.float32) / jnp.where(largest > 0, largest, 1))))
 
 
 def let_through(x, share):
-    """x itself, and of its gradient the share, 0 or 1."""
+    """x itself, whose gradient is multiplied by `share`, 0 or 1."""
     return share * x + (1 - share) * jax.lax.stop_gradient(x)
 
 
 class Probe:
-    """The probe of a network on the first images of its training set in the order of `data.stratified`."""
+    """The probe of a network on the first images of its training set, in the order of `data.stratified`."""
 
     def __init__(self, steps: Steps, images: int):
         self.steps, self.batch = steps, jax.device_put(steps.sample(images))
         self._measure = jax.jit(partial(measure, steps))
 
     def __call__(self, state: State) -> dict:
-        """The columns of `columns`, of the network with this state."""
+        """Probe the network with this state; see `columns`."""
         params, others, data = self.steps.devices.first_copy((state.params, state.others, self.steps.data))
         return columns(self.steps, jax.device_get(self._measure(params, others, data, *self.batch)))
 
 
 class Probes:
-    """The probes of a run along training: `probes.jsonl`, a line at the start, each `recipe.probe_every` steps, at the end.
+    """The probes of a run during training: one line of `probes.jsonl` at the start, every `recipe.probe_every` steps, and
+    at the end.
 
-    Where several steps make one call, a probe waits for the end of the call. Its line is kept in the run's tally, too,
-    which a checkpoint holds: a run that goes on has each line once. Of several processes the first one probes.
+    If one call makes several steps, a probe waits for the end of the call. The line is also kept in the run's tally,
+    which a checkpoint holds, so a run that resumes has each line once. Only the first process of a run probes.
     """
 
     def __init__(self, steps: Steps, folder: Path, tally: Tally):
@@ -105,7 +105,7 @@ class Probes:
 
 
 def measure(steps: Steps, params, others, data, images, labels) -> dict:
-    """Arrays with a leading axis over the units, a stage each; images: (N, H, W, C) uint8, labels: (N,)."""
+    """Lists over the stages, of arrays with a leading axis over units; images: (N, H, W, C) uint8, labels: (N,)."""
     count = len(images)
     images = steps.input(images, data)
 
@@ -139,7 +139,7 @@ def _plain(unit, x, _):
 
 
 def _visit(unit, x, slot):
-    """One unit on a batch twice over, and what is seen of the signal in it."""
+    """Run one unit on the doubled batch, and measure the signal in it."""
     x = listen(x, slot)
     half = len(x) // 2
     share = (jnp.arange(len(x)) < half).astype(x.dtype).reshape(-1, 1, 1, 1)
@@ -154,16 +154,16 @@ def _visit(unit, x, slot):
     kept = jnp.full(1 + len(QUANTILES), jnp.nan)
     if gate:
         kept = 1 - gate(read[:half]).astype(jnp.float32)
-        # To sort all of them costs more than the network. An odd stride takes every channel.
-        some = kept.reshape(-1)[:: max(1, kept.size // SORTED) | 1]
-        kept = jnp.concatenate([kept.mean()[None], jnp.quantile(some, jnp.asarray(QUANTILES))])
+        # Sorting all of them would cost more than the network. An odd stride visits every channel.
+        subset = kept.reshape(-1)[:: max(1, kept.size // SORTED) | 1]
+        kept = jnp.concatenate([kept.mean()[None], jnp.quantile(subset, jnp.asarray(QUANTILES))])
     x_std, residual_std = (jnp.std(part[:half].astype(jnp.float32)) for part in (x, fx))
     seen = {"x_std": x_std, "residual_std": residual_std, "negative": jnp.mean(y[:half] < 0), "cut_off": cut}
     return unit.after_addition(y), seen | {"kept": kept, "bn_scale": _bn_scales(unit)}
 
 
 def _bn_scales(unit) -> dict:
-    """The mean |scale| of BN in each place of the activation order; NaN where there is none."""
+    """The mean |scale| of BN in each place of the activation order; NaN if there is no BN."""
     *between, after = unit.activations
     places = {"before": [unit.before], "between": between, "after": [after], "after_addition": [unit.after_addition]}
     scales = {
@@ -174,9 +174,9 @@ def _bn_scales(unit) -> dict:
 
 
 def _references(merged, starts, gradient) -> list:
-    """The norms that the gradient would have if on every shortcut were h alone, and no f: with the product 1.
+    """The norms that the gradient would have if every shortcut were h alone, without f: with the product 1.
 
-    Two a stage: before its first unit, where h may change the shape, and before its other units.
+    Two for each stage: before its first unit, whose h may change the shape, and before its other units.
     """
     norms = []
     for stage in reversed(range(len(starts))):
@@ -194,15 +194,15 @@ def _references(merged, starts, gradient) -> list:
 
 
 def columns(steps: Steps, measured: dict) -> dict:
-    """What is measured, as plain data: a list over the units in each entry of "units", None where there is nothing.
+    """The measurements as plain data: each entry of "units" is a list over the units, with None for what does not exist.
 
-    gradient: the norm of dE/dx_l; through_shortcuts, through_weights: of its two parts (Eqn. 5).
-    product: through_shortcuts, over what it would be with h alone on every shortcut and without f.
+    gradient: the norm of dE/dx_l; through_shortcuts, through_weights: the norms of its two parts (Eqn. 5).
+    product: through_shortcuts divided by what it would be with h alone on every shortcut and without f.
     predicted: the same by Eqn. 8, from the numbers on the shortcuts before training.
-    x_std, residual_std, ratio: standard deviations of x_l and F(x_l) over all their numbers, and theirs
-        by one another, F(x_l) over x_l.
+    x_std, residual_std: the standard deviations of x_l and F(x_l) over all their numbers; ratio: the second divided
+        by the first.
     negative: the share of y_l below 0; cut_off: the share that f = ReLU sets to 0.
-    kept: the mean of 1 - g(x_l); kept_quantiles: its quantiles `QUANTILES`, of some thousand of its numbers.
+    kept: the mean of 1 - g(x_l); kept_quantiles: its quantiles `QUANTILES`, from a few thousand of its numbers.
     bn_scale: the mean |scale| of BN in each place of the activation order.
     """
     passed = [row for stage in measured["passed"] for row in stage.tolist()]
@@ -233,7 +233,7 @@ def columns(steps: Steps, measured: dict) -> dict:
 
 
 def predicted(steps: Steps) -> list[float | None]:
-    """The product of Eqn. 8 from each unit to the last; None where a shortcut is no number."""
+    """The product of Eqn. 8 from each unit to the last; None if a shortcut is not a number."""
     scales = []
     for stage, units in zip(steps.network.stages, steps.config.model.units, strict=True):
         plain = stage.first.shortcut.equation is Identity.equation
@@ -249,8 +249,8 @@ def _has_value(value) -> bool:
     return any(map(_has_value, value)) if isinstance(value, list) else value is not None
 
 
-def plain(value):
-    """Numbers with six digits, in lists and dicts too; JSON has no word for what is not finite."""
+def plain(value) -> Any:
+    """Numbers with six digits, also inside lists and dicts; None for those that are not finite, as JSON has no word for them."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):

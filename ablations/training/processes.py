@@ -1,4 +1,4 @@
-"""What the processes of one run tell each other: collectives over Python objects."""
+"""How the processes of one run exchange Python objects: collectives, which all processes must call."""
 
 import pickle
 from collections.abc import Callable
@@ -8,33 +8,33 @@ import numpy as np
 
 
 def is_first() -> bool:
-    """Whether this process is the one of its run that reads and writes the run's folder."""
+    """Whether this is the process that reads and writes the run's folder."""
     return jax.process_index() == 0
 
 
 def from_first(find: Callable):
-    """Run `find` in process 0 and broadcast its result; a collective, all must call it."""
+    """Call `find` in the first process and broadcast its result; a collective, all must call it."""
     if jax.process_count() == 1:
         return find()
     return all_processes(find() if is_first() else None)[0]
 
 
 def all_processes(value) -> list:
-    """Gather a value that can be pickled from every process, in their order; a collective, all must call it."""
+    """The values of all processes, in the order of the processes; a collective, all must call it."""
     if jax.process_count() == 1:
         return [value]
     from jax.experimental.multihost_utils import process_allgather
 
-    pickled = np.frombuffer(pickle.dumps(value), np.uint8)
-    sizes = process_allgather(np.asarray(len(pickled)))
-    padded = np.asarray(process_allgather(np.resize(pickled, max(sizes))))
-    return [pickle.loads(data[:size].tobytes()) for data, size in zip(padded, sizes, strict=True)]
+    encoded = np.frombuffer(pickle.dumps(value), np.uint8)
+    sizes = process_allgather(np.asarray(len(encoded)))
+    padded = np.asarray(process_allgather(np.resize(encoded, max(sizes))))
+    return [pickle.loads(row[:size].tobytes()) for row, size in zip(padded, sizes, strict=True)]
 
 
-def any_process(says: bool) -> bool:
-    """Logical or over processes; a collective, all must call it."""
+def any_process(condition: bool) -> bool:
+    """Logical or over the processes; a collective, all must call it."""
     if jax.process_count() == 1:
-        return says
+        return condition
     from jax.experimental.multihost_utils import process_allgather
 
-    return bool(process_allgather(np.asarray(says)).any())
+    return bool(process_allgather(np.asarray(condition)).any())

@@ -1,7 +1,7 @@
 """Compiled programs: traced, lowered and compiled for a run's devices, kept, and measured.
 
-The devices may be elsewhere: a program for a GPU or a TPU is lowered, and looked at, on a machine that has none. What
-a program is like decides the platform of its devices alone, never that of the machine it is made on.
+The devices need not be here: a program for a GPU or a TPU can be lowered and inspected on a machine without one. The
+platform of its devices alone decides what a program looks like, never that of the machine it is made on.
 """
 
 import time
@@ -18,14 +18,14 @@ from ablations.training.devices import Devices
 
 DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
 
-# Elsewhere than on a CPU, where convolutions in a loop are slow, many steps make one call.
+# On accelerators, one call makes many steps; on a CPU, convolutions in a loop are slow.
 MOST_STEPS_PER_CALL = 100
 
 
 class Programs:
     """The programs of one run, each compiled once.
 
-    threads: of XLA on a CPU. compile_seconds: what lowering and compiling have taken so far.
+    threads: those of XLA on a CPU. compile_seconds: the time spent lowering and compiling so far.
     """
 
     def __init__(self, devices: Devices, threads: int):
@@ -34,7 +34,7 @@ class Programs:
         self._compiled = {}
 
     def call(self, name: tuple | str, function: Callable, *arguments, **options):
-        """Call a function, compiled the first time that something of this name is called. options: of `jax.jit`."""
+        """Call a function, compiled at the first call under this name. options: those of `jax.jit`."""
         if name not in self._compiled:
             start = time.perf_counter()
             self._compiled[name] = self.compile(self.lower(self.trace(function, *arguments, **options)))
@@ -42,7 +42,7 @@ class Programs:
         return self.devices.wait_on_cpu(self._compiled[name](*arguments))
 
     def trace(self, function: Callable, *arguments, **options) -> jax.stages.Traced:
-        """The program of a function, in the form that is fast on the devices. arguments: arrays, or their shapes."""
+        """Trace a function, in the form that is fast on the devices. arguments: arrays, or their shapes."""
         with convolution.placed(self.devices.platform, self.devices.count):
             return jax.jit(function, **options).trace(*arguments)
 
@@ -53,11 +53,11 @@ class Programs:
         return lowered.compile(convolution.compiler_options(self.threads, self.devices.platform))
 
     def text(self, name: tuple | str) -> str:
-        """The optimised HLO of a program that was called by this name."""
+        """The optimised HLO of the program that was called under this name."""
         return self._compiled[name].as_text()
 
-    def measured(self, trace: Callable[[], jax.stages.Traced]) -> tuple[jax.stages.Compiled, dict[str, float]]:
-        """A program, compiled, and the seconds that each step to it took; it is not kept."""
+    def compile_and_time(self, trace: Callable[[], jax.stages.Traced]) -> tuple[jax.stages.Compiled, dict[str, float]]:
+        """Compile a program, without keeping it. Also returns the seconds for tracing, lowering and compiling."""
         start = time.perf_counter()
         traced = trace()
         trace_end = time.perf_counter()
@@ -68,17 +68,19 @@ class Programs:
         return compiled, seconds | {"compile_seconds": time.perf_counter() - lower_end}
 
 
-def needed_bytes(compiled: jax.stages.Compiled) -> tuple[int, int]:
-    """The memory that a program takes while it runs: its temporaries, and all of it with what it reads and returns."""
+def needed_bytes(compiled: jax.stages.Compiled) -> tuple[int, int] | tuple[None, None]:
+    """The bytes that a program needs while it runs: for its temporaries, and in total with its arguments and results."""
     memory = compiled.memory_analysis()
+    if memory is None:  # not every platform has it
+        return None, None
     in_and_out = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     return memory.temp_size_in_bytes, in_and_out + memory.temp_size_in_bytes
 
 
-def steps_a_call(config: Config, step: int, platform: str) -> int:
-    """How many steps the call makes that begins at `step`: one where its images have to come here first.
+def steps_per_call(config: Config, step: int, platform: str) -> int:
+    """How many steps the call that begins at `step` makes; one if its images must be read from files first.
 
-    Calls end where they end in a run that was never stopped: other calls, other last bits.
+    Calls end at the same steps as in a run that was never stopped, since other calls would give other last bits.
     """
     recipe, streamed = config.recipe, data_sets.DATASETS[config.data.name].streamed
     most = 1 if streamed or platform == "cpu" else MOST_STEPS_PER_CALL
@@ -86,5 +88,5 @@ def steps_a_call(config: Config, step: int, platform: str) -> int:
 
 
 def next_evaluation(recipe: RecipeConfig, step: int) -> int:
-    """The first step after `step` that is followed by an evaluation."""
+    """The number of steps after which the next evaluation is due, if `step` are done."""
     return min(step - step % recipe.evaluate_every + recipe.evaluate_every, recipe.total_steps)

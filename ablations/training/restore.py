@@ -1,4 +1,4 @@
-"""The network of a run again: with the weights of a finished run, or from the newest checkpoint of one on its way.
+"""Restoring the network of a run: from the weights of a finished run, or from the newest checkpoint of another.
 
 Nothing here imports JAX before the environment is prepared.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Restored(NamedTuple):
-    """A network as it is after `step` steps of training; `steps.config` is its configuration."""
+    """A network after `step` steps of training; `steps.config` is its configuration."""
 
     steps: "Steps"
     state: "State"
@@ -30,13 +30,13 @@ class Restored(NamedTuple):
 
 
 def run(folder: RunFolder, data: DataConfig | None = None, *, images: bool = True) -> Restored:
-    """The network of the run in a folder, from its weights or, before there are any, from its newest checkpoint.
+    """The network of the run in a folder, from its weights or, if it has none yet, from its newest checkpoint.
 
-    data: another data set of the same kind in place of the run's, of a finished run.
-    images: whether the data set is read. Without it `steps` computes logits, and trains on images that are brought to
-        it (`feed.Batches`). A checkpoint always needs the data set, which alone says how its images are normalised.
+    data: for a finished run, a data set of the same kind to use in place of the run's.
+    images: whether to read the data set. Without it, `steps` computes logits, and trains on images that are passed to it
+        (`feed.Batches`). A checkpoint always needs the data set, which alone says how its images are normalised.
 
-    Raises UserError where there is nothing to restore, the data set is missing, or its images do not fit.
+    Raises UserError if there is nothing to restore, the data set is missing, or its images do not fit.
     """
     if folder.record() is None and (config := checkpointed(folder)):
         return _from_checkpoint(folder, config)
@@ -51,13 +51,13 @@ def run(folder: RunFolder, data: DataConfig | None = None, *, images: bool = Tru
     dataset = catalogue.load(config.data) if images else without_images(config.data)
     if normalization["mean"].shape[-1] != dataset.test_images.shape[-1]:
         trained_on = record["config"]["data"]["name"]
-        raise UserError(f"data={config.data.name}: images of another kind than those of {trained_on}")
+        raise UserError(f"data={config.data.name}: its images differ in kind from those of {trained_on}")
     steps = Steps(config, dataset, normalization=normalization)
     return Restored(steps, weights.load(path, steps.init()), record["steps"])
 
 
 def checkpointed(folder: RunFolder) -> Config | None:
-    """The configuration of a run's newest checkpoint, None where there is none."""
+    """The configuration of a run's newest checkpoint, None if there is none."""
     resolved = checkpoint.configuration(folder.path)
     return from_resolved(resolved) if resolved else None
 
@@ -73,7 +73,7 @@ def _from_checkpoint(folder: RunFolder, config: Config) -> Restored:
 
 
 def untrained(config: Config) -> Restored:
-    """The network that a run of this configuration starts from."""
+    """The network that a run with this configuration starts from."""
     prepare(config)
     from ablations.training.steps import Steps
 
@@ -82,7 +82,7 @@ def untrained(config: Config) -> Restored:
 
 
 def without_images(config: DataConfig) -> Dataset:
-    """A data set as large as the configured one, of black images that take no memory; nothing is read."""
+    """A data set as large as the configured one, with black images that take no memory; nothing is read."""
     kind, (train, test) = catalogue.kind(config), catalogue.sizes(config)
 
     def black(images: int) -> np.ndarray:

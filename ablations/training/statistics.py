@@ -1,4 +1,4 @@
-"""BN statistics of the whole training set, in place of running averages: recipe.bn_statistics=exact."""
+"""BN statistics over the whole training set, in place of running averages: recipe.bn_statistics=exact."""
 
 from functools import partial
 
@@ -11,21 +11,21 @@ from ablations.training.steps import State, Steps, batch_of
 from ablations.training.tally import Tally
 
 
-def exact_if_due(steps: Steps, state: State, tally: Tally, passed_over) -> State:
-    """`exact` after the last step, where the recipe asks for it; else the state as it is."""
+def exact_if_due(steps: Steps, state: State, tally: Tally, report_broken) -> State:
+    """The state of `exact` after the last step, if the recipe asks for it; else the state as it is."""
     recipe = steps.config.recipe
     is_due = recipe.bn_statistics == "exact" and tally.step == recipe.total_steps
-    return exact(steps, state, passed_over) if is_due else state
+    return exact(steps, state, report_broken) if is_due else state
 
 
-def exact(steps: Steps, state: State, passed_over=feed.silent) -> State:
-    """The state with statistics averaged over one pass through the training set, not augmented.
+def exact(steps: Steps, state: State, report_broken=feed.silent) -> State:
+    """The state with statistics averaged over one pass through the training set, without augmentation.
 
-    passed_over: see `feed.Training`.
+    report_broken: see `feed.Training`.
     """
     devices, count = steps.devices, len(steps.dataset.train_images) // steps.config.recipe.batch_size
     sums = None
-    options = {"augmented": False, "passed_over": passed_over, "shard": devices.shard}
+    options = {"augmented": False, "report_broken": report_broken, "shard": devices.shard}
     with feed.Training(steps.config, steps.dataset, range(count), **options) as batches:
         for _ in range(count):
             batch = devices.feed(jax.tree.map(lambda x: x[0], batches.take(1)), axis=0)
@@ -36,9 +36,9 @@ def exact(steps: Steps, state: State, passed_over=feed.silent) -> State:
 
 
 def _moments(steps: Steps, params, others, data, batch) -> dict:
-    """The first and second moment of each BN's input over a batch, by the paths of its mean and its variance."""
+    """The first and second moments of each BN's input over a batch, keyed by the paths of its mean and its variance."""
     network = steps.merge(params, others, train=True)
-    # Of the whole batch: within it, the variance of its groups' means would be lost.
+    # Over the whole batch: with groups, the variance of their means would be lost.
     network.set_attributes(momentum=0.0, group=None)
     network(steps.input(batch_of(data, batch)[0], data))
     statistics = nnx.to_flat_state(nnx.as_pure(nnx.state(network, nnx.BatchStat)))

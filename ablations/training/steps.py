@@ -1,7 +1,7 @@
 """The equations of training and testing a network: pure functions from arrays to arrays, compiled."""
 
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from ablations.data import moments as data_moments
 from ablations.data.dataset import Dataset, stratified
 from ablations.networks import families
 from ablations.training import augmentation, colour
-from ablations.training.devices import Devices
+from ablations.training.devices import Devices, Placed
 from ablations.training.feed import Batches
 from ablations.training.optimizer import learning_rates, optimizer
 from ablations.training.programs import DTYPES, Programs
@@ -24,7 +24,7 @@ from ablations.training.programs import DTYPES, Programs
 class State(NamedTuple):
     """Everything that a step changes, as pure arrays.
 
-    params: what SGD trains; others: BN statistics, dropout keys and the numbers of the shortcut.
+    params: what SGD trains. others: BN statistics, dropout keys and the numbers of the shortcut.
     """
 
     step: jax.Array
@@ -36,15 +36,15 @@ class State(NamedTuple):
 class Steps:
     """The steps of a configuration on a data set.
 
-    What differs between rows only in its value (weights, keys, scaling factors) is an argument of the
+    Whatever differs between rows in value alone (weights, keys, scaling factors) is an argument of the
     compiled programs, so such rows share them.
 
-    devices: over which they are spread; without it, one. `recipe.bn_group=device` is a number in `config`.
-    normalization: the mean and the divisor of images where they are known, as of a weights file. The training set is
-        then not copied to the devices: a step takes images in place of their indices.
+    devices: those that the steps are spread over; one by default. `recipe.bn_group=device` is a number in `config`.
+    normalization: the mean and the divisor of images if they are known already, as from a weights file. The training set
+        is then not copied to the devices: a step takes images in place of their indices.
     """
 
-    DONATE = {"donate_argnums": 0}  # a step reuses the memory of the state that it is given
+    DONATE = {"donate_argnums": 0}  # a step reuses the memory of its argument, the state
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Steps:
     ):
         self.devices = devices or Devices.here(1)
         self.devices.check(config.recipe.batch_size)
-        self.config, self.dataset = config.on(self.devices.count), dataset
+        self.config, self.dataset = config.for_devices(self.devices.count), dataset
         self.programs = Programs(self.devices, config.threads)
         self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
         self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)
@@ -76,7 +76,7 @@ class Steps:
 
     def init(self) -> State:
         """The state before the first step."""
-        # Drawing weights is milliseconds of work; on a CPU, optimising the program that does it is seconds.
+        # Drawing weights takes milliseconds; on a CPU, optimising the program that does it takes seconds.
         options = {"xla_backend_optimization_level": 0} if self.devices.platform == "cpu" else None
         keys = randomness.network_keys(self.config.seed)
         return self.devices.replicate(self.programs.call("init", self._init, keys, compiler_options=options))
@@ -87,15 +87,15 @@ class Steps:
         return State(jnp.zeros((), jnp.int32), params, others, self.optimizer.init(params))
 
     def abstract(self) -> State:
-        """The shapes and dtypes of a state; no array is made."""
+        """The shapes and dtypes of a state, without making an array."""
         return jax.eval_shape(self._init, randomness.network_keys(0))
 
     def train(self, state: State, batches: Batches) -> tuple[State, np.ndarray, np.ndarray]:
-        """One step for each row of `batches`: (steps, batch_size) indices into the training set, or, where it is not in
+        """One step for each row of `batches`: (steps, batch_size) indices into the training set or, if it is not in
         memory, its images and labels with these leading axes.
 
-        Returns the new state (the old one's memory is reused), and of each step the mean loss and the
-        number of wrong predictions, made before its update on the augmented images.
+        Returns the new state (the memory of the old one is reused) and, for each step, the mean loss and the number of
+        wrong predictions on the augmented images, before the update.
         """
         state, losses, wrong = self.start(state, batches)
         return state, np.asarray(losses), np.asarray(wrong)
@@ -108,15 +108,15 @@ class Steps:
         return state, losses, wrong
 
     def trace_train(self, steps: int) -> jax.stages.Traced:
-        """The program that `train` runs for so many steps, traced from shapes alone: to be looked at or measured."""
+        """The program with which `train` makes this many steps, traced from shapes alone, to be inspected or measured."""
         indices = jax.ShapeDtypeStruct((steps, self.config.recipe.batch_size), jnp.int32)
         images = jax.ShapeDtypeStruct((*indices.shape, *self.dataset.train_images.shape[1:]), jnp.uint8)
         batches = indices if "images" in self.data else {"images": images, "labels": indices}
         batches, state = self.devices.abstract(batches, axis=1), self.devices.abstract(self.abstract())
         return self.programs.trace(self.advance, state, self.data, batches, **self.DONATE, **self.devices.options())
 
-    def advance(self, state: State, data: dict, batches: Batches) -> tuple[State, tuple[jax.Array, jax.Array]]:
-        """The steps of `train`, to be compiled; data: as `self.data`. Returns the state, and losses and wrong predictions."""
+    def advance(self, state: State, data: dict, batches: Placed) -> tuple[State, tuple[jax.Array, jax.Array]]:
+        """The steps of `train`, to be compiled; data: like `self.data`. Returns the state, (losses, wrong predictions)."""
         if count(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
             state, outputs = self._step(data, state, jax.tree.map(lambda x: x[0], batches))
             return state, jax.tree.map(lambda x: x[None], outputs)
@@ -133,7 +133,7 @@ class Steps:
         gradient = jax.value_and_grad(self._loss, has_aux=True)
         (loss, (others, wrong)), grads = gradient(state.params, state.others, images, labels)
         updates, momentum = self.optimizer.update(grads, state.momentum, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params = cast(nnx.State, optax.apply_updates(state.params, updates))  # of the same structure
         return State(state.step + 1, params, others, momentum), (loss, wrong)
 
     def _loss(self, params, others, images, labels):
@@ -145,18 +145,18 @@ class Steps:
         return loss, (nnx.as_pure(nnx.state(network, nnx.Not(nnx.Param))), wrong)
 
     def merge(self, params, others, *, train: bool) -> families.Network:
-        """The network with these arrays, in the mode of a training step or of a test."""
+        """The network with these arrays, in training mode or in test mode."""
         network, recipe = nnx.merge(self.graphdef, params, others), self.config.recipe
         network.train(momentum=recipe.bn_momentum, group=recipe.bn_group) if train else network.eval()
         network.set_attributes(unroll=self.config.unroll, remat=self.config.remat)
         return network
 
     def input(self, images: jax.Array, data: dict) -> jax.Array:
-        """uint8 images (N, H, W, C) -> what a network reads: normalised by `data`, as `self.data`, in the run's precision."""
+        """uint8 images (N, H, W, C) -> the input of the network, in the run's precision. data: like `self.data`."""
         return augmentation.normalise(images, data["mean"], data["divisor"]).astype(DTYPES[self.config.precision])
 
     def logits(self, state: State, images: np.ndarray) -> np.ndarray:
-        """uint8 images (N, H, W, C) -> logits (N, classes), with the running BN statistics; by this process alone."""
+        """uint8 images (N, H, W, C) -> logits (N, classes), with the running BN statistics. Each process computes alone."""
         local = self.devices.local
         batch = min(self.config.recipe.batch_size // self.devices.processes, len(self.dataset.test_images))
         batch += -batch % local.count
@@ -171,7 +171,7 @@ class Steps:
         return self.merge(params, others, train=False)(self.input(images, data))
 
     def sample(self, size: int, *, test: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """So many training or test images, (N, H, W, C) uint8, and labels: always the same, with each class's share."""
+        """`size` training or test images, (N, H, W, C) uint8, and their labels: always the same ones, stratified by class."""
         images, labels = self.dataset.train_images, self.dataset.train_labels
         if test:
             images, labels = self.dataset.test_images, self.dataset.test_labels
@@ -183,28 +183,28 @@ class Steps:
 def _on_devices(
     dataset: Dataset, normalization: str, workers: int | None, devices: Devices
 ) -> tuple[dict[str, np.ndarray], dict[str, jax.Array]]:
-    """What is subtracted from images and what divides them; the same, and images and labels, on each device.
+    """The mean and the divisor of images; and both on each device, with the images and labels.
 
-    Where images are not in memory: what their random colours are made of in place of images and labels.
+    If images are not in memory, the components of their random colours take the place of images and labels.
     """
     if dataset.streamed:
         moments = data_moments.of(dataset.train_images, workers)
         mean, divisor = moments.normalization(normalization)
-        others = {"colours": colour.components(moments.covariance)}
+        arrays = {"colours": colour.components(moments.covariance)}
     else:
-        mean, divisor = augmentation.statistics(dataset.train_images, normalization)
-        others = {"images": dataset.train_images, "labels": dataset.train_labels}
-    normalization = {"mean": mean, "divisor": divisor}
-    return normalization, devices.replicate(others | normalization)
+        mean, divisor = augmentation.statistics(np.asarray(dataset.train_images), normalization)
+        arrays = {"images": dataset.train_images, "labels": dataset.train_labels}
+    constants = {"mean": mean, "divisor": divisor}
+    return constants, devices.replicate(arrays | constants)
 
 
-def batch_of(data: dict, batch: Batches) -> tuple[jax.Array, jax.Array]:
-    """The images and labels of a batch: chosen on the device by their indices, or brought to it."""
-    if "images" in data:
-        return data["images"][batch], data["labels"][batch]
-    return batch["images"], batch["labels"]
+def batch_of(data: dict, batch: Placed) -> tuple[jax.Array, jax.Array]:
+    """The images and labels of a batch: chosen on the device by indices, or copied to it."""
+    if isinstance(batch, dict):
+        return batch["images"], batch["labels"]
+    return data["images"][batch], data["labels"][batch]
 
 
-def count(batches: Batches, axis: int = 0) -> int:
-    """Along the axis of steps."""
+def count(batches: Batches | Placed, axis: int = 0) -> int:
+    """The number of steps in batches. axis: the one over steps."""
     return jax.tree.leaves(batches)[0].shape[axis]

@@ -1,4 +1,4 @@
-"""What the loop of a run has counted so far: a checkpoint holds it beside the state, as plain data."""
+"""What the training loop has counted so far: a checkpoint holds it beside the state, as plain data."""
 
 from dataclasses import dataclass, field, fields
 
@@ -9,15 +9,15 @@ from ablations.config.recipe import RecipeConfig
 
 @dataclass
 class Tally:
-    """The names of its fields are the keys in a checkpoint. One that an older checkpoint lacks has its default.
+    """The names of the fields are the keys in a checkpoint. A field that an older checkpoint lacks has its default.
 
-    step: steps that were trained. losses, wrong: of each of them since the last evaluation, the mean loss and how many
-        predictions were wrong.
+    step: the number of steps trained. losses, wrong: for each step since the last evaluation, the mean loss and the
+        number of wrong predictions.
     metrics, probes: the lines of metrics.jsonl and probes.jsonl.
-    train_seconds: of steps, without compilation; wall_seconds: of all; compile_seconds. Over all the processes that the
-        run has seen.
-    status: "done", also of a run on its way, or "diverged": a loss was not finite.
-    broken: the names of images that were passed over. test_images: how many were tested, None before the first test.
+    train_seconds: for steps, without compilation; wall_seconds: for everything; compile_seconds: for compilation. Summed
+        over all processes that have trained the run in turn.
+    status: "done", even before the run has finished, or "diverged": a loss was not finite.
+    broken: the names of broken images that were skipped. test_images: how many were tested, None before the first test.
     """
 
     step: int = 0
@@ -34,15 +34,15 @@ class Tally:
 
     @classmethod
     def from_plain(cls, plain: dict) -> "Tally":
-        known = {part.name for part in fields(cls)}
+        known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in plain.items() if name in known})
 
     def plain(self) -> dict:
-        """As plain data, for JSON."""
+        """The tally as plain data, for JSON."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
     def add(self, losses: np.ndarray, wrong: np.ndarray) -> None:
-        """Count the steps of a call; up to the first loss that is not finite, where there is one."""
+        """Count the steps of a call, but only up to the first loss that is not finite."""
         finite, steps = np.isfinite(losses), len(losses)
         if not finite.all():
             self.status, steps = "diverged", int(np.argmin(finite)) + 1
@@ -54,14 +54,14 @@ class Tally:
         self.metrics.append(metrics)
         self.losses, self.wrong = [], []
 
-    def to_come(self, recipe: RecipeConfig) -> range:
-        """The steps that are left."""
+    def remaining_steps(self, recipe: RecipeConfig) -> range:
+        """The numbers of the steps that are left."""
         return range(self.step, recipe.total_steps)
 
     def is_last(self, recipe: RecipeConfig) -> bool:
-        """Whether no step is to come."""
+        """Whether no step is left to train."""
         return self.step >= recipe.total_steps or self.status == "diverged"
 
-    def is_evaluated(self, recipe: RecipeConfig) -> bool:
+    def is_evaluation_due(self, recipe: RecipeConfig) -> bool:
         """Whether an evaluation is due."""
         return self.step % recipe.evaluate_every == 0 or self.is_last(recipe)

@@ -201,7 +201,9 @@ def test_what_cannot_be_deleted():
     steps, state = network("shortcut=constant_scaling", "shortcut.shortcut_scale=0", "model.depth=8")
     lesions = Lesions(steps, state)
     lesions.check([1])
-    with pytest.raises(UserError, match="unit=2: it changes the shape of x and has 0 on its shortcut"):
+    with pytest.raises(
+        UserError, match="unit=2: cannot be deleted: it changes the shape of x and has 0 on its shortcut"
+    ):
         lesions.check([1, 2])
     for k in (0, 2):
         with pytest.raises(UserError, match=f"k={k}: 1 of the network's 3 units can be deleted at random"):

@@ -126,7 +126,7 @@ def test_an_interrupt_while_it_waits_is_one_too(tmp_path, monkeypatch):
         timer.start()
         with pytest.raises(ab.Interrupted, match="works on it; nothing was trained here; train"):
             ab.train(config, quiet=True)
-    assert signal.getsignal(signal.SIGINT) is before and not interrupt.asked(tmp_path)
+    assert signal.getsignal(signal.SIGINT) is before and not interrupt.stop_requested(tmp_path)
 
 
 def test_sigterm_ends_a_script_once_its_step_is_kept(tmp_path):

@@ -133,8 +133,8 @@ def test_completion_and_help_know_it(tmp_path):
     [
         (["table", "--import"], "--import: a file is missing, as --import mine.py"),
         (["table", "--import", "nowhere.py"], "--import nowhere.py: No such file or directory"),
-        (["table", "--import", "no.where"], "--import no.where: there is no such module; a file is named with its .py"),
-        (["train", "shortcut=halved"], "For one of your own add --import FILE.py"),
+        (["table", "--import", "no.where"], "--import no.where: there is no such module; name a file with its .py"),
+        (["train", "shortcut=halved"], "For a shortcut of your own add --import FILE.py"),
         (
             ["data", "prepare", "data=digits", "--config-dir", "nowhere"],
             "--config-dir nowhere: there is no such folder",
@@ -144,7 +144,7 @@ def test_completion_and_help_know_it(tmp_path):
         (["bench", "hydra.searchpath=nowhere"], "hydra.searchpath=nowhere: give a list, as hydra.searchpath=[file:///"),
         (
             ["status", "--config-dir", "taken"],
-            "--config-dir taken: recipe/paper.yaml is the name of one of the project's own",
+            "--config-dir taken: the project has a file recipe/paper.yaml of its own",
         ),
     ],
 )

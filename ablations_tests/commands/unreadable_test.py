@@ -71,7 +71,7 @@ def test_the_report_names_it_and_does_not_ask_to_run_it(runs_dir):
 def test_status_counts_it_as_failed(runs_dir, capsys):
     assert dispatch("status", ["study=table1", f"runs_dir={runs_dir}"]) == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert said.count("unknown setting model.width") == 4 and "force=true makes the run anew in its place" in said
+    assert said.count("unknown setting model.width") == 4 and "force=true trains the run again in its place" in said
     assert dispatch("status", ["study=table1", f"runs_dir={runs_dir}", "format=json"]) == 1
     [found] = json.loads(capsys.readouterr().out)
     assert (found["counts"]["done"], found["counts"]["failed"]) == (2, 4)
@@ -98,7 +98,7 @@ def test_it_is_not_trained_over_and_the_other_runs_are(finished):
     assert "2 runs: 1 missing, 1 unreadable" in said and "unknown setting model.width" in said
     done = ablations("train", *line, "seed=0,1", cwd=cwd)
     (told,) = (line for line in done.stderr.splitlines() if line.startswith("ablations: "))
-    assert done.returncode == 2 and REASON in told and "force=true makes the run anew in its place" in told
+    assert done.returncode == 2 and REASON in told and "force=true trains the run again in its place" in told
     assert folder.record_file.read_bytes() == content
     assert RunFolder(path.with_name("seed=1")).has_record(), "the other run has gone on"
     done = ablations("train", *line, "seed=0", "force=true", cwd=cwd)

@@ -92,8 +92,11 @@ def test_an_order_is_one_entry_of_data():
 @pytest.mark.parametrize(
     "entry,message",
     [
-        ("ORDERS['mine'] = ActivationOrder('other', [], [], [], [])", "has the name 'other'; the two must be equal"),
-        ("ORDERS['original'] = ActivationOrder('original', [], [], [], [])", "'original'] is one of the project's own"),
+        ("ORDERS['mine'] = ActivationOrder('other', [], [], [], [])", "is named 'other'; the two names must be equal"),
+        (
+            "ORDERS['original'] = ActivationOrder('original', [], [], [], [])",
+            "'original'] is one of the project's orders",
+        ),
     ],
 )
 def test_an_order_that_is_none(entry, message):
@@ -105,8 +108,11 @@ def test_an_order_that_is_none(entry, message):
 MISTAKES = {
     "mine.py:6: class Halved is not a dataclass: write @dataclass above it": ("@dataclass\n", "\n"),
     'mine.py:6: class Halved has a name without a type: write name: str = "halved"': ("name: str", "name"),
-    'mine.py:6: class Halved has no name: give it one, as name: str = "halved"': ('    name: str = "halved"\n', ""),
-    "mine.py:6: class Halved has the name 'two words': a name is one word": ('"halved"', '"two words"'),
+    'mine.py:6: class Halved has no name: give it one, such as name: str = "halved"': (
+        '    name: str = "halved"\n',
+        "",
+    ),
+    "mine.py:6: class Halved has the name 'two words': a name must be one word": ('"halved"', '"two words"'),
     "mine.py:6: class Halved has no equation: the sum of x and F(x)": ("equation", "sum"),
     "mine.py:6: class Halved has no layers: the layers of its equation": ("layers", "parts"),
     "mine.py:6: class Halved has an equation that is not static: write @staticmethod": ("    @staticmethod\n", ""),
@@ -160,7 +166,7 @@ def test_a_mistake_in_a_file_that_the_file_imports():
 def test_two_files_do_not_take_a_name_from_each_other():
     load(CLASS)
     imports.load("mine.py")
-    with pytest.raises(UserError, match="other.py:6: shortcut halved is defined already, in mine.py:6"):
+    with pytest.raises(UserError, match="other.py:6: shortcut halved is already defined in mine.py:6"):
         load(CLASS, "other.py")
 
 
@@ -170,10 +176,10 @@ def test_two_files_do_not_take_a_name_from_each_other():
         (
             "h(x) / 2 + fx",
             "h(x)[..., :2]",
-            r"mine.py:6: the equation of Halved makes float32\[3, 4, 4, 2\] of x float32\[3, 8",
+            r"mine.py:6: the equation of Halved makes float32\[3, 4, 4, 2\] from x float32\[3, 8",
         ),
         ("h(x) / 2 + fx", "h(x) / 2 + fx[..., :2]", "mine.py:13: shortcut halved: (TypeError|ValueError): "),
-        ("h(x) / 2 + fx", "None", r"mine.py:6: the equation of Halved makes NoneType\[\] of x"),
+        ("h(x) / 2 + fx", "None", r"mine.py:6: the equation of Halved makes NoneType\[\] from x"),
         ('{"h": build.match()}', '{"k": build.match()}', "mine.py:6: shortcut halved: TypeError: .*'k'"),
         ("build.match()", "build.mach()", "mine.py:10: shortcut halved: AttributeError: .*'mach'"),
     ],
@@ -243,6 +249,6 @@ def test_a_folder_of_the_users_has_choices_in_every_group(tmp_path, place):
     config = configure("shortcut=mine", "recipe=mine", "model=mine")
     assert (config.shortcut.rate, config.recipe.total_steps, config.model.depth) == (0.25, 7, 26)
     assert "mine" in searchpath.choices("recipe")
-    searchpath.places.clear()
+    searchpath.locations.clear()
     with pytest.raises(UserError, match="recipe=mine: unknown; legal are digits, imagenet"):
         configure("recipe=mine")

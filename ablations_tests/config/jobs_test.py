@@ -117,9 +117,9 @@ def test_another_data_set_takes_the_place_of_the_first():
 
 def test_somebody_else_s_method_cannot_be_run():
     assert len(jobs("study=table4", "data=digits", "seeds=1")) == 5
-    with pytest.raises(UserError, match="somebody else's method"):
+    with pytest.raises(UserError, match="another paper's method"):
         jobs("study=table4", "row=highway")
-    with pytest.raises(UserError, match="a further test of row resnet152_original"):
+    with pytest.raises(UserError, match="another test of row resnet152_original"):
         jobs("study=table5", "row=resnet152_original_crop224")
 
 

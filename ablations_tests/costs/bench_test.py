@@ -121,7 +121,7 @@ def test_our_side_needs_jax_flax_and_optax_only():
         "sys.modules |= dict.fromkeys(absent.split())\n"
         "import benchmarks.compare\n"
         "from benchmarks import cases, worker\n"
-        "run, unit, _ = worker.ours(cases.Case('resnet20', 'original', 'digits', 8, 'bf16'), 1, 'cpu')\n"
+        "run, unit, _ = worker.prepare_ours(cases.Case('resnet20', 'original', 'digits', 8, 'bf16'), 1, 'cpu')\n"
         "run(2)\n"
         "print(unit)"
     )
@@ -142,7 +142,7 @@ def test_growth_is_a_power_of_depth():
     assert growth._power(found, 20, 80, "step_seconds") == "1.00"
     assert growth._power(found, 20, 80, "temporary_bytes") == "0.50"
     assert growth._power(found, 20, 80, "start_seconds") == "-"
-    config = growth.changed(growth.changed(TINY.config(1, 1), "unroll", "true"), "model.padding", "both")
+    config = growth.change(growth.change(TINY.config(1, 1), "unroll", "true"), "model.padding", "both")
     assert config.unroll is True and config.model.padding == "both"
     assert growth.at_depth(config, 1202).model.units == (200, 200, 200)
 

@@ -150,7 +150,7 @@ def test_batches_are_a_function_of_seed_and_step(root):
     chosen = randomness.batches(3, 5, 1, 8, 42)[0]
     assert (batch["labels"] == dataset.train_labels[chosen]).all() and batch["images"].shape == (8, 16, 16, 3)
     for place, number in enumerate(chosen):
-        expected = dataset.train_images.decode(int(number), args[2], randomness.of_image(3, 5 * 8 + place))
+        expected = dataset.train_images.decode(int(number), args[2], randomness.image_generator(3, 5 * 8 + place))
         np.testing.assert_array_equal(batch["images"][place], expected)
     halves = [loader.Training(*args, rows, False)(5) for rows in (range(4), range(4, 8))]
     np.testing.assert_array_equal(np.concatenate([half["images"] for half in halves]), batch["images"])
@@ -261,7 +261,7 @@ def test_broken_images_are_named_and_skipped(tmp_path, capsys):
     train(configure(*settings(made, "data.broken=skip", "recipe.batch_size=4")), tmp_path / "run")
     record, said = read_record(tmp_path / "run"), capsys.readouterr().err
     assert sorted(record["broken_images"]) == sorted(bad) and record["test_images"] == 7
-    assert all(said.count(f"{name} is broken: passed over") == 1 for name in bad)
+    assert all(said.count(f"{name} is broken: skipped") == 1 for name in bad)
     assert record["test_error_percent"] in [100 * wrong / 7 for wrong in range(8)]
 
 
@@ -275,7 +275,7 @@ def test_the_next_image_takes_the_place_of_a_broken_one(tmp_path):
     assert sorted(set(batch["broken"].tolist())) == [6, 7]
     for place, number in enumerate(chosen):
         taken = 0 if number in (6, 7) else number  # the last two: the first takes their place
-        expected = dataset.train_images.decode(taken, crop, randomness.of_image(0, place))
+        expected = dataset.train_images.decode(taken, crop, randomness.image_generator(0, place))
         np.testing.assert_array_equal(batch["images"][place], expected)
         assert batch["labels"][place] == dataset.train_labels[taken]
     spoil(made, "train", range(8))
@@ -402,7 +402,7 @@ def test_broken_images_of_other_processes_are_named_and_recorded(root, tmp_path,
     monkeypatch.setattr(processes, "all_processes", lambda found: [found, ["other.jpeg"]])
     train(configure(*settings(root, "recipe.total_steps=1", "recipe.bn_statistics=running")), tmp_path)
     assert read_record(tmp_path)["broken_images"] == ["other.jpeg"]
-    assert capsys.readouterr().err.count("other.jpeg is broken: passed over") == 1
+    assert capsys.readouterr().err.count("other.jpeg is broken: skipped") == 1
 
 
 def test_an_image_that_is_gone_is_a_broken_one(tmp_path):

@@ -99,7 +99,10 @@ def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path)
     assert (first, second) == (2, 2) and step_in(first_said, "goes on from step ") == stopped
     told = [line for line in first_said.splitlines() if "goes on from" not in line and "  step " not in line]
     assert told == [f"ablations: another process of this run was lost; {peers.GO_ON}"]
-    assert second_said == f"ablations: the process of this run was killed, perhaps for want of memory; {peers.GO_ON}\n"
+    assert (
+        second_said
+        == f"ablations: the process of this run was killed, perhaps because it ran out of memory; {peers.GO_ON}\n"
+    )
     stopped = kept(tmp_path)
     [folder] = tmp_path.glob("runs/single/*/seed=0")
     said_why = (folder / "failure.txt").read_text()
@@ -129,7 +132,7 @@ def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path)
     [
         (("distributed=manual",), "distributed.coordinator=: say where process 0 listens"),
         (("distributed=manual", "distributed.coordinator=here:1", "distributed.processes=2"), "distributed.process=-1"),
-        (("distributed=auto", "packing=vmap"), "packing=vmap: not with distributed=auto"),
+        (("distributed=auto", "packing=vmap"), "packing=vmap: not possible with distributed=auto"),
         (("distributed=auto", "distributed.lost_seconds=0"), "distributed.lost_seconds=0: must be at least 1"),
     ],
 )

@@ -222,7 +222,7 @@ def test_a_process_that_dies_takes_its_own_time_only(tmp_path, monkeypatch):
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     found = costs_calibrate.timings({"a": configure(*SMALL)})
-    assert found["a"].reason == "killed by signal 9, perhaps for want of memory" and found["a"].step_seconds is None
+    assert found["a"].reason == "killed by signal 9, perhaps out of memory" and found["a"].step_seconds is None
     script.write_text("#!/bin/sh\ncat > /dev/null\necho no device >&2\nexit 1\n")
     with pytest.raises(UserError, match="no device"):
         costs_calibrate.figures([configure(*SMALL)])

@@ -37,11 +37,11 @@ def test_what_is_heard_in_a_block_is_gone_after_it(tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
         with interrupt.listening((signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)) as stop:
-            assert not interrupt.asked(tmp_path) and stop.exit_code is None
+            assert not interrupt.stop_requested(tmp_path) and stop.exit_code is None
             signal.raise_signal(number)
-            assert interrupt.asked(tmp_path) and interrupt.number() == number
+            assert interrupt.stop_requested(tmp_path) and interrupt.signal_number() == number
         assert (stop.signal, stop.exit_code) == (number, 128 + number)
-        assert not interrupt.asked(tmp_path) and interrupt.exit_code() is None
+        assert not interrupt.stop_requested(tmp_path) and interrupt.exit_code() is None
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)] == before
     with pytest.raises(RuntimeError, match="mine"), interrupt.listening():
         raise RuntimeError("mine")
@@ -50,13 +50,15 @@ def test_what_is_heard_in_a_block_is_gone_after_it(tmp_path):
 
 def test_a_signal_is_one_to_all_blocks_and_the_outermost_says_what_a_second_one_does(tmp_path):
     heard, again = [], []
-    with interrupt.listening(after=lambda: heard.append("outer"), again=lambda *_: again.append("outer")) as outer:
+    with interrupt.listening(
+        on_signal=lambda: heard.append("outer"), on_second=lambda *_: again.append("outer")
+    ) as outer:
         with interrupt.listening() as inner:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
-        assert (outer.signal, inner.signal) == (signal.SIGINT,) * 2 and interrupt.asked(tmp_path)
+        assert (outer.signal, inner.signal) == (signal.SIGINT,) * 2 and interrupt.stop_requested(tmp_path)
         with interrupt.listening() as later:
-            assert later.signal == signal.SIGINT and interrupt.asked(tmp_path), (
+            assert later.signal == signal.SIGINT and interrupt.stop_requested(tmp_path), (
                 "what is asked to stop begins nothing new"
             )
         signal.raise_signal(signal.SIGTERM)
@@ -70,13 +72,13 @@ def test_in_another_thread_nothing_is_changed_and_the_main_thread_s_signals_are_
         with interrupt.listening() as stop:
             found.append(signal.getsignal(signal.SIGINT))
             go.wait(60)
-            found.append((stop.signal, interrupt.asked(tmp_path)))
+            found.append((stop.signal, interrupt.stop_requested(tmp_path)))
 
     thread = threading.Thread(target=listen)
     thread.start()
     while not found:
         time.sleep(0.01)
-    assert found == [before] and not interrupt.asked(tmp_path)
+    assert found == [before] and not interrupt.stop_requested(tmp_path)
     with interrupt.listening():
         signal.raise_signal(signal.SIGINT)
     go.set()
@@ -96,7 +98,7 @@ def test_a_process_that_is_stopped_before_it_has_met_the_others_has_not_started(
     context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=lambda **_: process)
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
     asked = []
-    monkeypatch.setattr(interrupt, "asked", lambda _: bool(asked))
+    monkeypatch.setattr(interrupt, "stop_requested", lambda _: bool(asked))
     error = hosts.run(config, quiet=True, patience_seconds=0)
     assert not isinstance(error, interrupt.Interrupted) and "the process of this run died" in str(error)
     asked.append(True)
@@ -127,7 +129,7 @@ def test_workers_that_die_of_the_signal_that_stops_a_sweep_are_no_want_of_memory
         raise TerminatedWorkerError  # joblib's own
 
     launcher = SimpleNamespace(launch=die)
-    with pytest.raises(UserError, match="perhaps for want of memory"):
+    with pytest.raises(UserError, match="perhaps because it ran out of memory"):
         launch.start(launcher, [])
     with interrupt.listening():
         signal.raise_signal(signal.SIGINT)
@@ -140,10 +142,10 @@ def test_a_task_that_another_one_s_signal_has_stopped_is_queued_again_and_fails(
     monkeypatch.setattr(submitit, "JobEnvironment", lambda: SimpleNamespace(USR_SIG="USR2", job_id="100"))
     monkeypatch.setattr(signal, "getsignal", lambda _: lambda number, frame: asked.append(number))
     monkeypatch.setattr(interrupt, "listen", lambda _: None)
-    monkeypatch.setattr(interrupt, "number", lambda: number)
+    monkeypatch.setattr(interrupt, "signal_number", lambda: number)
     monkeypatch.setattr(task, "_counts_as_running", lambda _: True)
     monkeypatch.setattr(task, "parse", lambda composed: composed)
-    monkeypatch.setattr(entry, "sharing", lambda _, first: [first])
+    monkeypatch.setattr(entry, "group_of", lambda _, first: [first])
     monkeypatch.setattr(entry, "run", lambda *_, **__: [interrupt.Interrupted("stopped at step 3")])
     monkeypatch.setattr(sys, "argv", ["ablations"])
     with pytest.raises(SystemExit) as ended:

@@ -55,7 +55,7 @@ def test_the_newest_comes_back_to_the_bit_and_two_are_kept(tmp_path):
 def test_another_configuration_is_refused(tmp_path):
     saved(tmp_path, 1)
     found, said = restored(tmp_path, {"recipe": {"momentum": 0.5}})
-    assert found is None and said == [f"{tmp_path}/checkpoints/1 is of another configuration: not used"]
+    assert found is None and said == [f"{tmp_path}/checkpoints/1 belongs to another configuration: not used"]
 
 
 def test_a_damaged_one_is_refused_and_the_one_before_is_used(tmp_path):

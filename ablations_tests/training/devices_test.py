@@ -80,11 +80,11 @@ def test_a_batch_that_does_not_divide_is_refused_with_those_that_do():
 
 def test_what_a_device_had_is_recorded_as_a_number_of_images():
     config = configure("recipe.bn_group=device", "recipe.batch_size=64")
-    assert config.on(8).recipe.bn_group == 8 and config.on(1).recipe.bn_group is None
-    assert config.matches(config.on(8).resolved()) and config.matches(config.on(1).resolved())
-    assert not config.on(4).matches(config.on(8).resolved())
+    assert config.for_devices(8).recipe.bn_group == 8 and config.for_devices(1).recipe.bn_group is None
+    assert config.matches(config.for_devices(8).resolved()) and config.matches(config.for_devices(1).resolved())
+    assert not config.for_devices(4).matches(config.for_devices(8).resolved())
     assert not config.matches(configure("recipe.batch_size=32", "recipe.bn_group=8").resolved())
-    assert from_resolved(config.on(8).resolved()).recipe.bn_group == 8
+    assert from_resolved(config.for_devices(8).resolved()).recipe.bn_group == 8
     for wrong in ("machine", "true", "2.5", "0", "48"):
         with pytest.raises(UserError, match=r"recipe\.bn_group=.*: must divide .* or device"):
             configure(f"recipe.bn_group={wrong}")
@@ -105,10 +105,10 @@ def test_a_run_on_eight_devices_is_recorded_and_goes_on_with_others(tmp_path):
 def test_groups_of_a_device_that_change_with_the_devices_stop_a_run_that_was_begun(tmp_path):
     config = configure("recipe.bn_group=device", "recipe.batch_size=64")
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(3, {"w": jax.numpy.ones(3)}, {}, config.on(8).resolved(), wait=True)
-    checkpoints.check_groups(config, config.on(8))
+    checkpoints.save(3, {"w": jax.numpy.ones(3)}, {}, config.for_devices(8).resolved(), wait=True)
+    checkpoints.check_groups(config, config.for_devices(8))
     with pytest.raises(UserError, match="was begun with BN over groups of 8 images, and a device has 16 here"):
-        checkpoints.check_groups(config, config.on(4))
+        checkpoints.check_groups(config, config.for_devices(4))
     checkpoints.close()
 
 

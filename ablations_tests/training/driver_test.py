@@ -117,7 +117,7 @@ def test_packed_runs_that_were_stopped_at_different_steps_go_on(singles, tmp_pat
     for i, config in enumerate(configs[:2]):  # the third has not begun
         (tmp_path / str(i)).mkdir()
         looks = iter([False] * i + [True])
-        monkeypatch.setattr(interrupt, "asked", lambda _, looks=looks: next(looks))
+        monkeypatch.setattr(interrupt, "stop_requested", lambda _, looks=looks: next(looks))
         with pytest.raises(interrupt.Interrupted, match=f"stopped at step {i + 1} "):
             train(config, tmp_path / str(i), quiet=True)
     monkeypatch.undo()
@@ -225,7 +225,7 @@ def test_a_way_that_dies_is_left_out(monkeypatch):
 
 def test_processes_are_measured_side_by_side(briefly):
     config = replace(configure(*TINY), packing="processes", runs_at_a_time=2)
-    timing = calibrate.measured(config)
+    timing = calibrate.short_run(config)
     assert timing.reason == "" and timing.step_seconds > 0
 
 
@@ -280,7 +280,7 @@ def test_nobody_waits_for_a_process_that_does_not_come(monkeypatch, how):
     config = replace(configure(*TINY), packing="processes", runs_at_a_time=2)
     begun, ended = [], []
 
-    def made(kind, configs, pixels, meeting):
+    def request(kind, configs, pixels, meeting):
         begun.append(True)
         if len(begun) == 2:
             if how == "dies":
@@ -294,19 +294,19 @@ def test_nobody_waits_for_a_process_that_does_not_come(monkeypatch, how):
             time.sleep(0.01)
         yield Timing(steps=(1.0,))
 
-    monkeypatch.setattr(calibrate, "made", made)
+    monkeypatch.setattr(calibrate, "request", request)
     if how == "dies":
         with pytest.raises(calibrate.Died, match="signal 9"):
-            calibrate.measured(config)
+            calibrate.short_run(config)
     else:
-        assert calibrate.measured(config).reason == "a step needs 9 GB"
+        assert calibrate.short_run(config).reason == "a step needs 9 GB"
     assert ended
 
 
 def test_a_meeting_that_is_off_has_one_participant_less(tmp_path):
     config = replace(configure(*TINY), packing="processes", runs_at_a_time=2)
     (tmp_path / calibrate.OFF).touch()
-    with pytest.raises(SystemExit, match="does not come"):
+    with pytest.raises(SystemExit, match="has failed"):
         calibrate._meet(config, {"meeting": str(tmp_path)})
 
 
@@ -322,14 +322,14 @@ def test_processes_side_by_side_share_a_device(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", start)
     for devices, meeting in ((1, tmp_path), (None, tmp_path), (1, None)):
         with pytest.raises(OSError):
-            list(calibrate.made(Timing, [replace(configure(*TINY), devices=devices)], meeting=meeting))
+            list(calibrate.request(Timing, [replace(configure(*TINY), devices=devices)], meeting=meeting))
     assert seen == ["2", "2,3", "2,3"]
 
 
 def test_want_of_memory_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = iter([Timing(reason="a step needs 9 GB"), Timing(steps=(1.0,))])
-    monkeypatch.setattr(calibrate, "measured", lambda _: next(found))
+    monkeypatch.setattr(calibrate, "short_run", lambda _: next(found))
     config = configure(*TINY)
     assert calibrate.timing("a", config).reason
     for _ in range(2):

@@ -212,7 +212,7 @@ def test_a_run_on_its_way_is_probed_and_goes_on_without_doubles(along, tmp_path)
     calls = iter([False, False, True])
     config = configure(*ALONG, "recipe.probe_every=2")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interrupt, "asked", lambda _: next(calls))
+        patch.setattr(interrupt, "stop_requested", lambda _: next(calls))
         with pytest.raises(interrupt.Interrupted):
             train(config, tmp_path, quiet=True)
     found = measured("probe", of_run(RunFolder(tmp_path)), {"images": 16}, tmp_path)
@@ -245,7 +245,7 @@ def test_the_command(along):
     "arguments,message",
     [
         (["run=nowhere"], "run=nowhere: there is no finished run in this folder"),
-        (["run=bare"], "run=bare: its weights.safetensors is gone; ablations train ... force=true makes it anew"),
+        (["run=bare"], "run=bare: its weights.safetensors is gone; ablations train ... force=true trains it again"),
         (["run=bare", "model=resnet20"], "model: no setting of probe run=...; see ablations probe --help"),
         (["model=resnet20", "images=2000"], "images=2000: the training set of digits has 1437 images"),
         (["model=resnet20", "images=0"], "images=0: must be a number of at least 1"),

@@ -8,7 +8,7 @@ import pytest
 
 from ablations.training import restore
 from ablations.training.devices import AbsentDevice, Devices
-from ablations.training.programs import Programs, steps_a_call
+from ablations.training.programs import Programs, steps_per_call
 from ablations.training.steps import Steps
 from ablations_tests.conftest import configure
 
@@ -29,10 +29,10 @@ def convolutions(text: str) -> Counter:
     return Counter(re.findall(r"stablehlo\.convolution\(.*?dim_numbers = (.*?)->", text))
 
 
-def test_how_many_steps_a_call_makes_is_said_by_the_platform():
+def test_the_platform_decides_how_many_steps_a_call_makes():
     config = configure("recipe=paper", "data=cifar10")
-    assert [steps_a_call(config, 0, platform) for platform in ("cpu", "cuda", "gpu", "tpu")] == [1, 100, 100, 100]
-    assert steps_a_call(configure("recipe=imagenet", "data=imagenet"), 0, "gpu") == 1, (
+    assert [steps_per_call(config, 0, platform) for platform in ("cpu", "cuda", "gpu", "tpu")] == [1, 100, 100, 100]
+    assert steps_per_call(configure("recipe=imagenet", "data=imagenet"), 0, "gpu") == 1, (
         "its images come one call at a time"
     )
 

@@ -58,13 +58,13 @@ def test_steps_without_a_data_set_train_on_images_that_are_brought(folder):
 
 
 def test_images_of_another_kind_are_refused(folder):
-    with pytest.raises(UserError, match="data=cifar10: images of another kind than those of digits"):
+    with pytest.raises(UserError, match="data=cifar10: its images differ in kind from those of digits"):
         restore.run(RunFolder(folder), configure("data=cifar10").data, images=False)
 
 
 def test_a_run_on_its_way_is_taken_from_its_newest_checkpoint(tmp_path, folder, monkeypatch):
     asked = iter([False, True])
-    monkeypatch.setattr(interrupt, "asked", lambda _: next(asked))
+    monkeypatch.setattr(interrupt, "stop_requested", lambda _: next(asked))
     with pytest.raises(interrupt.Interrupted):
         train(configure(*TINY, "recipe.total_steps=3"), tmp_path, quiet=True)
     steps, state, step = restore.run(RunFolder(tmp_path))

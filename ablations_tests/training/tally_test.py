@@ -60,12 +60,16 @@ def test_steps_are_counted_up_to_the_first_loss_that_is_not_finite():
     recipe = replace(configure("recipe.evaluate_every=3").recipe, total_steps=10)
     tally = Tally()
     tally.add(np.array([3.0, 2.0]), np.array([5, 4]))
-    assert (tally.step, tally.is_evaluated(recipe), tally.is_last(recipe)) == (2, False, False)
+    assert (tally.step, tally.is_evaluation_due(recipe), tally.is_last(recipe)) == (2, False, False)
     tally.add(np.array([1.0]), np.array([3]))
-    assert tally.is_evaluated(recipe) and tally.losses == [3, 2, 1] and tally.wrong == [5, 4, 3]
+    assert tally.is_evaluation_due(recipe) and tally.losses == [3, 2, 1] and tally.wrong == [5, 4, 3]
     tally.add_evaluation({"step": 3})
     assert (tally.losses, tally.wrong, tally.metrics) == ([], [], [{"step": 3}])
     tally.add(np.array([1.0, np.inf, 1.0]), np.array([3, 9, 3]))
     assert (tally.step, tally.status, tally.wrong) == (5, "diverged", [3, 9])
-    assert tally.is_last(recipe) and tally.is_evaluated(recipe) and list(tally.to_come(recipe)) == [5, 6, 7, 8, 9]
-    assert Tally(step=10).is_last(recipe) and Tally(step=10).is_evaluated(recipe)
+    assert (
+        tally.is_last(recipe)
+        and tally.is_evaluation_due(recipe)
+        and list(tally.remaining_steps(recipe)) == [5, 6, 7, 8, 9]
+    )
+    assert Tally(step=10).is_last(recipe) and Tally(step=10).is_evaluation_due(recipe)

@@ -61,5 +61,5 @@ def test_weights_of_another_network_are_refused(tmp_path):
     steps, state = made()
     weights.save(tmp_path / "w", steps, state)
     _, other = made("shortcut=conv1x1")
-    with pytest.raises(UserError, match="is damaged or of another network: 'stages.0.units.0.shortcut.w"):
+    with pytest.raises(UserError, match="is damaged or holds another network: 'stages.0.units.0.shortcut.w"):
         weights.load(tmp_path / "w", other)

@@ -1,4 +1,4 @@
-"""SLURM: runs as arrays of jobs, what of them stands in its queue, and a run that is stopped there and goes on.
+"""SLURM's commands: submit runs as arrays of jobs, and ask for their state in the queue or how they ended.
 
 submitit writes the jobs' files, starts the process in a job and asks for a requeue; see its docs/checkpointing.md.
 """
@@ -13,13 +13,12 @@ from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
 
 MAX_ARRAY_SIZE = 1001  # SLURM's own default; a task's index must be smaller
+ANSWER_SECONDS = 60  # a busy controller may take this long
 
-ANSWER_SECONDS = 60  # a busy controller is given this long
-
-# squeue of jobs that ended some minutes ago, where it is asked of no other; its exit code is 1 whatever is wrong.
+# What squeue says if all jobs it is asked about ended some minutes ago; its exit code is 1 for any fault.
 FORGOTTEN = "Invalid job id"
 
-RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")  # the other states that squeue shows wait
+RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")  # a job in any other state that squeue shows is waiting
 
 
 @dataclass(frozen=True)
@@ -35,23 +34,22 @@ class Queued:
 
 
 def queue(jobs: Iterable[str]) -> dict[str, Queued] | None:
-    """Those of these jobs that are not over, a task of an array as 123_4; None where SLURM does not answer."""
+    """Which of these jobs have not ended; a task of an array is named 123_4. None if SLURM does not answer."""
     arrays = _arrays(jobs)
     lines = ask("squeue", "--noheader", "--array", f"--jobs={arrays}", "--format=%i|%T|%r") if arrays else []
     return None if lines is None else {job: Queued(state, reason) for job, state, reason in lines}
 
 
 def ended(jobs: list[str]) -> dict[str, str]:
-    """How jobs ended that are over, as FAILED, TIMEOUT, CANCELLED by 1000; empty on a cluster that keeps no account."""
-    asked = f"--jobs={_arrays(jobs)}"
-    lines = ask("sacct", "--noheader", "--allocations", "--parsable2", "--format=JobID,State", asked)
+    """How jobs ended, such as FAILED, TIMEOUT, CANCELLED by 1000; empty on a cluster without accounting."""
+    arrays = f"--jobs={_arrays(jobs)}"
+    lines = ask("sacct", "--noheader", "--allocations", "--parsable2", "--format=JobID,State", arrays)
     return {job: state for job, state in lines or () if job in jobs}
 
 
 def why(folder: RunFolder, state: str) -> str:
     """Why a run has left the queue without a record."""
-    left = f"left the queue without a record ({state or 'SLURM keeps no account of why'})"
-    return folder.failure() or left
+    return folder.failure() or f"left the queue without a record ({state or 'SLURM keeps no account of why'})"
 
 
 def _arrays(jobs: Iterable[str]) -> str:
@@ -59,6 +57,7 @@ def _arrays(jobs: Iterable[str]) -> str:
 
 
 def ask(*command: str) -> list[list[str]] | None:
+    """The lines that a command of SLURM prints, each in its fields; None if it fails or does not answer."""
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
     except (OSError, subprocess.SubprocessError):
@@ -69,18 +68,18 @@ def ask(*command: str) -> list[list[str]] | None:
 
 
 def check() -> None:
-    """Raises UserError where no job can be submitted from this machine."""
+    """Raise UserError if no job can be submitted from this machine."""
     if not shutil.which("sbatch") or not shutil.which("srun"):
         raise UserError(
-            "hydra/launcher: there is no sbatch on this machine; type the command where SLURM takes jobs, on a login node"
+            "hydra/launcher: there is no sbatch on this machine; type the command on one that takes jobs, a login node"
         )
 
 
 def submit(launcher, overrides: list[list[str]]) -> Iterator[list[str]]:
-    """Submit a job for each list of overrides; yields the ids of one array after the other.
+    """Submit a job for each list of overrides; yields the job ids of each array in turn.
 
-    launcher: hydra-submitit-launcher's SlurmLauncher, which would itself wait until all have ended.
-    Raises UserError with SLURM's own words where it refuses.
+    launcher: hydra-submitit-launcher's SlurmLauncher, whose own `launch` would wait until all jobs have ended.
+    Raises UserError with SLURM's own words if it refuses.
     """
     import submitit
     from hydra.core.singleton import Singleton
@@ -98,14 +97,14 @@ def submit(launcher, overrides: list[list[str]]) -> Iterator[list[str]]:
         executor.update_parameters(**{k if k in shared else f"slurm_{k}": v for k, v in parameters.items()})
         for first in range(0, len(overrides), at_most):
             numbered = list(enumerate(overrides[first : first + at_most], first))
-            calls = [(of, "hydra.sweep.dir", number, f"job_id_for_{number}", state) for number, of in numbered]
+            calls = [(words, "hydra.sweep.dir", number, f"job_id_for_{number}", state) for number, words in numbered]
             yield [job.job_id for job in executor.map_array(launcher, *zip(*calls, strict=True))]
     except (RuntimeError, ValueError, subprocess.SubprocessError) as error:
-        raise UserError(f"SLURM does not take the jobs: {str(error).strip()}") from error
+        raise UserError(f"SLURM does not accept the jobs: {str(error).strip()}") from error
 
 
 def _max_array_size() -> int:
     for line in ask("scontrol", "show", "config") or ():
-        if found := re.fullmatch(r"MaxArraySize\s*=\s*(\d+)", line[0]):
-            return max(int(found[1]), 1)
+        if match := re.fullmatch(r"MaxArraySize\s*=\s*(\d+)", line[0]):
+            return max(int(match[1]), 1)
     return MAX_ARRAY_SIZE

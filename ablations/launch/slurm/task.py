@@ -1,4 +1,4 @@
-"""A run inside a job of SLURM."""
+"""The function that runs inside a SLURM job."""
 
 import signal
 import sys
@@ -15,12 +15,12 @@ from ablations.runs.folder import RunFolder
 from ablations.system import interrupt
 
 
-def task(command: list[str], with_first: dict[RunFolder, list[Config]], composed: DictConfig) -> None:
-    """One run, or a group of them (`launch.task`), in its job. What is stopped keeps its step; its job is then queued
-    again, or cancelled by SLURM.
+def task(command: list[str], groups: dict[RunFolder, list[Config]], composed: DictConfig) -> None:
+    """Train one run, or a group of them (`launcher.task`). A run that is stopped keeps its step, and its job is then
+    queued again, or cancelled by SLURM.
 
-    Sent are USR2 some time before the time limit, and TERM where the job is preempted, requeued or cancelled. After
-    TERM, SLURM has itself decided what becomes of the job unless it still counts as running: then it has only warned.
+    SLURM sends USR2 some time before the time limit, and TERM if the job is preempted, requeued or cancelled. After
+    TERM it decides itself what becomes of the job, unless the job still counts as running: then TERM was a warning.
     """
     import submitit
 
@@ -31,20 +31,20 @@ def task(command: list[str], with_first: dict[RunFolder, list[Config]], composed
     assert callable(ask_for_requeue)  # submitit sets it before it calls this function
     interrupt.listen((signal.SIGINT, signal.SIGTERM, warning))
     try:
-        errors = entry.run(entry.sharing(with_first, parse(composed)), patience_seconds=worker.PATIENCE_SECONDS)
+        errors = entry.run(entry.group_of(groups, parse(composed)), patience_seconds=worker.PATIENCE_SECONDS)
     except UserError as error:
         errors = [error]
     except Exception:
-        traceback.print_exc()  # Hydra would keep it to itself, and the job end as one that succeeded
+        traceback.print_exc()  # Hydra would not report it, and the job would end as if it had succeeded
         sys.exit(1)
     errors = [error for error in errors if error]
     for error in errors:
         print(f"ablations: {error}", file=sys.stderr)
     if any(isinstance(error, interrupt.Interrupted) for error in errors):
-        if interrupt.number() == warning or _counts_as_running(job.job_id):
+        if interrupt.signal_number() == warning or _counts_as_running(job.job_id):
             try:
-                ask_for_requeue(interrupt.number() or warning, None)  # None: it was sent to another task
-            except Exception as error:  # it stood in the queue too often, or SLURM refuses
+                ask_for_requeue(interrupt.signal_number() or warning, None)  # None: the signal was sent to another task
+            except Exception as error:  # it was queued too often, or SLURM refuses
                 print(f"ablations: the job is not queued again: {error}", file=sys.stderr)
         sys.exit(interrupt.exit_code() or 2)
     if errors:

@@ -1,7 +1,7 @@
 """Batch normalisation and its gradient (Ioffe and Szegedy 2015, arXiv:1502.03167, Sec. 3).
 
-Its gradient is written down so that the backward pass needs only x, of which automatic differentiation keeps two more
-copies' worth; reading and writing them is much of a step, and most of its memory.
+Its gradient is written out so that the backward pass needs only x. Automatic differentiation would keep two more arrays
+as large as x; reading and writing them would take much of a step's time, and most of its memory.
 """
 
 from functools import partial
@@ -16,10 +16,10 @@ from ablations.networks.kernels.remat import keep
 def batch_norm(
     x: jax.Array, scale: jax.Array, shift: jax.Array, epsilon: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """x: (groups, ..., C), scale and shift: (C,) -> y as x, and the mean and (biased) variance of each group, (groups, C).
+    """x: (groups, ..., C), scale and shift: (C,) -> y like x, and the mean and (biased) variance of each group, (groups, C).
 
-    y = scale (x - mean) / sqrt(variance + epsilon) + shift. Statistics are float32. The gradient takes mean and variance
-    of y alone into account: nothing is to be learned through the two themselves.
+    y = scale (x - mean) / sqrt(variance + epsilon) + shift. Statistics are float32. The gradient flows through y alone:
+    the cotangents of the mean and the variance that are returned are ignored.
     """
     return _forward(x, scale, shift, epsilon)[0]
 
@@ -33,14 +33,14 @@ def _forward(x, scale, shift, epsilon):
 
 
 def normalise(x, mean, variance, scale, shift, epsilon):
-    """scale (x - mean) / sqrt(variance + epsilon) + shift, in the dtype of x; each of the four (C,), or as many axes as x."""
+    """scale (x - mean) / sqrt(variance + epsilon) + shift, in the dtype of x; the four are (C,), or have as many axes as x."""
     mean, variance, scale, shift = (_along(numbers, x) for numbers in (mean, variance, scale, shift))
     gain = jax.lax.rsqrt(variance + epsilon) * scale
     return (x * gain + (shift - mean * gain)).astype(x.dtype)
 
 
 def _backward(epsilon, saved, cotangents):
-    """The three derivatives of Sec. 3: to x, which moves its group's mean and variance too, to scale and to shift."""
+    """The three derivatives of Sec. 3, by x (which also moves its group's mean and variance), by scale and by shift."""
     (x, scale, mean, variance), (dy, *_) = saved, cotangents
     axes = tuple(range(1, x.ndim - 1))
     precision = jax.lax.rsqrt(variance + epsilon)
@@ -49,13 +49,13 @@ def _backward(epsilon, saved, cotangents):
     along, across = jnp.sum(dy * normalised, axes, keepdims=True), jnp.sum(dy, axes, keepdims=True)
     count = x[0].size // x.shape[-1]
     dx = _along(scale, x) * precision * (dy - across / count - normalised * (along / count))
-    all_axes = tuple(range(x.ndim - 1))
-    return dx.astype(x.dtype), along.sum(all_axes), across.sum(all_axes)
+    all_but_last = tuple(range(x.ndim - 1))
+    return dx.astype(x.dtype), along.sum(all_but_last), across.sum(all_but_last)
 
 
 batch_norm.defvjp(_forward, _backward)
 
 
 def _along(numbers, x):
-    """(C,) -> (1, ..., C), with as many axes as x; what has as many stays as it is."""
+    """(C,) -> (1, ..., C), with as many axes as x; an array that has as many already stays as it is."""
     return numbers.reshape((1,) * (x.ndim - numbers.ndim) + numbers.shape)

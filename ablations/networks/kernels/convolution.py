@@ -1,16 +1,16 @@
-"""One convolution, in the form that is fast where it runs.
+"""One convolution, in the form that is fastest on the device that it runs on.
 
 Three forms compute the same function:
 
-- "native": `lax.conv_general_dilated` and its own gradient. For GPU and TPU.
-- "loop": forward as it is or, where filters are few, over pairs of pixels; and a backward pass made of such
-  convolutions in NHWC/HWIO or, for the kernel of large maps, along one axis. XLA's CPU compiler turns only
-  convolutions of the entry computation into the shape that its fast kernel takes; inside a loop the native gradient is
-  25 to 60 times slower (jax-ml/jax#12868).
-- "matrix": a stride-1 convolution of maps of at most 2x2 as one product with a banded matrix made of the
+- "native": `lax.conv_general_dilated` and its own gradient, for GPU and TPU.
+- "loop": the forward pass is native or, with few filters, over pairs of pixels. The backward pass is made of such
+  convolutions in NHWC/HWIO, except that the gradient of the kernel for large maps is a convolution along one axis.
+  XLA's CPU compiler turns only convolutions of the entry computation into the shape that its fast kernel takes; inside
+  a loop the native gradient is 25 to 60 times slower (jax-ml/jax#12868).
+- "matrix": a stride-1 convolution of maps of at most 2x2 is one product with a banded matrix made from the
   kernel: such maps are too small for the convolution kernels of the CPU.
 
-"auto" takes "native" for an accelerator; for a CPU "matrix" for tiny maps, else "loop".
+"auto" takes "native" on an accelerator; on a CPU it takes "matrix" for tiny maps, else "loop".
 """
 
 import contextlib
@@ -21,19 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 
 _form = contextvars.ContextVar("form", default="auto")
-
 _platform = contextvars.ContextVar("platform", default=None)
-
 _devices = contextvars.ContextVar("devices", default=1)
 
-FEW = 16  # filters up to which a convolution of pairs of pixels was measured to be faster on a CPU
-
-# Of a kernel's gradient, measured on a CPU:
-LARGE = 2**18  # numbers in x from which a convolution along one axis, of some images at a time, is faster
-
-PIXELS = 8192  # of the images that are taken at a time, so that their copies fit a core's cache
-
-TINY = 2  # pixels a side up to which "matrix" was measured to be faster on a CPU
+# Where one form becomes faster than another, measured on a CPU.
+FEW = 16  # filters up to which a convolution over pairs of pixels is faster
+LARGE = 2**18  # size of x from which a kernel's gradient along one axis, of some images at a time, is faster
+PIXELS = 8192  # in the images that such a gradient takes at a time, so that their copies fit into a core's cache
+TINY = 2  # width of maps up to which "matrix" is faster
 
 
 def use_form(form: str):
@@ -43,19 +38,19 @@ def use_form(form: str):
 
 @contextlib.contextmanager
 def placed(platform: str, devices: int):
-    """Trace convolutions for this platform, "cpu" or an accelerator's, of images that are spread over so many devices.
+    """Trace convolutions for a platform, "cpu" or an accelerator's, and for images spread over a number of devices.
 
-    Otherwise they are traced for one device of the platform that JAX computes on by default.
+    Without this they are traced for one device of the platform that JAX computes on by default.
     """
     with _set(_platform, platform), _set(_devices, devices):
         yield
 
 
-def compiler_options(threads: int, platform: str) -> dict[str, str]:
-    """What XLA is told so that a convolution on a CPU uses all of several threads.
+def compiler_options(threads: int, platform: str) -> dict[str, str | bool]:
+    """The options that let a convolution on a CPU use all threads if there are several.
 
-    Its fastest convolutions, those of YNNPACK, run in one each (jax 0.10); without them Eigen's are taken. YNNPACK's
-    products and sums stay.
+    XLA's fastest convolutions, those of YNNPACK, run in a single thread (jax 0.10); without them XLA takes Eigen's.
+    YNNPACK's matrix products and sums are kept.
     """
     if platform != "cpu" or threads == 1:
         return {}
@@ -108,15 +103,15 @@ def _forward(x, kernel):
 
 
 def _by_pairs(x, kernel):
-    """Two neighbours of a row as one pixel of twice the channels, for a kernel of 3 x 2 such pixels.
+    """Take two neighbours in a row as one pixel with twice the channels, under a kernel of 3 x 2 such pixels.
 
-    A third more work, in products wide enough for a CPU's vector units.
+    This is a third more work, but in products wide enough for a CPU's vector units.
     """
     n, height, width, channels = x.shape
     filters = kernel.shape[-1]
-    # Of the four pixels under the kernel, those of pair p = 0, 1 at place a meet the output at place b at tap 2 p + a - b.
-    pair, place, at = np.ogrid[:2, :2, :2]
-    tap = jnp.asarray((2 * pair + place - at)[..., None] == np.arange(3), kernel.dtype)
+    # Pixel a of input pair p (each 0 or 1) meets pixel b of the output pair at tap 2 p + a - b of the kernel.
+    pair, pixel, output = np.ogrid[:2, :2, :2]
+    tap = jnp.asarray((2 * pair + pixel - output)[..., None] == np.arange(3), kernel.dtype)
     kernel = jnp.einsum("pabj,ijcd->ipacbd", tap, kernel).reshape(3, 2, 2 * channels, 2 * filters)
     edge = jnp.zeros((n, height, 1, channels), x.dtype)
     x = jnp.concatenate([edge, x, edge], axis=2).reshape(n, height, width // 2 + 1, 2 * channels)
@@ -128,16 +123,16 @@ def _loop_backward(saved, dy):
     # The cotangent, convolved with the kernel flipped in space and with its channel axes swapped.
     dx = _forward(dy, kernel[::-1, ::-1].swapaxes(2, 3))
     k = kernel.shape[0]
-    # A loop over images that lie on several devices would bring all of them to each.
+    # A loop over images that lie on several devices would copy all of them to each device.
     if x.size >= LARGE and _devices.get() == 1:
         return dx, _in_parts(x, dy, k).astype(kernel.dtype)
-    # Images and channels change places: every tap of the kernel is a sum over N, H, W.
+    # Swap images and channels: every tap of the kernel is a sum over N, H, W.
     dk = _native(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), pad=((k // 2,) * 2,) * 2)
     return dx, dk.transpose(1, 2, 0, 3)
 
 
 def _in_parts(x, dy, k):
-    """A kernel's gradient: the sum over images and pixels of dy times x at every tap, some images at a time."""
+    """The gradient of a kernel: dy times x at every tap, summed over images and pixels, some images at a time."""
     n, height, width, _ = x.shape
     images = next(g for g in range(max(1, PIXELS // (height * width)), 0, -1) if n % g == 0)
     parts = tuple(a.reshape(n // images, images, *a.shape[1:]) for a in (x, dy))
@@ -146,20 +141,20 @@ def _in_parts(x, dy, k):
 
 
 def _by_rows(x, dy, k):
-    """A kernel's gradient as one convolution along H.
+    """The gradient of a kernel as one convolution along H.
 
-    Its batch are the channels of x, its channels the images and columns, and its filters dy moved by each column of the
-    kernel. Along one axis, because XLA computes the 2D one two to four times slower on a CPU.
+    Its batch is the channels of x, its channels are the images and columns, and its filters are dy shifted by each column
+    of the kernel. It runs along one axis because XLA's 2D convolution is two to four times slower here on a CPU.
     """
     n, height, width, channels = x.shape
     x = x.transpose(3, 1, 0, 2).reshape(channels, height, n * width)
     dy = dy.transpose(1, 0, 2, 3)
     edge = jnp.zeros((height, n, k // 2, dy.shape[-1]), dy.dtype)
     dy = jnp.concatenate([edge, dy, edge], axis=2)
-    moved = jnp.concatenate([dy[:, :, k - 1 - j :][:, :, :width] for j in range(k)], axis=-1)
+    shifted = jnp.concatenate([dy[:, :, k - 1 - j :][:, :, :width] for j in range(k)], axis=-1)
     dk = jax.lax.conv_general_dilated(
         x,
-        moved.reshape(height, n * width, -1),
+        shifted.reshape(height, n * width, -1),
         (1,),
         ((k // 2, k // 2),),
         dimension_numbers=("NHC", "HIO", "NHC"),

@@ -1,15 +1,13 @@
-"""What network: depth, branches, stem, and how the shape of x changes; the schema of `conf/model/`.
+"""The settings of a residual network: depth, branches, stem, and how the shape of x changes; the schema of `conf/model/`.
 
-A switch marked [?] is something that the paper does not say; its default is our reading of it.
+A switch marked [?] is about something that the paper does not say; its default is our reading.
 """
 
 from dataclasses import dataclass
 
 BRANCHES = {"one_layer": 1, "basic": 2, "bottleneck": 3}  # convolutions in F
-
 STEMS = ("cifar", "imagenet")
-
-IMAGENET_UNITS = {  # units a stage; He et al. 2015a, Table 1; 200: He et al. 2016, Sec. 5
+IMAGENET_UNITS = {  # units of each stage; He et al. 2015a, Table 1; 200: He et al. 2016, Sec. 5
     ("basic", 18): (2, 2, 2, 2),
     ("basic", 34): (3, 4, 6, 3),
     ("bottleneck", 50): (3, 4, 6, 3),
@@ -23,8 +21,8 @@ IMAGENET_UNITS = {  # units a stage; He et al. 2015a, Table 1; 200: He et al. 20
 class ModelConfig:
     """A residual network.
 
-    depth: weight layers; 6n + 2 with one-layer or basic units, 9n + 2 with bottleneck units (CIFAR
-        stem), one of the published depths (ImageNet stem).
+    depth: number of weight layers; with the CIFAR stem, 6n + 2 for one-layer or basic units and 9n + 2 for
+        bottleneck units; with the ImageNet stem, one of the published depths.
     branch: the convolutions of F: "one_layer" 3x3; "basic" 3x3, 3x3; "bottleneck" 1x1, 3x3, 1x1.
     stem: "cifar", 3x3 with stride 1; "imagenet", 7x7 with stride 2 and 3x3 max pooling with stride 2.
     dimension_change: "zero_padding" (option A) or "projection" (option B).
@@ -35,17 +33,17 @@ class ModelConfig:
     branch: str
     stem: str = "cifar"
     dimension_change: str = "zero_padding"
-    # What the shortcut, of any kind, reads under pre-activation where the shape changes: x, or what the
-    # activations before F have made of it. [?] for option A; a projection reads the latter (Sec. 4.1, footnote).
+    # What any shortcut reads under pre-activation if the shape changes: x, or the output of the activations
+    # before F. [?] for option A; a projection reads the latter (Sec. 4.1, footnote).
     zero_padding_reads_activated: bool = False
     projection_reads_activated: bool = True
     projection_kernel: int = 1
     # [?] "end": the channels of zeros come last; "both": half of them first.
     padding: str = "end"
-    # He et al. 2015a: the stride sits on the first 1x1; Torch re-implementations put it on the 3x3.
+    # He et al. 2015a: the stride is on the first 1x1 convolution; Torch re-implementations put it on the 3x3.
     bottleneck_stride: str = "first_1x1"
-    # BN and ReLU after the stem, before the first split, in all five orders; the first unit then has none
-    # before its F. Without: the first unit is like the others.
+    # Whether BN and ReLU follow the stem, before the first split, in all five orders; the first unit then has
+    # none before its F. If not, the first unit is like the others.
     stem_activation: bool = True
 
     def __post_init__(self):
@@ -60,16 +58,16 @@ class ModelConfig:
         for field, values in legal.items():
             if (value := getattr(self, field)) not in values:
                 raise ValueError(f"model.{field}={value}: legal are {', '.join(map(str, values))}")
-        units_a_stage(self.stem, self.branch, self.depth)
+        units_per_stage(self.stem, self.branch, self.depth)
 
     @property
     def units(self) -> tuple[int, ...]:
-        """Units a stage."""
-        return units_a_stage(self.stem, self.branch, self.depth)
+        """The number of units of each stage."""
+        return units_per_stage(self.stem, self.branch, self.depth)
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels of the 3x3 convolutions, a stage each."""
+        """Channels of the 3x3 convolutions of each stage."""
         first = 16 if self.stem == "cifar" else 64
         return tuple(first * 2**stage for stage in range(len(self.units)))
 
@@ -78,10 +76,10 @@ class ModelConfig:
         return 16 if self.stem == "cifar" else 64
 
 
-def units_a_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:
-    """How many units the stages of a network have.
+def units_per_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:
+    """The number of units of each stage.
 
-    Raises ValueError, with the nearest valid depths, where `depth` is none.
+    Raises ValueError, with the nearest valid depths, if `depth` is not valid.
     """
     if stem == "imagenet":
         depths = [known for known_branch, known in IMAGENET_UNITS if known_branch == branch]

@@ -12,7 +12,7 @@ from ablations.networks.stack import Stack, run
 
 
 class Stage(Stack):
-    """Residual units of one width, of which the first may change the shape of x."""
+    """Residual units of the same width; the first one may change the shape of x."""
 
     def __init__(self, units: int, channels: int, width: int, stride: int, *, first: bool, rngs: nnx.Rngs, **settings):
         changing = ResidualUnit(channels, width, stride, first=first, rngs=rngs, **settings)
@@ -23,7 +23,7 @@ class Stage(Stack):
 
 
 class ResNet(nnx.Module):
-    """Images (N, H, W, C), normalised -> logits (N, classes), float32; computes in the images' dtype."""
+    """Normalised images (N, H, W, C) -> logits (N, classes), float32; computes in the dtype of the images."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class ResNet(nnx.Module):
         kernel, stride = (3, 1) if model.stem == "cifar" else (7, 2)
         self.pool_stem = model.stem == "imagenet"
         self.stem = Conv(image_channels, model.stem_width, kernel, stride, rngs=rngs)
-        # BN and ReLU in every order: under pre-activation they are those of the first unit, which come
+        # BN and ReLU in every order: under pre-activation they are those of the first unit, moved
         # right after the stem, before the split (Sec. 4.1, "first Residual Unit").
         self.stem_activation = Activation(["bn", "relu"] if model.stem_activation else [], model.stem_width)
         settings = {"model": model, "order": order, "shortcut": shortcut, "rngs": rngs}
@@ -63,14 +63,15 @@ class ResNet(nnx.Module):
         padding = (1, 1), (1, 1)
         return nnx.max_pool(x, (3, 3), (2, 2), padding)  # pyright: ignore[reportArgumentType]  # flax's type is too narrow
 
-    def walk(self, x, visit, given=None):
-        """Through all units, with something done at each: the seam of what looks into a network; see `Stack.walk`.
+    def walk(self, x, visit, arguments=None):
+        """Visit all units, one after another: the way to look inside a network; see `Stack.walk`.
 
-        given: a list with an entry a stage. Returns the last unit's output, and what was seen as such a list.
+        arguments: a list with one entry for each stage. Returns the output of the last unit, and such a list of all that
+        was measured.
         """
         seen = []
-        for stage, given_stage in zip(self.stages, given or [None] * len(self.stages), strict=True):
-            x, seen_stage = stage.walk(x, visit, given_stage)
+        for stage, stage_arguments in zip(self.stages, arguments or [None] * len(self.stages), strict=True):
+            x, seen_stage = stage.walk(x, visit, stage_arguments)
             seen.append(seen_stage)
         return x, seen
 
@@ -80,9 +81,9 @@ class ResNet(nnx.Module):
 
     @staticmethod
     def is_convolution(path: tuple) -> bool:
-        """Whether the parameter at this path is a convolution's kernel, not the classifier's."""
+        """Whether the parameter at this path is the kernel of a convolution, not of the classifier."""
         return path[-1] == "kernel" and path[0] != "head"
 
 
-# The paper does not say how the classifier's weights start; Torch: uniform in +-1 / sqrt(in).
+# The paper does not say how the classifier's weights are initialised; in Torch: uniform in +-1 / sqrt(in).
 linear_init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")

@@ -24,7 +24,7 @@ class ResidualUnit(nnx.Module):
         first: bool = False,
         rngs: nnx.Rngs,
     ):
-        """width: the channels of F's 3x3 convolutions; first: the activation before F is already done."""
+        """width: the channels of F's 3x3 convolutions. first: whether the activation before F has already been applied."""
         convolutions = plan(model, channels, width, stride)
         filters = convolutions[-1][1]
         changes = (channels, stride) != (filters, 1)
@@ -43,13 +43,13 @@ class ResidualUnit(nnx.Module):
         self.after_addition = Activation(order.after_addition, filters)
 
     def residual(self, x):
-        """F after its first activation."""
+        """F without its first activation."""
         for convolution, activation in zip(self.convolutions, self.activations, strict=True):
             x = activation(convolution(x))
         return x
 
     def branches(self, x):
-        """What the shortcut reads, and F(x)."""
+        """The input of the shortcut, and F(x)."""
         activated = self.before(x)
         return (activated if self.shortcut_reads_activated else x), self.residual(activated)
 
@@ -58,7 +58,7 @@ class ResidualUnit(nnx.Module):
 
 
 def plan(model: ModelConfig, channels: int, width: int, stride: int) -> list[tuple[int, int, int, int]]:
-    """The convolutions of F: (channels, filters, kernel, stride) each."""
+    """The convolutions of F, each as (channels, filters, kernel, stride)."""
     if model.branch == "one_layer":
         return [(channels, width, 3, stride)]
     if model.branch == "basic":

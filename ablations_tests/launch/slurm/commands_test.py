@@ -67,7 +67,7 @@ def test_what_is_queued_is_not_submitted_again(slurm, tmp_path):
 
 def test_what_slurm_refuses_is_said_in_its_words(slurm, tmp_path):
     refused = ablations(*QUEUED, "hydra.launcher.comment=refuse", cwd=tmp_path)
-    assert refused.returncode == 2 and "SLURM does not take the jobs" in refused.stderr
+    assert refused.returncode == 2 and "SLURM does not accept the jobs" in refused.stderr
     assert "Invalid account" in refused.stderr and "Traceback" not in refused.stderr
     assert not list(tmp_path.rglob("submitted.json"))
     (slurm / "bin" / "sbatch").unlink()
