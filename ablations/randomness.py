@@ -47,5 +47,5 @@ def _shuffled(seed: int, epoch: int, images: int) -> np.ndarray:
 
 
 def image_generator(seed: int, position: int) -> np.random.Generator:
-    """The generator that draws the scale and crop of a decoded image. position: how many images were trained on before it."""
+    """The generator for the scale and crop of a decoded image. position: the number of images trained on before it."""
     return np.random.default_rng([seed, STREAMS.index("augmentation"), position])

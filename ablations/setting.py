@@ -22,7 +22,7 @@ def is_incidental(setting: Field) -> bool:
 
 
 def decides(schema: type, key: str) -> bool:
-    """Whether the setting of a schema with this dotted key decides a result; true for a key that the schema does not list."""
+    """Whether the setting with this dotted key decides a result. A setting that the schema does not list does."""
     for part in key.split("."):
         setting = {setting.name: setting for setting in fields(schema)}.get(part) if is_dataclass(schema) else None
         if setting is None:

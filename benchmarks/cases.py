@@ -92,6 +92,6 @@ CUDA = [
 
 # Variants of PyTorch: with or without torch.compile, and the layout of the images.
 VARIANTS = [(how, layout) for how in ("eager", "compile") for layout in ("default", "channels_last")]
-# torch.compile takes minutes for a whole network with more layers than this: such networks are compiled unit by unit, as
-# PyTorch advises for repeated blocks.
+# torch.compile takes minutes for a whole network with more layers than this: such networks are compiled unit by unit,
+# as PyTorch advises for repeated blocks.
 SHALLOW = {"cpu": 20, "cuda": 110}

@@ -1,8 +1,8 @@
 """Our training compared with PyTorch's: `python -m benchmarks.compare --device cpu --minutes 9`.
 
 Each side of a case is a process of its own. When all are ready they run in turn, round after round, reversing the order
-each time; each ratio is taken within a round, so that what slows the machine for a while slows both sides. Ends with one
-table; cases that did not fit into the time are named as not run.
+each time; each ratio is taken within a round, so that what slows the machine for a while slows both sides. Ends with
+one table; cases that did not fit into the time are named as not run.
 """
 
 import argparse
@@ -208,7 +208,7 @@ def main() -> None:
     title = f"Training, images a second, ours and PyTorch: {device(settings.device) or cpu}"
     title += f"; jax {versions()['jax']}, torch {torch_version()['torch']}, commit {commit()[:12]}"
     notes = [
-        "The ratio is the median over the rounds of ours / PyTorch; above 1, ours is faster. Spread: the smallest and largest."
+        "The ratio is the median over the rounds of ours / PyTorch; above 1, ours is faster. Spread: least and most."
     ]
     if settings.out:
         settings.out.with_suffix(".md").write_text(grid.markdown(title, cells(results), notes))

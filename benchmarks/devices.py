@@ -1,8 +1,9 @@
 """How a step scales over devices: `python -m benchmarks.devices`.
 
-The global batch stays the same, whatever the number of devices, and all numbers are measured in turn, round after round,
-in one process; each ratio is taken within a round. Without accelerators the devices are simulated: they share the cores
-of this machine, so using more devices than cores gains nothing, and the ratio shows what spreading the work costs.
+The global batch stays the same, whatever the number of devices, and all numbers are measured in turn, round after
+round, in one process; each ratio is taken within a round. Without accelerators the devices are simulated: they share
+the cores of this machine, so using more devices than cores gains nothing, and the ratio shows what spreading the work
+costs.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Images a second of our loader and of torch's DataLoader with PIL: `python -m benchmarks.loader`.
 
-Both read the same JPEG files, which are made on the spot, and both produce a batch of floats, scaled at random, cropped,
-flipped, with random colours, normalised. Torch's workers do all of it, as in its examples; ours only crop, and a compiled
-program does the rest on the same cores, with the training step's own functions. They run in turn, round after round,
-reversing the order each time; each ratio is taken within a round.
+Both read the same JPEG files, which are made on the spot, and both produce a batch of floats, scaled at random,
+cropped, flipped, with random colours, normalised. Torch's workers do all of it, as in its examples; ours only crop, and
+a compiled program does the rest on the same cores, with the training step's own functions. They run in turn, round
+after round, reversing the order each time; each ratio is taken within a round.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The seconds that a person waits for commands: `python -m benchmarks.startup`.
 
-The commands are `ablations --help`, a table, and a tiny run from the command to its record, with a warm compilation cache.
-Each is run several times, in a new process and an empty folder each time.
+The commands are `ablations --help`, a table, and a tiny run from the command to its record, with a warm compilation
+cache. Each is run several times, in a new process and an empty folder each time.
 """
 
 import argparse

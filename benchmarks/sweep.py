@@ -1,9 +1,9 @@
 """Several rows on one processor, ours and PyTorch: `python -m benchmarks.sweep`.
 
-Ours uses as many processes as there are cores, with one thread each, as `ablations train` runs a sweep, and a compilation
-cache that starts empty. PyTorch uses one process that has all cores and trains the rows one after the other, eagerly, in
-its default layout. Both are timed from the start of Python to the last step of the last row, in turn, round after round.
-Half of the rows have the original order, half full pre-activation.
+Ours uses as many processes as there are cores, with one thread each, as `ablations train` runs a sweep, and a
+compilation cache that starts empty. PyTorch uses one process that has all cores and trains the rows one after the
+other, eagerly, in its default layout. Both are timed from the start of Python to the last step of the last row, in
+turn, round after round. Half of the rows have the original order, half full pre-activation.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """One side of a comparison in a process of its own: it prepares a training step, says so, and runs steps on request.
 
 `python -m benchmarks.worker '{"side": "ours", ...}'` reads numbers of steps from standard input, one in each line, and
-answers each with a line on standard output, the seconds that the steps took. Both sides do the same work in a step: take a
-batch of images that are on the device as bytes, normalise, crop and flip it, forward, backward, SGD with momentum and
-weight decay.
+answers each with a line on standard output, the seconds that the steps took. Both sides do the same work in a step:
+take a batch of images that are on the device as bytes, normalise, crop and flip it, forward, backward, SGD with
+momentum and weight decay.
 """
 
 import json
@@ -38,8 +38,10 @@ def main() -> None:
 
 
 def prepare_ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[int], None], int, Callable[[], None]]:
-    """Prepare our side of a case. Returns a function that runs a number of steps and waits for them, what the number must
-    be a multiple of, and a function that frees memory on the device for the other sides.
+    """Prepare our side of a case.
+
+    Returns a function that runs a number of steps and waits for them, what that number must be a multiple of, and a
+    function that frees memory on the device for the other sides.
     """
     from ablations.training import environment
 

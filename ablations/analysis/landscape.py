@@ -22,8 +22,8 @@ from ablations.training.steps import State, Steps
 def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: int, points: int) -> dict:
     """The loss on `images` training images, at `points` distances -1 ... 1 from the solution.
 
-    lines: a list over the directions, of losses at `distances`. plane: losses at all pairs of `plane_distances`, which are
-    half as many, along the first two directions. A loss that is not finite is None. Also the loss and the error at the
+    lines: a list over the directions, of losses at `distances`. plane: losses at all pairs of `plane_distances`, half
+    as many, along the first two directions. A loss that is not finite is None. Also the loss and the error at the
     solution.
     """
     batch = jax.device_put(steps.sample(images))
@@ -74,7 +74,7 @@ def _leaf_direction(path, leaf, random):
 
 
 def _loss(steps: Steps, params, others, first, second, a, b, data, images, labels):
-    """The mean loss and the number of wrong predictions, at distance a along the first direction and b along the second."""
+    """The mean loss and the number of wrong predictions, at distances a and b along the first and second direction."""
     params = jax.tree.map(lambda leaf, x, y: leaf + a * x + b * y, params, first, second)
     logits = steps.merge(params, others, train=False)(steps.input(images, data))
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)

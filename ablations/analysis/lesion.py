@@ -122,16 +122,16 @@ class Lesions:
                 raise UserError(f"unit={unit}: the network has the units 1 ... {self.units}")
             if unit - 1 in self.changing and self.steps.config.shortcut.scale == 0:
                 raise UserError(
-                    f"unit={unit}: cannot be deleted: it changes the shape of x and has 0 on its shortcut, so that nothing "
-                    "would pass"
+                    f"unit={unit}: cannot be deleted: it changes the shape of x and has 0 on its shortcut, so that "
+                    "nothing would pass"
                 )
 
     def check_at_once(self, k: int) -> None:
         """Raise UserError if fewer than k units can be deleted."""
         if not 1 <= k <= len(self.free):
             raise UserError(
-                f"k={k}: {len(self.free)} of the network's {self.units} units can be deleted at random (the others change "
-                f"the shape of x); choose 1 ... {len(self.free)}"
+                f"k={k}: {len(self.free)} of the network's {self.units} units can be deleted at random (the others "
+                f"change the shape of x); choose 1 ... {len(self.free)}"
             )
 
     def singles(self, how: int, done: Callable[[], None]) -> list[float | None]:
@@ -155,7 +155,7 @@ class Lesions:
         return errors
 
     def swaps(self, k: int, draws: int, seed: int, done: Callable[[], None]) -> tuple[list, list]:
-        """Errors after 1 ... k swaps of two random units of a stage, and Kendall's tau between the new and the old order."""
+        """Errors after 1 ... k swaps of two random units of a stage, and Kendall's tau between new and old order."""
         errors, taus = [], []
         for size in range(1, k + 1):
             random = np.random.default_rng([seed, 1, size])

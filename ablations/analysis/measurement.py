@@ -44,16 +44,17 @@ def check_one_kind(measurements: list[dict]) -> None:
     for kind in kinds[1:]:
         if kind != kinds[0]:
             key, first, second = first_difference(kinds[0], kind)
+            setting = key.removesuffix(".name").removeprefix("asked.")
             raise UserError(
-                f"the measurements differ in {key.removesuffix('.name').removeprefix('asked.')} ({first} and {second}): a table "
-                "never mixes those; choose some with key=value, or measure again with force=true"
+                f"the measurements differ in {setting} ({first} and {second}): a table never mixes those; choose some "
+                "with key=value, or measure again with force=true"
             )
 
 
 def measurements(records: list[dict]) -> tuple[dict[str, list[dict]], dict[str, str]]:
-    """The measurements of a study by kind, from the lowest seed of each row, and the kinds that were not measured alike.
+    """The measurements of a study by kind, from the lowest seed of each row.
 
-    The latter are left out of the first dictionary; the second one says how their measurements differ.
+    Kinds that were not measured alike are left out; a second dictionary says how their measurements differ.
     """
     alike, differing, lowest = {}, {}, {}
     for record in sorted(records, key=lambda record: record["seed"]):
@@ -140,7 +141,7 @@ def _along(folder: RunFolder | None) -> list[dict]:
 
 
 def read(path: Path) -> dict | None:
-    """The measurement in a file; None if there is none that can be read. Raises UserError if its shortcut has no class."""
+    """The measurement in a file, None if it cannot be read. Raises UserError if its shortcut's class is not defined."""
     try:
         measurement = json.loads(path.read_text())
         if measurement.get("schema_version") != SCHEMA_VERSION:

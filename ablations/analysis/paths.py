@@ -19,7 +19,7 @@ from ablations.training.steps import State, Steps
 
 
 def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable[[], None]) -> list[float]:
-    """The mean norm, over sampled paths, of the gradient of one image's loss by x_1; one number for each length 0 ... L.
+    """The mean norm, over sampled paths, of the gradient of an image's loss by x_1; one number for each length 0 ... L.
 
     images: how many images of the training set are used; each has a path of its own.
     """

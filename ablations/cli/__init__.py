@@ -1,4 +1,4 @@
-"""The command line: `ablations SUBCOMMAND`, then Hydra's syntax."""
+"""The command line: `ablations COMMAND`, then settings in Hydra's syntax."""
 
 import os
 import sys
@@ -9,9 +9,11 @@ from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
 from ablations.system import malloc
 
+WIDTH = 100  # of help texts, in columns
+
 
 def main() -> None:
-    """The console script: exit code 0, 2 on a user's mistake, 130 on Ctrl-C."""
+    """The console script. Exits with 2 after a user's mistake, 130 after Ctrl-C, and else with the command's code."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(commands.HELP, end="")
@@ -21,7 +23,7 @@ def main() -> None:
 
         print(f"ablations {__version__}")
         return
-    # No shell writes a home folder out after "=" behind a dot, and to Hydra "~" is a deletion.
+    # No shell expands "~" in data.archive_dir=~/downloads, and for Hydra "~" means a deletion.
     arguments = [argument.replace("=~/", f"={os.path.expanduser('~')}/", 1) for argument in arguments]
     try:
         code = dispatch(arguments[0], arguments[1:])
@@ -32,20 +34,20 @@ def main() -> None:
         print("ablations: interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:
-        sys.stderr.close()  # `ablations table | head`: nobody reads on
+        sys.stderr.close()  # `ablations table | head` stops reading
         code = 0
     sys.exit(code)
 
 
 def dispatch(command: str, arguments: list[str]) -> int:
-    """Run a subcommand and return its exit code."""
+    """Run a command and return its exit code."""
     if command == "-sc":
         return completion.complete(arguments) or 0
     if command not in COMMANDS:
-        raise UserError(f"{command}: unknown subcommand; legal are {', '.join(COMMANDS)}")
+        raise UserError(f"{command}: unknown command; legal are {', '.join(COMMANDS)}")
     asks_for_help = bool({"-h", "--help"} & set(arguments))
     if command == "train" and not asks_for_help:
-        malloc.use_huge_pages()  # which starts the process again: before a user's file is run
+        malloc.use_huge_pages()  # it starts the process again, so it comes before a user's file is run
     options, arguments = take_options(arguments)
     obey(options)
     if asks_for_help:
@@ -58,9 +60,22 @@ def dispatch(command: str, arguments: list[str]) -> int:
         words["figures"] = ", ".join(dict.fromkeys(figures))
         words["loggers"] = ", ".join(LOGGERS)
         words["shared"] = commands.SHARED.format(command=command)
-        print(commands.load(command).HELP.format(**words), end="")
+        print(_filled(commands.load(command).HELP, words))
         return 0
     return commands.load(command).command(arguments) or 0
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    """A help text with these words; a list that is too long for its line goes on in the column of explanations."""
+    import re
+    import textwrap
+
+    lines = []
+    for line in text.splitlines():
+        filled, column = line.format(**words), len(re.match(r" *(\S+  +)?", line)[0])
+        wrapped = column and len(filled) > WIDTH
+        lines.append(textwrap.fill(filled, WIDTH, subsequent_indent=" " * column) if wrapped else filled)
+    return "\n".join(lines)
 
 
 def _groups() -> str:
@@ -76,6 +91,6 @@ def _groups() -> str:
         choices = sorted(searchpath.choices(group) | set(defined.get(group, ())))
         if group == "model":
             choices.sort(key=lambda name: (int("".join(c for c in name if c.isdigit())[:4] or 0), name))
-        text = textwrap.fill(", ".join(choices), 100, initial_indent=f"    {group:12}", subsequent_indent=" " * 16)
+        text = textwrap.fill(", ".join(choices), WIDTH, initial_indent=f"    {group:12}", subsequent_indent=" " * 16)
         lines.append(text)
     return "\n".join(lines)

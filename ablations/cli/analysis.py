@@ -1,4 +1,4 @@
-"""What `ablations probe`, `lesion` and `landscape` share: of which networks, and where their results go."""
+"""What `ablations probe`, `lesion` and `landscape` share: which networks they measure, and where results go."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ FORMATS = ("svg", "pdf", "png")
 
 
 def command(kind: str, arguments: list[str]) -> int:
-    """Measure what is not measured yet; print a table; with format=... draw a figure."""
+    """Measure what is not measured yet, print a table, and draw a figure if format=... asks for one."""
     settings = key_values(arguments, kind)
     force = settings.pop("force", "false").lower() == "true"
     form, out = settings.pop("format", None), settings.pop("out", None)
@@ -26,79 +26,81 @@ def command(kind: str, arguments: list[str]) -> int:
     at = settings.pop("at", "end") if kind == "probe" else "end"
     if at not in ("start", "end"):
         raise UserError(f"at={at}: legal are start, end")
-    asked = ASKED[kind] | {key: _number(key, settings.pop(key)) for key in ASKED[kind] if key in settings}
+    options = ASKED[kind] | {key: _number(key, settings.pop(key)) for key in ASKED[kind] if key in settings}
     out = Path(out) if out else None
     if "study" in settings:
-        return _of_study(kind, settings, asked, at, out, form, force)
+        return _of_study(kind, settings, options, at, out, form, force)
     units = settings.pop("unit", None) if kind == "lesion" else None
     if "run" in settings:
         folder = RunFolder(Path(settings.pop("run")))
         if settings:
-            raise UserError(f"{next(iter(settings))}: no setting of {kind} run=...; see ablations {kind} --help")
-        subject, place = of_run(folder, trained=kind != "probe"), out or folder.path
+            raise UserError(f"{next(iter(settings))}: not a setting of {kind} run=...; see ablations {kind} --help")
+        subject, target = of_run(folder, trained=kind != "probe"), out or folder.path
         if units:
             return _without(subject, units)
         if at == "start":
             subject = Subject(subject.name, subject.config)
     elif kind == "probe":
         subject = before_training([f"{key}={value}" for key, value in settings.items()])
-        place = out or (Path(".") if form else None)
+        target = out or (Path(".") if form else None)
     else:
         raise UserError(f"{kind} needs run=RUNS_DIR/STUDY/ROW/seed=K, or study=NAME; see ablations {kind} --help")
-    measurement = measured(kind, subject, asked, place, force)
+    measurement = measured(kind, subject, options, target, force)
     _show(analysis_tables.of_run(kind, measurement))
-    if form and place:
+    if form and target:
         from ablations.reports import analysis_figures
 
-        write(place / f"{stem(kind, subject)}.{form}", analysis_figures.of_run(kind, measurement, form))
+        write(target / f"{stem(kind, subject)}.{form}", analysis_figures.of_run(kind, measurement, form))
     return 0
 
 
-def _show(made: analysis_tables.Grid) -> None:
-    grid.show(made.title, made.cells, made.header[1:], made.notes)
+def _show(table: analysis_tables.Grid) -> None:
+    grid.show(table.title, table.cells, table.header[1:], table.notes)
 
 
-def _of_study(kind: str, settings: dict, asked: dict, at: str, out: Path | None, form: str | None, force: bool) -> int:
+def _of_study(
+    kind: str, settings: dict, options: dict, at: str, out: Path | None, form: str | None, force: bool
+) -> int:
     study = studies.load(settings.pop("study"))
     runs_dir, seed = Path(settings.pop("runs_dir", "runs")), settings.pop("seed", "0")
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={study.name} makes runs")
-    place = (out or runs_dir) / study.name
+    folder = (out or runs_dir) / study.name
     records, unreadable = read_records(runs_dir, study.name)
     for record in table.select([record for record in records if str(record["seed"]) == seed], settings):
-        of_row = place / record["row"] / f"seed={seed}"
+        row_folder = folder / record["row"] / f"seed={seed}"
         if at == "start":
             subject = Subject(str(record["folder"]), from_resolved(record["config"]), row=record["row"])
-            measured(kind, subject, asked, of_row, force)
+            measured(kind, subject, options, row_folder, force)
         elif record["folder"].weights_file.is_file():
-            measured(kind, of_run(record["folder"]), asked, of_row, force)
+            measured(kind, of_run(record["folder"]), options, row_folder, force)
     name = kind if at == "end" else f"{kind}-start"
-    found = [read(path) for path in sorted(place.glob(f"*/seed={seed}/{name}.json"))]
-    found = table.select([measurement for measurement in found if measurement], settings)
-    if not found:
+    measurements = [read(path) for path in sorted(folder.glob(f"*/seed={seed}/{name}.json"))]
+    measurements = table.select([measurement for measurement in measurements if measurement], settings)
+    if not measurements:
         raise UserError(
             f"study={study.name}: no run in {runs_dir} has weights, and nothing was measured before; "
             f"ablations train study={study.name} makes runs" + "".join(f"; left out: {error}" for error in unreadable)
         )
-    check_one_kind(found)
+    check_one_kind(measurements)
     order = [row.name for row in study.rows]
-    found.sort(key=lambda one: order.index(one["row"]) if one["row"] in order else len(order))
-    made = analysis_tables.of_study(kind, study, found)
-    made.notes.extend(f"Left out: {error}." for error in unreadable)
-    _show(made)
-    folder = out or place
+    measurements.sort(key=lambda each: order.index(each["row"]) if each["row"] in order else len(order))
+    summary = analysis_tables.of_study(kind, study, measurements)
+    summary.notes.extend(f"Left out: {error}." for error in unreadable)
+    _show(summary)
+    folder = out or folder
     if out:
-        write(folder / f"{name}-{study.name}.md", grid.markdown(made.title, made.cells, made.notes))
+        write(folder / f"{name}-{study.name}.md", grid.markdown(summary.title, summary.cells, summary.notes))
     if form:
         from ablations.reports import analysis_figures
 
-        drawn, _ = analysis_figures.of_study(kind, study, found, form)
+        drawn, _ = analysis_figures.of_study(kind, study, measurements, form)
         write(folder / f"{name}-{study.name}.{form}", drawn)
     return 0
 
 
 def _without(subject: Subject, units: str) -> int:
-    """`ablations lesion run=... unit=3,4`: the error without exactly these units."""
+    """`ablations lesion run=... unit=3,4`: print the error without exactly these units."""
     from ablations.analysis.lesion import HOW, Lesions
 
     steps, state, _ = subject.load()

@@ -1,15 +1,15 @@
-"""What a command is told: options that all have, settings of its own, and overrides for Hydra."""
+"""A command's arguments: options that all commands have, settings of its own, and overrides for Hydra."""
 
 from ablations.errors import UserError
 
-# Of all commands: what follows each, and an example.
+# The options of all commands: what follows each, and an example.
 OPTIONS = {"--import": ("a file", "mine.py"), "--config-dir": ("a folder", "conf"), "-cd": ("a folder", "conf")}
 
 SEARCHPATH = "hydra.searchpath"
 
 
 def key_values(arguments: list[str], command: str) -> dict[str, str]:
-    """Raises UserError where an argument is not key=value."""
+    """Arguments as a dictionary. Raises UserError if one is not key=value."""
     for argument in arguments:
         if "=" not in argument:
             raise UserError(f"{argument}: settings are key=value; see ablations {command} --help")
@@ -17,9 +17,9 @@ def key_values(arguments: list[str], command: str) -> dict[str, str]:
 
 
 def take_options(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """What is given of OPTIONS and of hydra.searchpath, in this order, as --import FILE or --import=FILE; and the rest.
+    """The options of all commands and hydra.searchpath, in their order, and the remaining arguments.
 
-    Raises UserError where an option has no value.
+    An option is written --import FILE or --import=FILE. Raises UserError if an option has no value.
     """
     options, rest, words = [], [], iter(arguments)
     for word in words:
@@ -32,20 +32,20 @@ def take_options(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]
             options.append((option, value))
         else:
             what, example = OPTIONS[option]
-            raise UserError(f"{option}: {what} is missing, as {option} {example}")
+            raise UserError(f"{option}: {what} is missing, such as {option} {example}")
     return options, rest
 
 
 def obey(options: list[tuple[str, str]]) -> None:
-    """Import a user's files and look for configuration files in a user's folders, from now on."""
+    """Import the user's files, and find configuration files in the user's folders from now on."""
     if not options:
         return
     from ablations.config import imports, searchpath
 
     for option, value in options:
         if option == SEARCHPATH:
-            for place in searchpath.parse(value):
-                searchpath.add(place, f"{SEARCHPATH}={value}: {place}")
+            for location in searchpath.parse(value):
+                searchpath.add(location, f"{SEARCHPATH}={value}: {location}")
         elif option == "--import":
             imports.load(value)
         else:
@@ -53,7 +53,7 @@ def obey(options: list[tuple[str, str]]) -> None:
 
 
 def split(arguments: list[str], own: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The command's own settings, with their defaults in `own`, and the rest, without Hydra's flag for several runs."""
-    given = [argument for argument in arguments if "=" in argument and argument.partition("=")[0] in own]
-    overrides = [argument for argument in arguments if argument not in given and argument not in ("-m", "--multirun")]
-    return own | dict(argument.split("=", 1) for argument in given), overrides
+    """The command's own settings, whose defaults are `own`; and the other arguments, without Hydra's -m."""
+    chosen = [argument for argument in arguments if "=" in argument and argument.partition("=")[0] in own]
+    overrides = [argument for argument in arguments if argument not in chosen and argument not in ("-m", "--multirun")]
+    return own | dict(argument.split("=", 1) for argument in chosen), overrides

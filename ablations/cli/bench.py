@@ -10,19 +10,22 @@ from ablations.terminal.output import give_out
 HELP = """\
 ablations bench [key=value ...]
 
-Measures how fast configurations train on this machine: seconds to trace, to compile and to load from the
-cache; of a step, its median and quartiles; images a second; memory; FLOP/s and bytes/s beside what a large matrix
-product and a large copy reach here. The data set need not be here. Have the machine to yourself.
+Measures how fast configurations train on this machine. It needs no data set. Let nothing else run
+meanwhile.
 
     ablations bench model=resnet20,resnet110 data=cifar10 recipe.batch_size=128
     ablations bench model=resnet110 packing=interleaved,vmap,processes runs_at_a_time=2,4
     ablations bench model=resnet110 unroll=false,true precision=f32,bf16 format=json out=bench.json
 
-    pixels=32          the width of the images, where it is not the data set's
+    pixels=32          the width of the images, if not the data set's
     format=terminal    terminal, markdown or json
-    out=FILE           write there, not to the screen
+    out=FILE           write to this file instead of the screen
 
-All other settings are those of `ablations train`; several values of one are all measured.
+All other settings are those of `ablations train`; if one has several values, all are measured.
+
+It prints the seconds to trace, to compile and to load from the cache; the median and the quartiles
+of the time of a step; images per second; memory; and FLOP/s and bytes/s beside what a large matrix
+product and a large copy reach on this machine.
 """
 
 
@@ -33,12 +36,12 @@ def command(arguments: list[str]) -> int:
     from ablations.costs.bench import FORMATS, RIGHT, as_json, cells, notes, run, title
 
     settings, overrides = split(arguments, {"format": "terminal", "out": "", "pixels": ""})
-    if flags := [a for a in overrides if a.startswith("-")]:
+    if flags := [word for word in overrides if word.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations bench --help")
     if settings["format"] not in FORMATS:
         raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
     if not (settings["pixels"] or "1").isdigit() or settings["pixels"] == "0":
-        raise UserError(f"pixels={settings['pixels']}: give the width of the images, as pixels=32")
+        raise UserError(f"pixels={settings['pixels']}: give the width of the images, such as pixels=32")
     with compose.hydra() as context:
         jobs = sweep.plan(context, overrides)
     configs = list({repr(replace(job.config, row="", seed=0)): job.config for job in jobs}.values())

@@ -9,7 +9,7 @@ from ablations.errors import UserError
 HELP = """\
 ablations completion
 
-Prints the code that completes commands and settings in bash: put this line into ~/.bashrc.
+Prints the code that completes commands and settings in bash. Put this line into ~/.bashrc:
 
     eval "$(ablations completion)"
 """
@@ -20,7 +20,7 @@ def command(_arguments: list[str]) -> None:
 
 
 def complete(_arguments: list[str]) -> None:
-    """Answer bash: the line so far is in COMP_LINE."""
+    """Print the completions for bash, which passes the line so far in COMP_LINE."""
     words = os.environ.get("COMP_LINE", "").split(" ")
     if len(words) <= 2:
         print(*COMMANDS)
@@ -32,7 +32,7 @@ def complete(_arguments: list[str]) -> None:
         return
     settings = words[3:] if words[1] == "data" else words[2:]
     if len(settings) > 1 and settings[-2] in OPTIONS:
-        return  # a file: bash's own completion
+        return  # bash itself completes files
     if settings[-1].startswith("-"):
         print("--import --config-dir", "--detach --cfg --help" if words[1] == "train" else "--help")
         return
@@ -40,7 +40,7 @@ def complete(_arguments: list[str]) -> None:
         options, settings = take_options(settings)
         obey(options)
     except UserError:
-        pass  # the command itself will say it; what is there without is completed
+        pass  # the command itself will report it; complete what is known without
     from hydra.core.plugins import Plugins
     from hydra.plugins.completion_plugin import CompletionPlugin
 
@@ -49,8 +49,8 @@ def complete(_arguments: list[str]) -> None:
     with compose.hydra() as context:
         for plugin in Plugins.instance().discover(CompletionPlugin):
             if issubclass(plugin, CompletionPlugin) and plugin.provides() == "bash":
-                found = plugin(context.config_loader())._query("config", " ".join(settings))
-                print(" ".join(choice for choice in found if not choice.startswith(("schema", "/schema"))))
+                choices = plugin(context.config_loader())._query("config", " ".join(settings))
+                print(" ".join(choice for choice in choices if not choice.startswith(("schema", "/schema"))))
 
 
 BASH = """\

@@ -14,25 +14,26 @@ from ablations.terminal.output import give_out
 HELP = """\
 ablations dashboard study=NAME [key=value ...]
 
-Saves a workspace for a study at Weights & Biases, of the runs that logger=wandb sent there: test error and losses
-against steps, a line a row, the mean over seeds within its spread. Without a login it writes the specification of the
-workspace, as JSON.
+Saves a workspace for a study at Weights & Biases, with the runs that logger=wandb sent there: test
+error and losses over the steps, with one line for each row, the mean of its seeds in a band of
+their spread. Without a login it writes the workspace's specification, as JSON.
 
     ablations dashboard study=table1
+    ablations dashboard study=table1 logger.mode=offline out=workspace.json
 
-    study=table1                  {studies};
-                                  or a file of yours
+    study=table1                  a file of your own, or
+                                  {studies}
     logger.project=ablations      as for ablations train
-    logger.entity=NAME            the user or team; by default that of the login
-    logger.mode=offline           write the specification, with a login too
-    out=dashboard-table1.json     where
+    logger.entity=NAME            the user or team; by default the login's
+    logger.mode=offline           write the specification even if there is a login
+    out=dashboard-table1.json     the file for the specification
 
-Needs wandb-workspaces: pip install 'ablations[dashboard]'.
+It needs wandb-workspaces: pip install 'ablations[dashboard]'.
 """
 
 
 def command(arguments: list[str]) -> None:
-    """`ablations dashboard`: save the workspace where there is a login, else write its specification."""
+    """`ablations dashboard`: save the workspace if there is a login, else write its specification."""
     if wrong := [a for a in arguments if "=" not in a or a.partition("=")[0] not in ("study", "out", *LOGGER)]:
         raise UserError(
             f"{wrong[0]}: settings are study=..., out=..., {', '.join(LOGGER)}; see ablations dashboard --help"
@@ -44,7 +45,7 @@ def command(arguments: list[str]) -> None:
     logger = make(Wandb, {key: value for key, value in settings.items() if key in LOGGER})
     if find_spec("wandb_workspaces") is None:
         raise UserError("wandb-workspaces is not installed: pip install 'ablations[dashboard]'")
-    os.environ["WANDB_SILENT"] = "true"  # what is to be said is said here
+    os.environ["WANDB_SILENT"] = "true"  # this command reports by itself
     url, reason = save(study, logger)
     if url:
         print(f"saved {url}")

@@ -12,7 +12,7 @@ from ablations.runs.folder import RunFolder
 HELP = """\
 ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
 
-Tests the weights of a finished run, on the test set of its data set or on another one of the same kind.
+Tests the weights of a finished run, on its own test set or on another one of the same kind.
 
     ablations eval run=runs/table1/identity/seed=0
     ablations eval run=runs/table1/identity/seed=0 data.split=train_val
@@ -20,11 +20,11 @@ Tests the weights of a finished run, on the test set of its data set or on anoth
 
 
 def command(arguments: list[str]) -> None:
-    """Test the weights of run=FOLDER on its test set, or on what data=... says."""
+    """Test the weights of run=FOLDER on its test set, or on the data set of data=..."""
     folder = [a.removeprefix("run=") for a in arguments if a.startswith("run=")]
     data_overrides = [a for a in arguments if a.startswith(("data=", "data."))]
     if len(folder) != 1 or len(folder) + len(data_overrides) < len(arguments):
-        raise UserError("eval needs run=RUNS_DIR/STUDY/ROW/seed=K, and takes data=... and data.KEY=... beside it")
+        raise UserError("eval needs run=RUNS_DIR/STUDY/ROW/seed=K, and takes only data=... and data.KEY=... besides")
     folder = RunFolder(Path(folder[0]))
     record, _ = folder.finished()
     trained_on = from_resolved(record["config"]).data
@@ -50,7 +50,7 @@ def command(arguments: list[str]) -> None:
 
 
 def _data(trained: DataConfig, overrides: list[str]) -> DataConfig:
-    """The data set that is asked for: without data=..., the one trained on, with other settings."""
+    """The configuration of the data set to test on; without data=..., the one trained on with other settings."""
     from ablations.config.compose import compose, hydra, parse
 
     if not any(override.startswith("data=") for override in overrides):

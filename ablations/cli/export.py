@@ -1,4 +1,4 @@
-"""`ablations export`: the weights of a finished run for other programs (see `weights`)."""
+"""`ablations export`: the weights of a finished run for other programs (see `training.weights`)."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,16 @@ from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
 
 HELP = """\
-ablations export run=RUNS_DIR/STUDY/ROW/seed=K out=weights.safetensors
+ablations export run=RUNS_DIR/STUDY/ROW/seed=K out=FILE
 
-Writes the weights of a finished run for other programs: one tensor a layer of one unit, with PyTorch's
-names and layouts (`stages.1.units.4.convolutions.0.weight`, (out, in, k, k)). The file's metadata hold, as JSON
-in the entry `ablations`, all settings and the epsilon of BN; `normalization.mean` and `.divisor` make the input:
-(pixels / 255 - mean) / divisor. The head of ablations/weights.py lists all names.
+Writes the weights of a finished run for other programs.
+
+    ablations export run=runs/table1/identity/seed=0 out=weights.safetensors
+
+The file has one tensor for each layer of each unit, with PyTorch's names and layouts
+(`stages.1.units.4.convolutions.0.weight`, (out, in, k, k)). Its metadata has all settings and the
+epsilon of BN, as JSON in the entry `ablations`. `normalization.mean` and `.divisor` make the input:
+(pixels / 255 - mean) / divisor. The head of ablations/training/weights.py lists all names.
 """
 
 
@@ -21,7 +25,7 @@ def command(arguments: list[str]) -> int:
     settings = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     unknown = sorted(set(settings) - {"run", "out"})
     if unknown or not all(settings.get(key) for key in ("run", "out")):
-        raise UserError("export needs run=RUNS_DIR/STUDY/ROW/seed=K and out=FILE, and nothing else")
+        raise UserError("export needs run=RUNS_DIR/STUDY/ROW/seed=K and out=FILE, and takes no other settings")
     folder, out = RunFolder(Path(settings["run"])), Path(settings["out"])
     _, source = folder.finished()
     try:

@@ -11,26 +11,27 @@ from ablations.tables import table
 HELP = """\
 ablations figure study=NAME [key=value ...]
 
-Draws the figures of a study from the runs on disk, in the paper's style: a dashed line is the training loss on a log
-axis, a solid line the test error, a band what the seeds span. Rows that are not run are named.
+Draws the figures of a study from the runs on disk, in the paper's style.
 
     ablations figure study=table1 data=digits
     ablations figure study=table1 figure=figure3 out=figure3.pdf
 
-    study=table1       {studies};
-                       or a file of yours
-    figure=figure3     only this one:
-                       {figures}
+    study=table1       a file of your own, or {studies}
+    figure=figure3     only this figure: {figures}
     runs_dir=runs      where the runs are
     format=svg         svg, pdf or png
-    out=FOLDER         write STUDY-FIGURE.svg there, not here; or a file, as out=figure3.pdf
+    out=FOLDER         write STUDY-FIGURE.svg to this folder; or a file, such as out=figure3.pdf
 
-Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
+Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880, selects the runs
+that have it.
+
+A dashed line is the training loss on a log axis, a solid line the test error, and a band the range
+of the seeds. Rows without runs are named.
 """
 
 
 def command(arguments: list[str]) -> int:
-    """`ablations figure`: write figures of a study."""
+    """`ablations figure`: draw a study's figures and write them to files."""
     from ablations.reports import style
     from ablations.reports.figure import NONE_RUN, draw, runs_of
 
@@ -54,10 +55,10 @@ def command(arguments: list[str]) -> int:
     if form not in style.FORMATS:
         raise UserError(f"format={form}: legal are {', '.join(style.FORMATS)}")
     if suffix not in ("", form):
-        raise UserError(f"out={out} is no file of format={form}; leave one of them out")
+        raise UserError(f"out={out} is not a file of format={form}; leave out one of the two")
     if suffix == form and len(chosen) > 1:
         names = ", ".join(figure.name for figure in chosen)
-        raise UserError(f"out={out} is one file and study {study.name} has several figures ({names}): add figure=...")
+        raise UserError(f"out={out} is one file, but study {study.name} has several figures ({names}): add figure=...")
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
     records, unreadable = read_records(runs_dir, study.name)

@@ -1,4 +1,4 @@
-"""`ablations plan`: what a study or a sweep costs, and what of it is done."""
+"""`ablations plan`: what a study or a sweep will cost, and how much of it is done."""
 
 from ablations.cli.arguments import split
 from ablations.errors import UserError
@@ -8,25 +8,27 @@ from ablations.terminal.output import give_out
 HELP = """\
 ablations plan [key=value ...]
 
-Says what `ablations train` of the same settings would cost on this machine, and what of it is done. Trains nothing;
-the data set need not be here.
+Says what `ablations train` with the same settings will cost on this machine, and how much of it is
+done. It trains nothing, and does not need the data set.
 
     ablations plan study=table1 data=cifar10 recipe=paper
     ablations plan model=resnet164 seed=0,1,2 runs_at_a_time=2
-    ablations plan study=table1 calibrate=false                   at once, without times
-    ablations plan study=table5 devices=8                         of each of 8 devices, though one be here
+    ablations plan study=table1 calibrate=false             at once, without times
+    ablations plan study=table5 devices=8                   for 8 devices, even if there is one here
 
-A line for each row: parameters, multiply-adds (MACs) of one image, FLOP of a run, memory for the activations of a
-training step, which rows share a compiled program, seconds of a run, and the state of each seed: done, running,
-interrupted at a step that is kept, or missing. Below, the sums of what is to go.
-
-    devices=8          for so many: where fewer are here, one is measured, with its part of a batch
-    calibrate=true     run a few steps of each program, some seconds each, once: what they took is kept for the
-                       next time, in ~/.cache/ablations/plan; false leaves times and memory out
-    format=terminal    terminal, markdown or csv (one line a run, in plain numbers)
-    out=FILE           write there, not to the screen
+    devices=8          plan for this many devices; if fewer are here, one is measured with its part
+                       of a batch
+    calibrate=true     run a few steps of each program, which takes seconds, and keep their times in
+                       ~/.cache/ablations/plan; false leaves out times and memory
+    format=terminal    terminal, markdown, or csv (one line for each run, in plain numbers)
+    out=FILE           write to this file instead of the screen
 
 All other settings are those of `ablations train`.
+
+The plan has one line for each row: parameters, multiply-adds (MACs) for one image, FLOP of a run,
+memory for the activations of a training step, the compiled program, which several rows may share,
+the time of a run, and the state of each seed: done, running, interrupted (at a step that is kept)
+or missing. Below the lines are the sums of what is still to be trained.
 """
 
 
@@ -38,7 +40,7 @@ def command(arguments: list[str]) -> int:
     from ablations.launch.plan_table import FORMATS, RIGHT, as_csv, cells, notes, title
 
     settings, overrides = split(arguments, {"calibrate": "true", "format": "terminal", "out": ""})
-    if flags := [a for a in overrides if a.startswith("-")]:
+    if flags := [word for word in overrides if word.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations plan --help")
     if settings["calibrate"] not in ("true", "false"):
         raise UserError(f"calibrate={settings['calibrate']}: legal are true, false")

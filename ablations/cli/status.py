@@ -15,28 +15,35 @@ if TYPE_CHECKING:
 HELP = """\
 ablations status [study=NAME] [key=value ...]
 
-Says how far runs are, those in a cluster's queue too: of each row how many are done, running, waiting, failed,
-interrupted or missing, and the time left. Reads the runs' folders and asks squeue; changes nothing.
+Says how far runs are, including those in a cluster's queue. It reads the runs' folders and asks
+squeue; it changes nothing.
 
-    ablations status                                              all that is in runs/
-    ablations status study=table1                                 all of a study that was begun or submitted
-    ablations status study=table1 data=cifar10 seeds=5            exactly what `ablations train` of these settings has
+    ablations status                                       all runs in runs/
+    ablations status study=table1                          all runs of a study, begun or submitted
+    ablations status study=table1 data=cifar10 seeds=5     the runs of `ablations train` with these
+                                                           settings
 
-    study=table1       {studies};
-                       or a file of yours
+    study=table1       a file of your own, or {studies}
     runs_dir=runs      where the runs are
-    format=terminal    terminal, markdown or json (each run, in plain numbers)
-    out=FILE           write there, not to the screen
+    format=terminal    terminal, markdown, or json (every run, in plain numbers)
+    out=FILE           write to this file instead of the screen
 
-Running: a process holds the run, on whichever host, or SLURM has started its job. Waiting: submitted; with SLURM's
-reason. Failed: the last try ended with an error, or the job left the queue without a record. Interrupted: stopped, and
-a step is kept. Missing: not begun, and not submitted. The exit code is 0 where all is done, 3 where something is still
-to come, 1 where something has failed, 2 on a mistake in the command.
+It counts the runs of each row in each state, and estimates the time left:
+
+    done           finished, with a record
+    running        a process on any host works on it, or SLURM has started its job
+    waiting        submitted, but not started; with SLURM's reason
+    failed         the last try ended with an error, or the job left the queue without a record
+    interrupted    stopped, with its step kept
+    missing        neither begun nor submitted
+
+The exit code is 0 if all runs are done, 3 if some are not done yet, 1 if some have failed, and 2
+for a mistake in the command.
 """
 
 
 def command(arguments: list[str]) -> int:
-    """`ablations status`: print or write it. Exit code 0: all done; 3: some are not yet; 1: some have failed."""
+    """`ablations status`: print or write it. Exit code 0: all done; 3: some not done yet; 1: some failed."""
     from ablations.launch.status_table import FAILED, FORMATS, UNFINISHED, as_json, cells, notes, title
 
     settings, overrides = split(arguments, {"format": "terminal", "out": ""})
@@ -44,36 +51,37 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"{wrong[0]}: settings are key=value; see ablations status --help")
     if settings["format"] not in FORMATS:
         raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
-    found = [one for one in look(overrides) if one.runs]
+    studies = [status for status in look(overrides) if status.runs]
     if settings["format"] == "json":
-        give_out(json.dumps([as_json(one) for one in found], indent=2) + "\n", settings["out"])
+        give_out(json.dumps([as_json(status) for status in studies], indent=2) + "\n", settings["out"])
     elif settings["format"] == "markdown" or settings["out"]:
-        give_out("\n".join(grid.markdown(title(one), cells(one), notes(one)) for one in found), settings["out"])
+        texts = [grid.markdown(title(status), cells(status), notes(status)) for status in studies]
+        give_out("\n".join(texts), settings["out"])
     else:
-        for one in found:
-            grid.show(title(one), cells(one), tuple(cells(one)[0])[1:-1], notes(one))
+        for status in studies:
+            grid.show(title(status), cells(status), tuple(cells(status)[0])[1:-1], notes(status))
             print()
-    states = {run.state for one in found for run in one.runs}
+    states = {run.state for status in studies for run in status.runs}
     return FAILED if "failed" in states else UNFINISHED if states - {"done"} else 0
 
 
 def look(overrides: list[str]) -> "list[Status]":
-    """Of a folder of runs, of one study in it, or of the runs that a command of `ablations train` has.
+    """The status of all studies in a folder of runs, of one study, or of the runs that `ablations train` would make.
 
-    Raises UserError where there is nothing.
+    Raises UserError if there are no runs.
     """
     from ablations.launch import status
 
-    given = dict(o.split("=", 1) for o in overrides)
-    runs_dir = Path(given.pop("runs_dir", "runs"))
-    if set(given) - {"study"}:
+    settings = dict(word.split("=", 1) for word in overrides)
+    runs_dir = Path(settings.pop("runs_dir", "runs"))
+    if set(settings) - {"study"}:
         from ablations.config import compose, jobs
 
         with compose.hydra() as context:
             return [status.of_jobs(jobs.plan(context, overrides))]
-    name = given.get("study", "*")
+    name = settings.get("study", "*")
     name = Path(name).stem if name.endswith(".yaml") else name
-    found = [status.of_folder(folder) for folder in sorted(runs_dir.glob(name)) if folder.is_dir()]
-    if not any(one.runs for one in found):
-        raise UserError(f"{runs_dir / name.strip('*')}: there are no runs; ablations plan says what a study would have")
-    return found
+    studies = [status.of_folder(folder) for folder in sorted(runs_dir.glob(name)) if folder.is_dir()]
+    if not any(study.runs for study in studies):
+        raise UserError(f"{runs_dir / name.strip('*')}: there are no runs; ablations plan lists the runs of a study")
+    return studies

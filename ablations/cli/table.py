@@ -21,16 +21,19 @@ Prints the table of a study from the runs on disk, the paper's figures beside ou
     ablations table study=table1 data=digits
     ablations table study=table1 format=markdown out=table1.md
 
-    study=table1       {studies};
-                       or a file of yours
+    study=table1       a file of your own, or {studies}
     runs_dir=runs      where the runs are
     format=terminal    terminal, markdown, csv, latex or html
-    out=FILE           write there, not to the screen
-    logger=wandb       send it to Weights & Biases too; logger.mode, .project and .entity as for ablations train
+    out=FILE           write to this file instead of the screen
+    logger=wandb       send the table to Weights & Biases, too; logger.mode, logger.project and
+                       logger.entity as for ablations train
 
-Beside the paper's figure of a row stand the median of ours, mean ± std, a 95 % interval, the number n of seeds, and
-the difference from the baseline row over equal seeds; the notes below name the methods and what n seeds can resolve.
-Any other setting, as data=digits, recipe=paper or recipe.total_steps=880, selects the runs that have it.
+Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880, selects the runs
+that have it.
+
+Each row has the paper's figure; our median, mean ± std, a 95 % interval and the number n of seeds;
+and the difference from the baseline row over equal seeds. The notes below the table name the
+methods, and say what n seeds can resolve.
 """
 
 
@@ -41,7 +44,7 @@ def command(arguments: list[str]) -> int:
     """`ablations table`: print or write a table."""
     settings = key_values(arguments, "table")
     name, form = settings.pop("study", None), settings.pop("format", None)
-    to = logger.take(settings)
+    destination = logger.take(settings)
     runs_dir, out = Path(settings.pop("runs_dir", "runs")), settings.pop("out", None)
     if name is None:
         raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
@@ -54,12 +57,12 @@ def command(arguments: list[str]) -> int:
     records = select(records, settings)
     table = make(study, records, unreadable)
     _print(table, form, out)
-    for error in unreadable if form == "csv" else ():  # which has no place for notes
+    for error in unreadable if form == "csv" else ():  # csv has no place for notes
         print(f"ablations: left out: {error}", file=sys.stderr)
-    if logger.is_on(to):
+    if logger.is_on(destination):
         from ablations.reports.wandb_table import publish
 
-        print(f"{to.name}: {publish(to, table, records, runs_dir, settings)}", file=sys.stderr)
+        print(f"{destination.name}: {publish(destination, table, records, runs_dir, settings)}", file=sys.stderr)
     return 0
 
 

@@ -5,57 +5,75 @@ from ablations.errors import UserError
 HELP = """\
 ablations train [key=value ...]
 
-Trains what the settings say; what is done already is not done again.
+Trains what the settings say. A run that is already done is not trained again.
 
     ablations train shortcut=exclusive_gating shortcut.bias=-6 seed=0     one run
     ablations train -m shortcut=identity,dropout seed=0,1,2               all six combinations
     ablations train study=table1 data=digits recipe=digits seeds=3        all rows of Table 1
+    ablations train --cfg job shortcut=dropout                            print all settings instead
 
-Groups, and what there is to choose:
+Groups and their choices:
 
 {groups}
 
-Settings:
+What to train:
 
-    seed=0                  of the weights, the order of the images, the augmentation, dropout
-    seeds=3                 seeds 0, 1 and 2
-    study=table1            the rows of a study, or of a file of yours; there are
-                            {studies}
-    row=identity            only this row of the study, or one of yours: row=mine shortcut=...
-    runs_dir=runs           where the runs are kept
-    force=true              run anew what is done
-    precision=f32           of activations: f32 or bf16
-    threads=1               of a run on a CPU
-    unroll=false            write the loop over units out: compiles longer, changes no number but the last bits
-
-    shortcut.shortcut_scale=0.5 shortcut.residual_scale=1   constant scaling
-    shortcut.bias=-6                                        initial bias of the gates
-    shortcut.rate=0.5                                       dropout
-    data.train_images=5000 data.split=train_val             fewer images; for choosing: see ablations data --help
-    model.depth=56                                          6n + 2, or 9n + 2 with bottleneck units
+    study=table1                all rows of a study: a file of your own, or
+                                {studies}
+    row=identity                only this row of the study; or your own: row=mine shortcut=...
+    seed=0                      decides weights, the order of images, augmentation and dropout
+    seeds=3                     the seeds 0, 1 and 2
+    shortcut.bias=-6            the initial bias of the gates
+    shortcut.rate=0.5           the dropout rate
+    shortcut.shortcut_scale=0.5 shortcut.residual_scale=1
+                                the factors of constant scaling
+    model.depth=56              6n + 2 layers, or 9n + 2 with bottleneck units
+    data.train_images=5000      fewer images
+    data.split=train_val        for choosing settings: test on a part of the training set;
+                                see ablations data --help
     recipe.total_steps=880 recipe.batch_size=64 recipe.learning_rate=0.02
-    packing=auto            how runs share a device: single, processes, interleaved, vmap, or what is fastest here
-    runs_at_a_time=4        how many do; on a CPU one a core
-    devices=8               over how many of this machine's a run is spread; all, if nothing is said
-    recipe.bn_group=64      images that share BN statistics: a number, device (a device's part of a batch), null (all)
-    distributed=slurm       one of several processes: slurm, auto (as JAX finds them), manual with
-                            distributed.coordinator=HOST:PORT distributed.processes=2 distributed.process=0
-    distributed.lost_seconds=30 distributed.start_seconds=300    after which a silent process is lost; to come together
-    remat=false             keep less for the backward pass: ResNet-1001 in a tenth of the memory, a third more work
-    hydra/launcher=slurm                                    as jobs of a cluster: slurm, slurm_multinode, ray
-    hydra.launcher.partition=gpu hydra.launcher.timeout_min=60 hydra.launcher.gpus_per_node=1    of slurm
-    --import mine.py                                        run a file of your own first: its shortcuts and orders are
-                                                            choices (docs/shortcuts.md); every command takes it
-    --config-dir DIR                                        DIR/recipe/mine.yaml is recipe=mine; every command, too
-    --detach                                                return at once; SLURM has the jobs, or a process of its own
-                                                            goes on, after a logout too if the system lets it
-    logger=wandb                                            show the evaluations there too: {loggers}
-    logger.mode=offline logger.project=ablations            of wandb: online, offline or disabled; logger.entity=TEAM
+    recipe.bn_group=64          images that share BN statistics: a number, device (a device's part
+                                of a batch) or null (the whole batch)
+    precision=f32               the type of activations: f32 or bf16
 
-`ablations train --cfg job [key=value ...]` prints every setting with its value.
+Where and how to run:
 
-Each run has a folder RUNS_DIR/STUDY/ROW/seed=K with record.json (the result), metrics.jsonl (one line an
-evaluation), weights.safetensors and .hydra/ (the configuration).
+    runs_dir=runs               where the runs are kept
+    force=true                  train again what is already done
+    threads=1                   threads of a run on a CPU
+    packing=auto                how runs share a device: single, processes, interleaved, vmap, or
+                                auto for the fastest here
+    runs_at_a_time=4            how many share a device; by default, on a CPU, one for each core
+    devices=8                   devices of this machine for one run; by default all, or one if there
+                                are several runs
+    unroll=true                 write out the loop over units: compiles longer, changes only the
+                                last bits
+    remat=true                  keep less for the backward pass: ResNet-1001 trains in a tenth of
+                                the memory, with a third more work
+    logger=wandb                show the evaluations there, too: {loggers}
+    logger.mode=offline logger.project=ablations logger.entity=TEAM
+                                for wandb; the mode is online, offline or disabled
+    --detach                    return at once; the runs go on in SLURM's queue or in a process of
+                                their own, even after a logout if the system allows it
+
+On a cluster:
+
+    hydra/launcher=slurm        run as jobs of a cluster: slurm, slurm_multinode or ray
+    hydra.launcher.partition=gpu hydra.launcher.timeout_min=60 hydra.launcher.gpus_per_node=1
+                                what SLURM gives each job
+    distributed=slurm           make this command one process of a run of several: slurm, auto (JAX
+                                finds the others), or manual with distributed.coordinator=HOST:PORT
+                                distributed.processes=2 distributed.process=0
+    distributed.start_seconds=300    how long processes wait until all have started
+    distributed.lost_seconds=30      a process that is silent for longer counts as lost
+
+Your own files, in every command (see docs/shortcuts.md):
+
+    --import mine.py            run this file first; its shortcuts and orders become choices
+    --config-dir DIR            find configuration files here: DIR/recipe/mine.yaml is recipe=mine
+
+Each run has a folder RUNS_DIR/STUDY/ROW/seed=K with record.json (the result), metrics.jsonl (one
+line for each evaluation), weights.safetensors and .hydra/ (the configuration).
 """
 
 
@@ -63,7 +81,7 @@ def command(arguments: list[str]) -> int:
     from ablations.config import compose, jobs
     from ablations.launch import detached, run
 
-    arguments = [a for a in arguments if a not in ("-m", "--multirun")]
+    arguments = [word for word in arguments if word not in ("-m", "--multirun")]
     with compose.hydra() as context:
         if arguments[:1] == ["--cfg"]:
             from omegaconf import OmegaConf
@@ -74,11 +92,12 @@ def command(arguments: list[str]) -> int:
                 print(OmegaConf.to_yaml({"hydra": {"launcher": composed.hydra.launcher}}), end="")
                 return 0
             print(
-                OmegaConf.to_yaml(OmegaConf.masked_copy(composed, [str(k) for k in composed if k != "hydra"])), end=""
+                OmegaConf.to_yaml(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])),
+                end="",
             )
             return 0
         detach = detached.OPTION in arguments
-        arguments = [a for a in arguments if a != detached.OPTION]
-        if flags := [a for a in arguments if a.startswith("-")]:
+        arguments = [word for word in arguments if word != detached.OPTION]
+        if flags := [word for word in arguments if word.startswith("-")]:
             raise UserError(f"{flags[0]}: unknown option; see ablations train --help")
         return run.run(context, jobs.plan(context, arguments), arguments, detach=detach)

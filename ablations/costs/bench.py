@@ -124,23 +124,26 @@ def notes(results: list[Result]) -> list[str]:
     """The notes below the table."""
     lines = ["Step: the median of the steps after the first call, with synthetic images of the data set's shape."]
     lines.append(
-        "First step: time until everything is compiled, without importing JAX; cached: the same from the compilation cache."
+        "First step: until everything is compiled, without importing JAX; cached: the same from the compilation cache."
     )
     lines.append(
-        "Program: memory of a compiled step by XLA's analysis; peak: the most that the device, or on a CPU the process, held."
+        "Program: memory of a compiled step by XLA's analysis; peak: the most that the device or, on a CPU, the "
+        "process held."
     )
     for result in {(r.ceilings.precision, r.config.threads): r for r in results}.values():
         ceilings = result.ceilings
         lines.append(
-            f"Percent: of the ceilings measured here ({ceilings.precision}, {result.config.threads} threads on a CPU): a matrix "
-            f"product {rate(ceilings.flop_per_second, 'FLOP/s')}, a copy {rate(ceilings.bytes_per_second, 'B/s')}."
+            f"Percent: of the ceilings measured here ({ceilings.precision}, {result.config.threads} threads on a CPU): "
+            f"a matrix product {rate(ceilings.flop_per_second, 'FLOP/s')}, a copy "
+            f"{rate(ceilings.bytes_per_second, 'B/s')}."
         )
     if any(result.runs > 1 for result in results):
         lines.append(
             "With several runs at a time, images, FLOP and bytes are those of all runs; a step is one of each run."
         )
     lines.append(
-        "FLOP: 6 x MACs x images. Bytes: read and written by convolutions and matrix products; the actual traffic is higher."
+        "FLOP: 6 x MACs x images. Bytes: read and written by convolutions and matrix products; the real traffic is "
+        "higher."
     )
     lines += [f"Not measured: {r.name}: {r.timing.reason}." for r in results if r.timing.reason]
     return lines

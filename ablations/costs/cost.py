@@ -1,4 +1,4 @@
-"""What a run costs: floating-point operations, seconds and bytes, computed from its network's figures and measured steps.
+"""What a run costs: floating-point operations, seconds and bytes, from its network's figures and measured steps.
 
 Imports no JAX: `calibrate` provides the figures.
 """
@@ -110,7 +110,7 @@ def exchange_bytes(figures: Figures, devices: int) -> float:
 
 
 def _crops(config: Config, tests: int) -> float:
-    """All tests of a run, counted in tests at the training crop size: `tests` with the first crop, one with each other."""
+    """All tests of a run, `tests` with the first crop and one with each other, in tests at the training crop size."""
     data = config.data
     first, *others = [(pixels / data.crop_pixels) ** 2 for pixels in data.test_crops] or [1]
     return tests * first + sum(others)

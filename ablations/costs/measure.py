@@ -137,7 +137,7 @@ def _call(packing: str, steps: Steps, states: list, batches: feed.Batches) -> li
 
 
 def _here(config: Config) -> tuple[Devices, Config]:
-    """The devices of a configuration, and the configuration; if there are fewer, one device with its part of a batch."""
+    """The devices of a configuration, and itself; if there are fewer here, one device with its part of a batch."""
     devices = config.devices or 1
     if devices <= jax.local_device_count():
         return Devices.configured(config), config
@@ -183,7 +183,7 @@ def _free_bytes() -> int | None:
 
 
 def ceilings(config: Config) -> Ceilings:
-    """Measure a large matrix product in the configuration's precision, and a large copy: the fastest of several each."""
+    """Measure a large matrix product in the configuration's precision, and a large copy: the fastest of several."""
     accelerator = jax.default_backend() != "cpu"
     side, megabytes = (8192, 1024) if accelerator else (1536, 128)
     matrix = jnp.ones((side, side), DTYPES[config.precision])

@@ -72,7 +72,7 @@ def find_class(name: str | None, source: dict | None = None) -> type:
 
 
 def made_by(cls: type) -> dict:
-    """What a record says about a user's class: its name, its file and the file's SHA-256; nothing for the project's six."""
+    """What a record says about a user's class: its name, file and the file's SHA-256. Empty for the project's six."""
     if is_ours(cls):
         return {}
     origin = _origins[cls]
@@ -105,15 +105,13 @@ def check(classes: set[type]) -> None:
     for cls in sorted(classes, key=lambda cls: _origins[cls].line):
         if own_name(cls) and (fault := _fault(cls)):
             raise UserError(f"{blame(cls)} {fault}")
-        if (
-            not own_name(cls) and not cls.__subclasses__()
-        ):  # useless: nobody can choose it, and no class derives from it
+        if not own_name(cls) and not cls.__subclasses__():  # nobody can choose it, and no class derives from it
             raise UserError(f'{blame(cls)} has no name: give it one, such as name: str = "{cls.__name__.lower()}"')
 
 
 @contextmanager
 def blamed_on(cls: type) -> Iterator[None]:
-    """Turn an error inside a user's class into a UserError that names the line; leave errors inside ours as they are."""
+    """Turn an error inside a user's class into a UserError that names the line; errors inside ours stay as they are."""
     try:
         yield
     except UserError:
@@ -137,8 +135,8 @@ def check_sum(cls: type, x, fx, total) -> None:
     )
     if total_shape != fx_shape:
         raise UserError(
-            f"{_origins[cls]}: the equation of {cls.__qualname__} makes {total_shape} from x {x_shape} and F(x) {fx_shape}; "
-            f"it must make {fx_shape}"
+            f"{_origins[cls]}: the equation of {cls.__qualname__} makes {total_shape} from x {x_shape} and F(x) "
+            f"{fx_shape}; it must make {fx_shape}"
         )
 
 

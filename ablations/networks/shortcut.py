@@ -22,8 +22,8 @@ A seventh shortcut is one more class, here or in a file of your own, mine.py:
             return h(x) / 2 + fx
 
 and is trained by `ablations train shortcut=halved --import mine.py`; in a notebook, the cell that defines the class is
-enough. The fields of the class are its settings, as in shortcut.rate=0.5. Numbers that differ between the rows of a table
-go through `build.number`, so that rows which differ only in a number share one compiled program. See docs/shortcuts.md.
+enough. The fields of the class are its settings, as in shortcut.rate=0.5. Numbers that vary over the rows of a table go
+through `build.number`, so that rows which differ only in a number share one compiled program. See docs/shortcuts.md.
 
 This module imports no JAX: it is also the schema of `conf/shortcut/`, where a class needs a file only to say where its
 numbers come from.

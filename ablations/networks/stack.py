@@ -35,8 +35,8 @@ class Stack(nnx.Module):
     def walk(self, x, visit, arguments=None):
         """Visit all units, one after another.
 
-        visit: (unit, x, the unit's argument) -> (the unit's output, anything measured). It is traced once for each shape,
-            not once for each unit.
+        visit: (unit, x, the unit's argument) -> (the unit's output, anything measured). It is traced once for each
+            shape, not once for each unit.
         arguments: a tree with a leading axis over the units.
 
         Returns the output of the last unit, and all that was measured with a leading axis over the units.
@@ -107,5 +107,5 @@ def reordered(state: nnx.State, orders: Sequence) -> nnx.State:
 
 
 def _position(path: tuple) -> int | None:
-    """The index of a stack's "first" or "rest" in a path, None outside of stacks. Deeper in, a unit may have a "first" too."""
+    """The index of a stack's "first" or "rest" in a path, None outside of stacks. A unit may have a deeper "first"."""
     return next((i for i, name in enumerate(path) if name in (FIRST, STACKED)), None)

@@ -34,7 +34,7 @@ CALL = "ablations.train("  # what a record says of a run that Python has asked f
 SORTED_BY_NUMBER = (*NUMERIC, "against its baseline")
 
 
-def found(runs_dir: Path) -> list[Study]:
+def studies_in(runs_dir: Path) -> list[Study]:
     """The studies that the folder has runs of, ours first; one without a file has the rows that were run."""
     names = sorted({folder.study for folder in run_folders(runs_dir) if folder.is_begun})
     known = [studies.load(name) for name in studies.names() if name in names]

@@ -24,7 +24,7 @@ def to_unit_interval(images: jax.Array) -> jax.Array:
 
 
 def normalise(images: jax.Array, mean: jax.Array, divisor: jax.Array) -> jax.Array:
-    """(N, H, W, C) uint8, or float32 in [0, 1] -> float32. A mean image of another size is resized to fit the images."""
+    """(N, H, W, C) uint8, or float32 in [0, 1] -> float32. A mean image of another size is resized to the images'."""
     if mean.ndim == 3 and mean.shape[:2] != images.shape[1:3]:
         mean = jax.image.resize(mean, images.shape[1:], "linear")
     images = to_unit_interval(images) if images.dtype == jnp.uint8 else images

@@ -87,8 +87,8 @@ class Checkpoints:
         needed = max(KEPT + 1 - existing, 1) * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SLACK_BYTES
         if (free := shutil.disk_usage(self.path.parent).free) < needed:
             raise UserError(
-                f"{self.path.parent}: the run's checkpoints take {size(needed)} of disk space, {size(free)} are free; make "
-                "room, or choose another runs_dir=..."
+                f"{self.path.parent}: the run's checkpoints take {size(needed)} of disk space, {size(free)} are free; "
+                "make room, or choose another runs_dir=..."
             )
 
     def save(self, step: int, state, loop: dict, config: dict, *, wait: bool = False) -> None:

@@ -58,7 +58,7 @@ def jitter(mean: jax.Array, strengths: jax.Array, order: jax.Array) -> tuple[jax
 
 
 def augment(key: jax.Array, images: jax.Array, kind: str, components: jax.Array) -> jax.Array:
-    """uint8 -> float32; kind: "none", "lighting" (the paper's), or "jitter" and then lighting (the authors' Torch code)."""
+    """uint8 -> float32; kind: "none", "lighting" (the paper), or "jitter" with lighting (the authors' Torch code)."""
     x = augmentation.to_unit_interval(images)
     if kind == "none":
         return x

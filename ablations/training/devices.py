@@ -1,9 +1,9 @@
 """The devices that one run is spread over: which they are, where its arrays lie, how batches are divided.
 
-The compiled steps are written as for one device: one state, one batch. The state is replicated, a batch is sharded along
-its images, and XLA's partitioner adds the sums over devices: of gradients, of the loss, and of BN's moments if a group
-of images spans devices. So the global batch is what the recipe says, and the equations of units and shortcuts know
-nothing of this.
+The compiled steps are written as for one device: one state, one batch. The state is replicated, a batch is sharded
+along its images, and XLA's partitioner adds the sums over devices: of gradients, of the loss, and of BN's moments if a
+group of images spans devices. So the global batch is what the recipe says, and the equations of units and shortcuts
+know nothing of this.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,8 @@ class AbsentDevice:
 class Devices:
     """The devices of a run, over all its processes. With a single device, JAX places arrays and compiles as by default.
 
-    The devices need not be on this machine (`jax.experimental.topologies`, `AbsentDevice`): shapes then stand for arrays.
+    The devices may be absent from this machine (`jax.experimental.topologies`, `AbsentDevice`): shapes then stand for
+    arrays.
     """
 
     chosen: tuple[Device, ...]
@@ -68,15 +69,11 @@ class Devices:
         processes = [jax.local_devices(process_index=process) for process in range(jax.process_count())]
         numbers = [len(devices) for devices in processes]
         if count is not None and count > min(numbers):
-            available = (
-                f"there {'is' if min(numbers) == 1 else 'are'} {min(numbers)} here; choose at most {min(numbers)}"
-            )
-            raise UserError(f"devices={count}: {available}")
+            are = "is" if min(numbers) == 1 else "are"
+            raise UserError(f"devices={count}: there {are} {min(numbers)} here; choose at most {min(numbers)}")
         if count is None and len(set(numbers)) > 1:
-            listed = ", ".join(map(str, numbers))
-            raise UserError(
-                f"the processes of this run have {listed} devices; choose the same number for each: devices={min(numbers)}"
-            )
+            listed, same = ", ".join(map(str, numbers)), f"choose the same number for each: devices={min(numbers)}"
+            raise UserError(f"the processes of this run have {listed} devices; {same}")
         return cls(tuple(device for devices in processes for device in devices[:count]))
 
     @property
@@ -118,7 +115,7 @@ class Devices:
         return Mesh(np.array(self.chosen), (AXIS,), auto)
 
     def _sharding(self, axis: int | None = None) -> Sharding | None:
-        """The sharding along an axis of an array; replicated if that is None. None for one device that JAX does not know."""
+        """The sharding along an axis of an array, replicated for None. None for one device that JAX does not know."""
         if self.spread:
             return NamedSharding(self._mesh, PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS))
         return None if self._are_absent else SingleDeviceSharding(self.chosen[0])

@@ -32,7 +32,7 @@ def prepare(config: Config) -> None:
     if config.threads == 1 and not machine.usable() and "jax" not in sys.modules:
         malloc.keep()
     if config.packing == "processes" and (runs := config.runs_at_a_time or 1) > 1:
-        # Each process takes its part of an accelerator's memory when it starts; for a single one, XLA takes three quarters.
+        # Each process takes its part of an accelerator's memory when it starts; XLA's default is three quarters.
         os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / runs:.3f}")
 
 
@@ -51,9 +51,9 @@ def check(config: Config) -> None:
     # XLA has at least one thread for each device, and a test has several devices on one core.
     if jax.default_backend() == "cpu" and started != max(config.threads, len(jax.local_devices())):
         raise UserError(
-            f"threads={config.threads}: JAX computes with {started} in this process already, and another number of threads "
-            f"changes the last bits. Choose threads={started}; or restart Python, or the notebook's kernel, and train "
-            f"before JAX makes its first array, or set NPROC={config.threads} in the environment"
+            f"threads={config.threads}: JAX computes with {started} in this process already, and another number of "
+            f"threads changes the last bits. Choose threads={started}; or restart Python, or the notebook's kernel, "
+            f"and train before JAX makes its first array, or set NPROC={config.threads} in the environment"
         )
 
 

@@ -94,8 +94,8 @@ def tests(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the test set as (images, labels): all at once if it is in memory, else one batch at a time.
 
-    pixels: width of the crop from the middle of encoded images, None for the width in training. Broken images are left out.
-    report_broken: called with the name of each broken image.
+    pixels: width of the crop from the middle of encoded images, None for the width in training.
+    report_broken: called with the name of each broken image, which is left out.
     shard: (index, count) of the part of the test set that this process reads.
     """
     (index, count), data = shard, config.data

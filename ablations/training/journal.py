@@ -34,7 +34,7 @@ class Journal:
         self.progress.say(line)
 
     def begin(self, tally: Tally) -> None:
-        """Write the evaluations made before this process began, and start the logger. tally: what is reported from now on."""
+        """Write the evaluations of earlier processes, and start the logger. tally: what is reported from now on."""
         self.tally = tally
         if tally.step:
             self.say(f"{self.progress.name}  goes on from step {tally.step}")

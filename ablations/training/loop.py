@@ -88,5 +88,6 @@ def restore_or_start(
 def interruption(tally: Tally, config: Config, checkpoints: Checkpoints) -> interrupt.Interrupted:
     """The error whose message tells the user where the run was stopped."""
     return interrupt.Interrupted(
-        f"stopped at step {tally.step} of {config.recipe.total_steps}, which is kept in {checkpoints.path}; {interrupt.GO_ON}"
+        f"stopped at step {tally.step} of {config.recipe.total_steps}, which is kept in {checkpoints.path}; "
+        f"{interrupt.GO_ON}"
     )

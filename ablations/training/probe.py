@@ -73,8 +73,7 @@ class Probe:
 
 
 class Probes:
-    """The probes of a run during training: one line of `probes.jsonl` at the start, every `recipe.probe_every` steps, and
-    at the end.
+    """The probes of a run: one line of `probes.jsonl` at the start, every `recipe.probe_every` steps, and at the end.
 
     If one call makes several steps, a probe waits for the end of the call. The line is also kept in the run's tally,
     which a checkpoint holds, so a run that resumes has each line once. Only the first process of a run probes.
@@ -194,7 +193,7 @@ def _references(merged, starts, gradient) -> list:
 
 
 def columns(steps: Steps, measured: dict) -> dict:
-    """The measurements as plain data: each entry of "units" is a list over the units, with None for what does not exist.
+    """The measurements as plain data: each entry of "units" is a list over the units, None if there is no value.
 
     gradient: the norm of dE/dx_l; through_shortcuts, through_weights: the norms of its two parts (Eqn. 5).
     product: through_shortcuts divided by what it would be with h alone on every shortcut and without f.
@@ -250,7 +249,7 @@ def _has_value(value) -> bool:
 
 
 def plain(value) -> Any:
-    """Numbers with six digits, also inside lists and dicts; None for those that are not finite, as JSON has no word for them."""
+    """Numbers with six digits, also inside lists and dicts; None if not finite, since JSON has no word for that."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):

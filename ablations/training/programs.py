@@ -69,7 +69,7 @@ class Programs:
 
 
 def needed_bytes(compiled: jax.stages.Compiled) -> tuple[int, int] | tuple[None, None]:
-    """The bytes that a program needs while it runs: for its temporaries, and in total with its arguments and results."""
+    """The bytes that a program needs while it runs: for temporaries, and in total with its arguments and results."""
     memory = compiled.memory_analysis()
     if memory is None:  # not every platform has it
         return None, None

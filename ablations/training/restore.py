@@ -33,8 +33,8 @@ def run(folder: RunFolder, data: DataConfig | None = None, *, images: bool = Tru
     """The network of the run in a folder, from its weights or, if it has none yet, from its newest checkpoint.
 
     data: for a finished run, a data set of the same kind to use in place of the run's.
-    images: whether to read the data set. Without it, `steps` computes logits, and trains on images that are passed to it
-        (`feed.Batches`). A checkpoint always needs the data set, which alone says how its images are normalised.
+    images: whether to read the data set. Without it, `steps` computes logits, and trains on images that are passed to
+        it (`feed.Batches`). A checkpoint always needs the data set, which alone says how its images are normalised.
 
     Raises UserError if there is nothing to restore, the data set is missing, or its images do not fit.
     """

@@ -40,8 +40,8 @@ class Steps:
     compiled programs, so such rows share them.
 
     devices: those that the steps are spread over; one by default. `recipe.bn_group=device` is a number in `config`.
-    normalization: the mean and the divisor of images if they are known already, as from a weights file. The training set
-        is then not copied to the devices: a step takes images in place of their indices.
+    normalization: the mean and the divisor of images if they are known already, as from a weights file. The training
+        set is then not copied to the devices: a step takes images in place of their indices.
     """
 
     DONATE = {"donate_argnums": 0}  # a step reuses the memory of its argument, the state
@@ -108,7 +108,7 @@ class Steps:
         return state, losses, wrong
 
     def trace_train(self, steps: int) -> jax.stages.Traced:
-        """The program with which `train` makes this many steps, traced from shapes alone, to be inspected or measured."""
+        """The program with which `train` makes this many steps, traced from shapes alone: to inspect or measure it."""
         indices = jax.ShapeDtypeStruct((steps, self.config.recipe.batch_size), jnp.int32)
         images = jax.ShapeDtypeStruct((*indices.shape, *self.dataset.train_images.shape[1:]), jnp.uint8)
         batches = indices if "images" in self.data else {"images": images, "labels": indices}
@@ -116,7 +116,7 @@ class Steps:
         return self.programs.trace(self.advance, state, self.data, batches, **self.DONATE, **self.devices.options())
 
     def advance(self, state: State, data: dict, batches: Placed) -> tuple[State, tuple[jax.Array, jax.Array]]:
-        """The steps of `train`, to be compiled; data: like `self.data`. Returns the state, (losses, wrong predictions)."""
+        """The steps of `train`, to be compiled; data: like `self.data`. Returns state, (losses, wrong predictions)."""
         if count(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
             state, outputs = self._step(data, state, jax.tree.map(lambda x: x[0], batches))
             return state, jax.tree.map(lambda x: x[None], outputs)
@@ -156,7 +156,7 @@ class Steps:
         return augmentation.normalise(images, data["mean"], data["divisor"]).astype(DTYPES[self.config.precision])
 
     def logits(self, state: State, images: np.ndarray) -> np.ndarray:
-        """uint8 images (N, H, W, C) -> logits (N, classes), with the running BN statistics. Each process computes alone."""
+        """uint8 images (N, H, W, C) -> logits (N, classes), with running BN statistics. Each process computes alone."""
         local = self.devices.local
         batch = min(self.config.recipe.batch_size // self.devices.processes, len(self.dataset.test_images))
         batch += -batch % local.count
@@ -171,7 +171,7 @@ class Steps:
         return self.merge(params, others, train=False)(self.input(images, data))
 
     def sample(self, size: int, *, test: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """`size` training or test images, (N, H, W, C) uint8, and their labels: always the same ones, stratified by class."""
+        """`size` training or test images, (N, H, W, C) uint8, and labels: always the same ones, stratified by class."""
         images, labels = self.dataset.train_images, self.dataset.train_labels
         if test:
             images, labels = self.dataset.test_images, self.dataset.test_labels

@@ -14,8 +14,8 @@ class Tally:
     step: the number of steps trained. losses, wrong: for each step since the last evaluation, the mean loss and the
         number of wrong predictions.
     metrics, probes: the lines of metrics.jsonl and probes.jsonl.
-    train_seconds: for steps, without compilation; wall_seconds: for everything; compile_seconds: for compilation. Summed
-        over all processes that have trained the run in turn.
+    train_seconds: for steps, without compilation; wall_seconds: for everything; compile_seconds: for compilation; each
+        summed over all processes that have trained the run in turn.
     status: "done", even before the run has finished, or "diverged": a loss was not finite.
     broken: the names of broken images that were skipped. test_images: how many were tested, None before the first test.
     """

@@ -131,7 +131,7 @@ def test_completion_and_help_know_it(tmp_path):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (["table", "--import"], "--import: a file is missing, as --import mine.py"),
+        (["table", "--import"], "--import: a file is missing, such as --import mine.py"),
         (["table", "--import", "nowhere.py"], "--import nowhere.py: No such file or directory"),
         (["table", "--import", "no.where"], "--import no.where: there is no such module; name a file with its .py"),
         (["train", "shortcut=halved"], "For a shortcut of your own add --import FILE.py"),

@@ -238,9 +238,9 @@ def test_preparing_reads_every_image_and_names_broken_ones(tmp_path, monkeypatch
 
     made = pictures.folder(tmp_path / "made", classes=2, train=6, val=2)
     line = ["prepare", "data=image_folder", f"data.root={made}", "data.workers=0"]
-    assert cli.dispatch("data", line) == 0 and f"image_folder: is in {made}" in capsys.readouterr().out
+    assert cli.dispatch("data", line) == 0 and f"image_folder is in {made}" in capsys.readouterr().out
     bad = [*spoil(made, "train", [3, 9]), *spoil(made, "val", [0])]
-    with pytest.raises(UserError, match=f"^3 images are broken; mend or remove them: {', '.join(bad)}$"):
+    with pytest.raises(UserError, match=f"^3 images are broken; repair or remove them: {', '.join(bad)}$"):
         cli.dispatch("data", line)
 
 

@@ -223,7 +223,7 @@ def test_a_broken_figure_is_refused(broken, message, tmp_path):
     ("study=table1 figure=figure9", "no such figure; legal are figure3, error_against_bias"),
     ("study=table1 format=gif", "legal are svg, pdf, png"),
     ("study=table1 figure=figure3 out=a.gif", "format=gif: legal are svg, pdf, png"),
-    ("study=table1 figure=figure3 format=png out=a.svg", "is no file of format=png"),
+    ("study=table1 figure=figure3 format=png out=a.svg", "is not a file of format=png"),
     ("study=table1 runs_dir=nowhere", "there is no such folder"),
     ("figure=figure3", "study=... is missing"),
     ("study=table1 recipe.steps=1", "no run has such a setting"),

@@ -246,7 +246,7 @@ def test_the_command(along):
     [
         (["run=nowhere"], "run=nowhere: there is no finished run in this folder"),
         (["run=bare"], "run=bare: its weights.safetensors is gone; ablations train ... force=true trains it again"),
-        (["run=bare", "model=resnet20"], "model: no setting of probe run=...; see ablations probe --help"),
+        (["run=bare", "model=resnet20"], "model: not a setting of probe run=...; see ablations probe --help"),
         (["model=resnet20", "images=2000"], "images=2000: the training set of digits has 1437 images"),
         (["model=resnet20", "images=0"], "images=0: must be a number of at least 1"),
         (["model=resnet20", "format=gif"], "format=gif: legal are svg, pdf, png"),

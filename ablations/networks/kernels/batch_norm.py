@@ -16,7 +16,7 @@ from ablations.networks.kernels.remat import keep
 def batch_norm(
     x: jax.Array, scale: jax.Array, shift: jax.Array, epsilon: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """x: (groups, ..., C), scale and shift: (C,) -> y like x, and the mean and (biased) variance of each group, (groups, C).
+    """x: (groups, ..., C), scale and shift: (C,) -> y like x, and each group's mean and (biased) variance, (groups, C).
 
     y = scale (x - mean) / sqrt(variance + epsilon) + shift. Statistics are float32. The gradient flows through y alone:
     the cotangents of the mean and the variance that are returned are ignored.
@@ -33,7 +33,7 @@ def _forward(x, scale, shift, epsilon):
 
 
 def normalise(x, mean, variance, scale, shift, epsilon):
-    """scale (x - mean) / sqrt(variance + epsilon) + shift, in the dtype of x; the four are (C,), or have as many axes as x."""
+    """scale (x - mean) / sqrt(variance + epsilon) + shift, in x's dtype; the four are (C,), or have x.ndim axes."""
     mean, variance, scale, shift = (_along(numbers, x) for numbers in (mean, variance, scale, shift))
     gain = jax.lax.rsqrt(variance + epsilon) * scale
     return (x * gain + (shift - mean * gain)).astype(x.dtype)

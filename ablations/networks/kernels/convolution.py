@@ -143,8 +143,8 @@ def _in_parts(x, dy, k):
 def _by_rows(x, dy, k):
     """The gradient of a kernel as one convolution along H.
 
-    Its batch is the channels of x, its channels are the images and columns, and its filters are dy shifted by each column
-    of the kernel. It runs along one axis because XLA's 2D convolution is two to four times slower here on a CPU.
+    Its batch is the channels of x, its channels are the images and columns, and its filters are dy shifted by each
+    column of the kernel. It runs along one axis because XLA's 2D convolution is two to four times slower here on a CPU.
     """
     n, height, width, channels = x.shape
     x = x.transpose(3, 1, 0, 2).reshape(channels, height, n * width)

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-# What a unit keeps for its backward pass. BN's output, activations and sums are computed again: reading and writing them
-# would take longer, and keeping them would take more memory than everything else.
+# What a unit keeps for its backward pass. BN's output, activations and sums are computed again: reading and writing
+# them would take longer, and keeping them would take more memory than everything else.
 KEPT = ("convolution", "moments", "mask")
 
-# How much a unit keeps, in multiples of the size of its input: 1 gave the least memory for ResNet-1001, by XLA's analysis.
+# How much a unit keeps, in multiples of its input's size: 1 gave the least memory for ResNet-1001, by XLA's analysis.
 KEPT_BY_A_UNIT = 1
 
 

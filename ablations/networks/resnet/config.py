@@ -1,4 +1,4 @@
-"""The settings of a residual network: depth, branches, stem, and how the shape of x changes; the schema of `conf/model/`.
+"""The settings of a residual network: depth, branches, stem, how the shape of x changes; the schema of `conf/model/`.
 
 A switch marked [?] is about something that the paper does not say; its default is our reading.
 """

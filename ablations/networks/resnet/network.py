@@ -66,8 +66,8 @@ class ResNet(nnx.Module):
     def walk(self, x, visit, arguments=None):
         """Visit all units, one after another: the way to look inside a network; see `Stack.walk`.
 
-        arguments: a list with one entry for each stage. Returns the output of the last unit, and such a list of all that
-        was measured.
+        arguments: a list with one entry for each stage. Returns the output of the last unit, and all that was measured
+        as such a list.
         """
         seen = []
         for stage, stage_arguments in zip(self.stages, arguments or [None] * len(self.stages), strict=True):

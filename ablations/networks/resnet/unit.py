@@ -24,7 +24,7 @@ class ResidualUnit(nnx.Module):
         first: bool = False,
         rngs: nnx.Rngs,
     ):
-        """width: the channels of F's 3x3 convolutions. first: whether the activation before F has already been applied."""
+        """width: the channels of F's 3x3 convolutions. first: whether the activation before F was already applied."""
         convolutions = plan(model, channels, width, stride)
         filters = convolutions[-1][1]
         changes = (channels, stride) != (filters, 1)

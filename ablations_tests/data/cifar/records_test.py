@@ -266,8 +266,8 @@ def test_the_command_prepares_once(tmp_path, monkeypatch, capsys):
         assert run(monkeypatch, *command) == 0
         output = capsys.readouterr()
         assert output.out.splitlines() == [
-            f"cifar10: is in {tmp_path}/tfds/cifar10/3.0.2",
-            "digits: comes with a package: nothing to prepare",
+            f"cifar10 is in {tmp_path}/tfds/cifar10/3.0.2",
+            "digits comes with a package: nothing to prepare",
         ]
     assert output.err == ""
 
@@ -275,8 +275,8 @@ def test_the_command_prepares_once(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((), "data: say what to do: ablations data prepare data=cifar10; see ablations data --help"),
-        (("prepare",), "data prepare: say which data set: data=cifar10; see ablations data --help"),
+        ((), "data: say what to do, such as ablations data prepare data=cifar10; see ablations data --help"),
+        (("prepare",), "data prepare: name a data set, such as data=cifar10; see ablations data --help"),
         (("prepare", "cifar10"), "cifar10: settings are data=... and data.KEY=...; see ablations data --help"),
         (("prepare", "data=cifar"), "data=cifar: unknown; legal are cifar10, cifar100, digits, image_folder, imagenet"),
     ],
@@ -310,4 +310,4 @@ def test_help_and_completion_name_the_command(monkeypatch, capsys):
 def test_each_of_several_of_a_kind_is_prepared(monkeypatch, capsys):
     monkeypatch.setattr(catalogue, "prepare", lambda config, download: config.data_dir)
     assert cli.dispatch("data", ["prepare", "data=cifar10", "data.data_dir=one,two"]) == 0
-    assert capsys.readouterr().out == "cifar10: is in one\ncifar10: is in two\n"
+    assert capsys.readouterr().out == "cifar10 is in one\ncifar10 is in two\n"
