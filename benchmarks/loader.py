@@ -79,7 +79,7 @@ def compare(kind: str, root: Path, settings) -> dict[str, str]:
     dataset = catalogue.load(
         DataConfig("image_folder", root=str(root), crop=224, scale=scale, colour=colours, test_crops=[224])
     )
-    known = moments.of(dataset.train_images, settings.workers)
+    known = moments.measure(dataset.train_images, settings.workers)
     sides = {
         "ours": lambda: our_batches(dataset, scale, colours, known, settings),
         "crops": lambda: our_crops(dataset, scale, settings),

@@ -30,7 +30,6 @@ from ablations.training.steps import State, Steps
 
 KEEP, UNIT, RESIDUAL = 0, 1, 2
 HOW = {"unit": UNIT, "residual": RESIDUAL}
-
 MOST_AT_ONCE = 20  # units deleted, or pairs swapped
 DECODED = 2_000  # test images from a data set that is not in memory: each of many lesions tests all of them
 IMAGES_PER_CALL = 512

@@ -10,7 +10,6 @@ from ablations.system.files import write_whole
 from ablations.tables import markup, table
 
 TEXTS = {"markdown": markup.markdown, "csv": markup.as_csv, "latex": markup.latex, "html": markup.html}
-
 FIGURES = ("svg", "pdf", "png")
 
 

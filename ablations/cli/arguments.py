@@ -4,7 +4,6 @@ from ablations.errors import UserError
 
 # The options of all commands: what follows each, and an example.
 OPTIONS = {"--import": ("a file", "mine.py"), "--config-dir": ("a folder", "conf"), "-cd": ("a folder", "conf")}
-
 SEARCHPATH = "hydra.searchpath"
 
 

@@ -68,20 +68,24 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     several = launcher.get("nodes", 1) * launcher.get("tasks_per_node", 1) > 1
     # A preset of Hydra's launchers cannot choose in another group.
     hosts = ["distributed=slurm"] if several and "distributed" in default and "distributed" not in settings else []
-    for row, own, given in cells:
-        extra = {key: value for key, value in given.items() if own.get(key) != value}
+    for row, own, typed in cells:
+        extra = {key: value for key, value in typed.items() if own.get(key) != value}
         key = (*extra.items(), *own) if extra.keys() & own else tuple(extra.items())
         if key not in names:
             names[key] = _name(context, default, extra, own, changes)
         name = ",".join(part for part in (row, names[key]) if part) or "default"
-        line = [f"{key}={value}" for key, value in (own | given).items()] + [f"study={study}", f"row='{name}'", *hosts]
+        line = [f"{key}={value}" for key, value in (own | typed).items()] + [
+            f"study={study}",
+            f"row='{name}'",
+            *hosts,
+        ]
         try:
             config = parse(loader.load_sweep_config(master, [*line, *hydra_overrides]))
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explain(error, context, line)) from error
         for seed in seeds:
-            of_seed = replace(config, seed=seed)
-            jobs.append(Job(of_seed, (*line, f"seed={seed}")))
+            seeded = replace(config, seed=seed)
+            jobs.append(Job(seeded, (*line, f"seed={seed}")))
     return jobs
 
 
@@ -92,18 +96,18 @@ def _values(override) -> list[str]:
 
 
 def _seeds(settings: dict, default: int) -> list[int]:
-    count, given = settings.pop("seeds", None), settings.pop("seed", None)
+    count, numbers = settings.pop("seeds", None), settings.pop("seed", None)
     try:
         if count:
-            if given or len(count) > 1 or int(count[0]) < 1:
+            if numbers or len(count) > 1 or int(count[0]) < 1:
                 raise ValueError
             return list(range(int(count[0])))
-        seeds = [int(seed) for seed in given] if given else list(range(default))
+        seeds = [int(seed) for seed in numbers] if numbers else list(range(default))
         if any(seed < 0 for seed in seeds):
             raise ValueError
         return list(dict.fromkeys(seeds))
     except ValueError:
-        wrong = f"seeds={','.join(count)}" if count else f"seed={','.join(given)}"
+        wrong = f"seeds={','.join(count)}" if count else f"seed={','.join(numbers)}"
         raise UserError(f"{wrong}: give either the seeds, as seed=0,1,2, or their number, as seeds=3") from None
 
 
@@ -116,14 +120,14 @@ def _product(settings: dict[str, list[str]]) -> list[dict[str, str]]:
 
 def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict[str, str], dict[str, str]]]:
     """For each row its name, the study's settings for it, and the command's."""
-    given = {key: values[0] for key, values in settings.items()}
+    typed = {key: values[0] for key, values in settings.items()}
     # A setting in the command holds for every row, but may not change what defines the row.
     common = dict(o.split("=", 1) for o in study.common)
     rows = {row.name: row for row in study.rows}
     cells = []
-    for name in chosen or [row.name for row in study.rows_for(given.get("data"))]:
+    for name in chosen or [row.name for row in study.rows_for(typed.get("data"))]:
         row = rows.get(name)
-        if row is None and "shortcut" not in given and "activation" not in given:
+        if row is None and "shortcut" not in typed and "activation" not in typed:
             raise UserError(
                 f"row={name}: study {study.name} has no such row; legal are {', '.join(rows)}. "
                 f"For a row of your own: row={name} shortcut=... (or activation=...)"
@@ -134,23 +138,23 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
             )
             raise UserError(f"row={name}: cannot be trained: it is {what}")
         own = row.settings if row else {}
-        if clash := [key for key in given if key in own]:
+        if clash := [key for key in typed if key in own]:
             raise UserError(
-                f"{clash[0]}={given[clash[0]]}: row {name} of study {study.name} has {clash[0]}={own[clash[0]]}; "
+                f"{clash[0]}={typed[clash[0]]}: row {name} of study {study.name} has {clash[0]}={own[clash[0]]}; "
                 "choose other rows with row=... or leave it out"
             )
         data = {"data": row.data} if row and row.data else {}
-        cells.append((name, common | data | own, given))
+        cells.append((name, common | data | own, typed))
     return cells
 
 
-def _name(context: GlobalHydra, default: DictConfig, given: dict[str, str], own: dict[str, str], changes: dict) -> str:
+def _name(context: GlobalHydra, default: DictConfig, typed: dict[str, str], own: dict[str, str], changes: dict) -> str:
     """The settings of a command that change the defaults, or what a row defines, as the name of a run.
 
     changes: whether a setting changes something, as far as known, by the setting and its value; it is filled in.
     """
     parts = []
-    for key, value in given.items():
+    for key, value in typed.items():
         if not decides(Config, key.lstrip("+~")):
             continue
         if key not in own and (key, value) not in changes:

@@ -63,9 +63,7 @@ class Wandb(Logger):
 
 
 LOGGERS = {"none": Logger, "tensorboard": Tensorboard, "wandb": Wandb}
-
 Chosen = TypeVar("Chosen", bound=Logger)
-
 PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
 
 

@@ -35,7 +35,6 @@ from ablations.terminal.bar import bar
 from ablations.training import environment as entry
 
 Answer = TypeVar("Answer", Figures, Timing, Ceilings)
-
 OFF = "off"  # a file in a meeting's folder that calls the meeting off
 
 

@@ -34,11 +34,8 @@ DATASETS = {
 }
 
 SCALES = ("none", "shorter_side", "area_aspect")
-
 COLOURS = ("none", "lighting", "jitter")
-
 BROKEN = ("refuse", "skip")
-
 SPLITS = ("train_test", "train_val")
 
 # Settings that only data sets of image files have.

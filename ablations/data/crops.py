@@ -13,15 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 SHORTER_SIDE = 256 / 224, 480 / 224  # Sec. 5: in [256, 480] for crops of 224 pixels
-
 AREA = 0.08, 1.0  # Szegedy et al. 2015; the authors' Torch code
-
 ASPECT = 3 / 4, 4 / 3
-
 TRIES = 10  # the authors' Torch code
-
 KEPT = 2  # a JPEG image is decoded to at least so many pixels for each pixel of the crop
-
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the image
 
 

@@ -18,11 +18,8 @@ from ablations.errors import UserError
 from ablations.terminal.bar import bar
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
-
 SPLITS = ("train", "val")
-
 NAMED = 5  # how many names of a long list a message prints
-
 CHECKED = 64  # images in a batch when a folder is checked
 
 

@@ -32,19 +32,12 @@ from ablations.terminal.bar import bar
 from ablations.terminal.units import size
 
 NAME = "imagenet2012"
-
 MANUAL = "downloads/manual"  # where TensorFlow Datasets looks for archives that nobody may redistribute
-
 URL = "https://image-net.org/download-images"
-
 SPLITS = {"train": "ILSVRC2012_img_train.tar", "validation": "ILSVRC2012_img_val.tar"}
-
 ARCHIVE_BYTES = {"train": 147_897_477_120, "validation": 6_744_924_160}  # of the published archives
-
 DISK = 1.1  # bytes of disk for each byte of the archives: images are sorted on disk, then written
-
 LABELS = "ablations_labels.npz"  # beside the records, whose labels cannot be read without their images
-
 OPEN_FILES = 8192  # the reader keeps all 1,088 shards open, the writer 1,000 while it sorts
 
 
@@ -74,9 +67,9 @@ def _archives(config: DataConfig) -> dict[str, Path]:
     for split, path in archives.items():
         if not os.access(path, os.R_OK):
             raise UserError(f"{path}: cannot be read: Permission denied")
-        if config.verify and (found := path.stat().st_size) != ARCHIVE_BYTES[split]:
+        if config.verify and (actual := path.stat().st_size) != ARCHIVE_BYTES[split]:
             raise UserError(
-                f"{path}: expected {ARCHIVE_BYTES[split]:,} bytes, found {found:,}: it is cut short or not the published "
+                f"{path}: expected {ARCHIVE_BYTES[split]:,} bytes, found {actual:,}: it is cut short or not the published "
                 "archive. Fetch it again, or use it anyway: data.verify=false"
             )
     return archives

@@ -25,7 +25,6 @@ from ablations.errors import UserError
 from ablations.system import machine
 
 BUFFERED = 2  # finished batches that each worker keeps
-
 SHARED = Path("/dev/shm")  # where workers put batches, on Linux
 
 # What a terminal or SLURM may send to all processes of a run at once.
@@ -33,7 +32,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.
 
 # Grain raises a RuntimeError of whatever happens to a worker; only its text tells one that was killed.
 WORKER_DIED = "process was terminated unexpectedly with exit code"
-
 Batch = dict[str, np.ndarray]
 
 

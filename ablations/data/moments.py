@@ -20,7 +20,6 @@ from ablations.system import files
 from ablations.system.files import write_whole
 
 SAMPLE = 10_000  # images
-
 BATCH = 50
 
 
@@ -47,7 +46,7 @@ class Moments:
         return self.mean.astype(np.float32), std.astype(np.float32)
 
 
-def of(images: Encoded | np.ndarray, workers: int | None) -> Moments:
+def measure(images: Encoded | np.ndarray, workers: int | None) -> Moments:
     """The moments of a fixed sample of encoded images, read by so many workers, or of all images of an array.
 
     Raises UserError if every image of the sample is broken.

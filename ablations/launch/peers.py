@@ -12,7 +12,6 @@ import traceback
 
 GO_ON = "what was finished is kept; start all processes again, in any number, to go on from the last checkpoint"
 ANOTHER_LOST = f"another process of this run was lost; {GO_ON}"
-
 UNAVAILABLE = 14  # in absl::StatusCode, whose codes XLA's errors carry
 
 # Only the text tells: XLA passes errors of Gloo and NCCL on with the code UNKNOWN or INTERNAL, or as a ValueError if

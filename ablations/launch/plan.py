@@ -131,9 +131,12 @@ def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> 
     figures = calibration.figures(configs)
     timings = {}
     if calibrate:
-        programs = {its.program: config for config, its in zip(configs, figures, strict=True)}
+        programs = {network.program: config for config, network in zip(configs, figures, strict=True)}
         timings = calibration.timings(programs)
-    lines = [Line(tuple(row), its, timings.get(its.program)) for row, its in zip(rows.values(), figures, strict=True)]
+    lines = [
+        Line(tuple(row), network, timings.get(network.program))
+        for row, network in zip(rows.values(), figures, strict=True)
+    ]
     waiting = [job for job, run in zip(jobs, runs, strict=True) if run.left]
     at_a_time = 1
     if waiting:

@@ -11,7 +11,6 @@ from ablations.launch.plan import STATES, Line, Plan, Run
 from ablations.terminal.units import duration, scientific, size
 
 FORMATS = ("terminal", "markdown", "csv")
-
 COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "missing": "", "unreadable": "red"}
 
 RIGHT = (

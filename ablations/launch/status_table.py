@@ -7,7 +7,6 @@ from ablations.launch.status import STATES, Run, Status
 from ablations.terminal.units import duration
 
 FORMATS = ("terminal", "markdown", "json")
-
 NOTES = 12  # the failed runs that are described; the others are counted
 UNFINISHED, FAILED = 3, 1  # exit codes
 

@@ -28,7 +28,6 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 # Longer than a working server needs; what it has not received by then stays on disk.
 SECONDS_AT_THE_END = 20.0
-
 FAILURE = "logger-failed.txt"
 
 

@@ -13,11 +13,8 @@ if TYPE_CHECKING:
     import wandb
 
 INIT_SECONDS = 10.0
-
 FINISH_SECONDS = 15.0
-
 ROOM_BYTES = 1 << 20
-
 KEPT = "kept in the run's folder, for `wandb sync`"
 
 # From the record; settings are in the run's configuration, errors in its history.

@@ -12,7 +12,6 @@ from ablations.reports.analysis_tables import WHEN, about, gap
 from ablations.runs.record import FAIL_PERCENT
 
 STUDY_INCHES = 10.0  # the width, with the rows' names beside the panels
-
 LINES = 8  # rows in one panel, as many as there are looks
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from ablations.config.study import Study
 
 NONE = "-"
-
 SHOWN = 12  # how many of a network's units the table of a run shows
 
 

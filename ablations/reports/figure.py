@@ -151,8 +151,8 @@ def _curve(record: dict) -> dict[int, dict]:
 
 def _over_seeds(values: list[list[float]], worst: float) -> tuple[list[float], list[float], list[float]]:
     """Median, lowest and highest of the seeds' values at each x; `worst` replaces values that are not finite."""
-    finite = [[value if math.isfinite(value) else worst for value in of_x] for of_x in values]
-    return [statistics.median(of_x) for of_x in finite], [min(of_x) for of_x in finite], [max(of_x) for of_x in finite]
+    finite = [[value if math.isfinite(value) else worst for value in at_x] for at_x in values]
+    return [statistics.median(at_x) for at_x in finite], [min(at_x) for at_x in finite], [max(at_x) for at_x in finite]
 
 
 def _percent(median: float) -> str:

@@ -8,9 +8,7 @@ import math
 from ablations.runs.record import FAIL_PERCENT
 
 POINTS = 200  # of a curve; more would not be visible
-
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 150, 38, 32, 8, 22
-
 STRIP_WIDTH, STRIP_HEIGHT = 120, 16
 
 

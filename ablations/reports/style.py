@@ -30,11 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 FORMATS = ("svg", "pdf", "png")
-
 PANEL_INCHES = (3.4, 2.0)  # without the legend above it; a paper's column is 3.3 to 3.5 inches wide
-
 LINE_INCHES = 0.15
-
 INK, GRID, SHADE = "#222222", "#dddddd", "#eeeeee"
 
 # Colour, marker, whether the marker is filled, dashes of the training loss. Neighbours differ in lightness, shape and

@@ -7,7 +7,6 @@ from ablations.config.logger import Wandb
 from ablations.config.study import Study
 
 LOGGER = ("logger.mode", "logger.project", "logger.entity")
-
 MOST_ROWS = 100  # W&B shows ten lines by default
 
 

@@ -20,7 +20,6 @@ from ablations.errors import UserError
 
 GO_ON = "type the same command to go on"  # how the message of an interrupted run ends
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 Handler = Callable[[int, FrameType | None], object]
 
 

@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-
 _taken = contextlib.ExitStack()  # the locks; the system releases them when this process ends
 
 

@@ -4,9 +4,7 @@ SciPy is imported where it is used, since a table without runs does not need it.
 """
 
 LEVEL = 0.95
-
 RESAMPLES = 10_000
-
 POWER = 0.8
 
 

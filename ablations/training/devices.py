@@ -20,7 +20,6 @@ from ablations.errors import UserError
 from ablations.training.feed import Batches
 
 AXIS = "batch"
-
 Placed = jax.Array | dict[str, jax.Array]  # `Batches` on the devices
 
 

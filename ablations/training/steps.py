@@ -188,7 +188,7 @@ def _on_devices(
     If images are not in memory, the components of their random colours take the place of images and labels.
     """
     if dataset.streamed:
-        moments = data_moments.of(dataset.train_images, workers)
+        moments = data_moments.measure(dataset.train_images, workers)
         mean, divisor = moments.normalization(normalization)
         arrays = {"colours": colour.components(moments.covariance)}
     else:

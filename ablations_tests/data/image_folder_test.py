@@ -412,7 +412,7 @@ def test_an_image_that_is_gone_is_a_broken_one(tmp_path):
     images = catalogue.load(config(made)).train_images
     (number,) = (i for i in range(len(images)) if images.name(i) == str(gone))
     assert images.source.stamp(number) == f"{gone} broken"
-    moments.of(images, 0)
+    moments.measure(images, 0)
     with pytest.raises(UserError, match=f"^{gone}: broken: "):
         np.asarray(images[[number]])
 

@@ -54,9 +54,9 @@ def find(name: str, folder: Path) -> Path:
     for other_name, other in CIFARS.items():
         if other_name != name and {other.archive, other.binary, other.python} & (contents | {folder.name}):
             hint = f", which is {other.title}: data={other_name} reads it"
-    found = ", ".join(sorted(contents)[:5]) + (", ..." if len(contents) > 5 else "")
+    listed = ", ".join(sorted(contents)[:5]) + (", ..." if len(contents) > 5 else "")
     expected = f"{cifar.archive}, {cifar.binary}/ or {cifar.python}/"
-    raise UserError(f"{folder}: expected {expected}, found {found or 'an empty folder'}{hint}")
+    raise UserError(f"{folder}: expected {expected}, found {listed or 'an empty folder'}{hint}")
 
 
 def read(name: str, path: Path, *, verify: bool = True) -> tuple[Splits, str]:
@@ -69,16 +69,16 @@ def read(name: str, path: Path, *, verify: bool = True) -> tuple[Splits, str]:
     files = {split: getattr(cifar, split) for split in ("train", "test")}
     python = not _holds(path, cifar, ".bin") and (path.name == cifar.python or _holds(path, cifar, ""))
     suffix = "" if python else ".bin"
-    wanted = [f"{file}{suffix}" for of_split in files.values() for file in of_split]
+    wanted = [f"{file}{suffix}" for names in files.values() for file in names]
     try:
         contents = _read_folder(path, wanted) if path.is_dir() else _read_archive(cifar, path, wanted)
         whole = verify and not path.is_dir() and _sum(path, "sha256") == cifar.archive_sha256
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     splits = {}
-    for split, of_split in files.items():
+    for split, names in files.items():
         parts = []
-        for file in of_split:
+        for file in names:
             where, content = _inside(path, file + suffix), contents.pop(file + suffix)
             records = _python_records(cifar, where, content) if python else _binary_records(cifar, where, content)
             if verify:

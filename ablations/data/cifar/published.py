@@ -7,7 +7,6 @@ Tiny Images", 2009).
 from dataclasses import dataclass
 
 PIXELS = 32 * 32 * 3
-
 URL = "https://www.cs.toronto.edu/~kriz/"
 
 

@@ -17,7 +17,6 @@ ANSWER_SECONDS = 60  # a busy controller may take this long
 
 # What squeue says if all jobs it is asked about ended some minutes ago; its exit code is 1 for any fault.
 FORGOTTEN = "Invalid job id"
-
 RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")  # a job in any other state that squeue shows is waiting
 
 

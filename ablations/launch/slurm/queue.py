@@ -22,7 +22,6 @@ from ablations.terminal.units import duration
 LONGEST_BETWEEN_ASKS = 60.0  # seconds; other users need squeue too
 SECONDS_BETWEEN_LOOKS = 5.0  # at the runs' folders, which are on a file server
 FILES_LATE_SECONDS = 15.0  # a file from another host may appear this late; submitit waits as long
-
 RESOURCES = {"gpus_per_node": "GPU(s) a node", "cpus_per_task": "CPUs", "mem_gb": "GB"}
 
 
