@@ -56,8 +56,8 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     settings = settings_of(config)
     job = Job(config, tuple(settings))
     # A run that belongs to no study is named by its settings.
-    shown = [word for word in settings if config.study != "single" or not word.startswith("row=")]
-    call = f"ablations.train({' '.join(shown)})"
+    words = [word for word in settings if config.study != "single" or not word.startswith("row=")]
+    call = f"ablations.train({' '.join(words)})"
     with called_as(call), interrupt.listening(on_second=signal.default_int_handler) as stop:
         error = None if run.record_of(job) else _finish(job, quiet=quiet)
     if stop.signal == signal.SIGTERM:

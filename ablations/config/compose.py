@@ -171,10 +171,10 @@ def parse(composed) -> Config:
 
     from ablations.errors import UserError
 
-    own = copy.deepcopy(composed)
-    with open_dict(own):
-        own.pop("hydra", None)
+    settings = copy.deepcopy(composed)
+    with open_dict(settings):
+        settings.pop("hydra", None)
     try:
-        return OmegaConf.to_object(own)
+        return OmegaConf.to_object(settings)
     except (OmegaConfBaseException, ValueError) as error:
         raise UserError(str(error).split("\n")[0]) from error

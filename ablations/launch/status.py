@@ -59,8 +59,8 @@ class Status:
 
     def seconds_left(self, runs: list[Run] | tuple[Run, ...]) -> float | None:
         """The time until these runs are done, if as many train at a time as now; None if no run's duration is known."""
-        left = [self._left(run) for run in runs if run.state != "done"]
-        return None if None in left else cost.elapsed(left, self.at_a_time)
+        remaining = [self._left(run) for run in runs if run.state != "done"]
+        return None if None in remaining else cost.elapsed(remaining, self.at_a_time)
 
     def _left(self, run: Run) -> float | None:
         """The time that a run still needs: as it says itself, or else as runs of its row or of the study took."""
