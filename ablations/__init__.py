@@ -60,7 +60,8 @@ _MODULES = {
     "train": "ablations.api.training",
 }
 
-__all__ = sorted(_MODULES)
+# Type checkers read the names off the imports above.
+__all__ = sorted(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

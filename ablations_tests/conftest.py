@@ -25,7 +25,7 @@ import jax  # noqa: E402, after the environment that it reads
 import pytest  # noqa: E402
 
 from ablations import cli  # noqa: E402
-from ablations.config import compose, imports, searchpath  # noqa: E402
+from ablations.config import compose, hydra_loader, imports, searchpath  # noqa: E402
 from ablations.config.compose import parse  # noqa: E402
 from ablations.config.run import Config  # noqa: E402
 from ablations.networks.activation import ORDERS  # noqa: E402
@@ -41,6 +41,9 @@ def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProc
     return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **options)
 
 
+_composed_elsewhere = {}
+
+
 def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     """What the command says and how it ends, in this process: for what is refused or read, and trains nothing.
 
@@ -50,6 +53,7 @@ def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["ablations", *arguments])
+            patch.setattr(hydra_loader, "_composed", _composed_elsewhere)  # what is composed knows its folder
             try:
                 cli.main()
                 code = 0

@@ -72,7 +72,8 @@ def _filled(text: str, words: dict[str, str]) -> str:
 
     lines = []
     for line in text.splitlines():
-        filled, column = line.format(**words), len(re.match(r" *(\S+  +)?", line)[0])
+        filled, start = line.format(**words), re.match(r" *(\S+  +)?", line)
+        column = start.end() if start else 0
         wrapped = column and len(filled) > WIDTH
         lines.append(textwrap.fill(filled, WIDTH, subsequent_indent=" " * column) if wrapped else filled)
     return "\n".join(lines)

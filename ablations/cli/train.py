@@ -92,7 +92,8 @@ def command(arguments: list[str]) -> int:
                 print(OmegaConf.to_yaml({"hydra": {"launcher": composed.hydra.launcher}}), end="")
                 return 0
             print(
-                OmegaConf.to_yaml(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])), end=""
+                OmegaConf.to_yaml(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])),
+                end="",
             )
             return 0
         detach = detached.OPTION in arguments

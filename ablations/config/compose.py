@@ -46,6 +46,7 @@ def hydra() -> Iterator[GlobalHydra]:
             # Ours replaces hydra-ray-launcher's own choice of this name.
             ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
             instance = GlobalHydra.instance()
+            assert instance.hydra is not None  # just initialized
             path = instance.config_loader().get_search_path()
             for location in searchpath.locations:
                 path.prepend("command-line", location, anchor="schema")
@@ -60,6 +61,7 @@ def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
 
     Raises UserError with one message that names the setting and what is legal.
     """
+    assert context.hydra is not None  # only `hydra` makes a context
     try:
         return context.hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
     except (HydraException, OmegaConfBaseException) as error:
@@ -79,7 +81,7 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
     message = lines[0] if lines else repr(error)
-    if isinstance(error, MissingConfigException) and error.options:
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         message = f"{group}={choice}: unknown; legal are {', '.join(error.options)}"
         if group == "model" and choice.removeprefix("resnet").isdigit():
@@ -100,16 +102,15 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
 
 
 def _depth_advice(depth: int) -> str:
+    refusals = []
     for branch, like in (("basic", "resnet110"), ("bottleneck", "resnet164")):
         try:
             units_per_stage("cifar", branch, depth)
         except ValueError as error:
-            advice = str(error).partition(": ")[2]
+            refusals.append(str(error).partition(": ")[2])
         else:
             return f"For {depth} layers: model={like} model.depth={depth}"
-        if branch == "basic":
-            first = advice
-    return f"Other depths: model=resnet110 model.depth=N; {first}"
+    return f"Other depths: model=resnet110 model.depth=N; {refusals[0]}"
 
 
 def register_schemas() -> dict[str, str]:
@@ -175,6 +176,8 @@ def parse(composed) -> Config:
     with open_dict(settings):
         settings.pop("hydra", None)
     try:
-        return OmegaConf.to_object(settings)
+        config = OmegaConf.to_object(settings)
     except (OmegaConfBaseException, ValueError) as error:
         raise UserError(str(error).split("\n")[0]) from error
+    assert isinstance(config, Config)  # by its schema
+    return config

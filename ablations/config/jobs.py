@@ -57,7 +57,7 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
         cells, study = [(None, {}, cell) for cell in _product(settings)], "single"
-    hydra_overrides = [o.input_line for o in parsed if o.key_or_group.startswith("hydra")]
+    hydra_overrides = [o.input_line for o in parsed if o.input_line and o.key_or_group.startswith("hydra")]
     default = compose(context, [])
     default = OmegaConf.masked_copy(default, _own(default))
     names, changes = {}, {}
@@ -182,4 +182,4 @@ def _changes(context: GlobalHydra, default: DictConfig, key: str, value: str) ->
 
 
 def _own(composed: DictConfig) -> list[str]:
-    return [key for key in composed if key != "hydra"]
+    return [str(key) for key in composed if key != "hydra"]

@@ -47,22 +47,23 @@ def run(config: Config, *, quiet: bool, patience_seconds: float) -> UserError | 
         try:
             stopping = False
             while process.is_alive():
-                if not stopping and (stopping := interrupt.stop_requested(config.runs_dir)):
-                    os.kill(process.pid, signal.SIGTERM)
+                if not stopping and (stopping := interrupt.stop_requested(Path(config.runs_dir))):
+                    process.terminate()
                 process.join(SECONDS_BETWEEN_LOOKS)
         finally:
             process.kill()
             process.join()
         messages = _messages(receiver)
-        if Ended in map(type, messages):
+        if messages and isinstance(messages[-1], Ended):
             return messages[-1].error
         if process.exitcode == -signal.SIGTERM and interrupt.stop_requested(
-            config.runs_dir
+            Path(config.runs_dir)
         ):  # before it had met the others
             return interrupt.NotStarted()
         output = log.read_text(errors="replace") if log.exists() else ""
+        assert process.exitcode is not None  # it was joined
         reason = _reason(config, process.exitcode, output, has_met=bool(messages))
-        if messages and messages[0].is_first:
+        if messages and isinstance(messages[0], Met) and messages[0].is_first:
             RunFolder.of(config).note_failure(reason, output)
         return UserError(reason)
 

@@ -56,7 +56,7 @@ def fastest(config: Config, most: int, *, measure: bool = True) -> tuple[str, in
     }
     if not speeds:
         return "single", 1
-    best = max(speeds, key=speeds.get)
+    best = max(speeds, key=lambda way: speeds[way])
     if ("single", 1) in speeds:
         gain = speeds[best] / speeds["single", 1]
         print(
@@ -118,6 +118,7 @@ def groups(jobs: list[Job]) -> list[list[Job]]:
     mode, runs = jobs[0].config.packing, jobs[0].config.runs_at_a_time
     if mode not in ("interleaved", "vmap"):
         return [[job] for job in jobs]
+    assert runs is not None  # `settle` has written it
     keys = [None] * len(jobs)
     if mode == "vmap":
         figures = calibrate.figures([job.config for job in jobs])

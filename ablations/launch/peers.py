@@ -32,7 +32,7 @@ def was_lost(error: BaseException) -> bool:
 
     cause = error
     while cause is not None:
-        if isinstance(cause, jax.errors.JaxRuntimeError) and cause.error_code == UNAVAILABLE:
+        if isinstance(cause, jax.errors.JaxRuntimeError) and getattr(cause, "error_code", None) == UNAVAILABLE:
             return True
         if BROKEN_CONNECTION.search(str(cause)):
             return True

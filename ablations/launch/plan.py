@@ -94,7 +94,7 @@ class Plan:
         for line, program in zip(self.lines, self.programs, strict=True):
             for run in line.runs:
                 if run.steps_left:
-                    if line.seconds is None:
+                    if line.timing is None or line.seconds is None:
                         return None
                     runs.append(cost.seconds(run.config, line.timing, run.step))
                     if program not in compiled:

@@ -122,9 +122,10 @@ def notes(plan: Plan) -> list[str]:
             f"({measured[0].device}, {min(timing.measured for timing in measured)[:10]}); "
             "start, compilation and tests are included."
         )
-    if split := [line for line in plan.lines if line.timing and line.timing.parts > 1]:
-        parts, images = split[0].timing.parts, split[0].config.recipe.batch_size // split[0].timing.parts
-        most = max(cost.exchange_bytes(line.figures, line.timing.parts) for line in split)
+    if split := [(line, line.timing.parts) for line in plan.lines if line.timing and line.timing.parts > 1]:
+        first, parts = split[0]
+        images = first.config.recipe.batch_size // parts
+        most = max(cost.exchange_bytes(line.figures, devices) for line, devices in split)
         lines.append(
             f"Memory and time: for one of {parts} devices, with its {images} images of a batch, measured on one device "
             f"here. Communication is not included: each device sends up to {size(most)} of gradients a step, and BN's "

@@ -60,15 +60,16 @@ class Status:
     def seconds_left(self, runs: list[Run] | tuple[Run, ...]) -> float | None:
         """The time until these runs are done, if as many train at a time as now; None if no run's duration is known."""
         remaining = [self._left(run) for run in runs if run.state != "done"]
-        return None if None in remaining else cost.elapsed(remaining, self.at_a_time)
+        known = [seconds for seconds in remaining if seconds is not None]
+        return cost.elapsed(known, self.at_a_time) if len(known) == len(remaining) else None
 
     def _left(self, run: Run) -> float | None:
         """The time that a run still needs: as it says itself, or else as runs of its row or of the study took."""
         if run.seconds_left is not None:
             return run.seconds_left
-        known = [other for other in self.runs if other.whole_seconds is not None]
-        durations = [other.whole_seconds for other in known if other.row == run.row]
-        durations = durations or [other.whole_seconds for other in known]
+        known = [(other.row, other.whole_seconds) for other in self.runs if other.whole_seconds is not None]
+        durations = [seconds for row, seconds in known if row == run.row]
+        durations = durations or [seconds for _, seconds in known]
         if not durations:
             return None
         return statistics.median(durations) * (1 - run.step / run.total_steps if run.total_steps else 1)
@@ -112,9 +113,8 @@ def _look(study_folder: Path, names: list[str], latest: dict[str, Submission]) -
     stopped = [name for name in open_runs if runs[name] is None]
     ended = [jobs[name] for name in stopped if name in jobs]
     states = commands.ended(ended) if ended and queue is not None else {}
-    for name in stopped:
-        runs[name] = _stopped(folders[name], jobs.get(name), queue, states)
-    return tuple(runs[name] for name in names)
+    stopped_runs = {name: _stopped(folders[name], jobs.get(name), queue, states) for name in stopped}
+    return tuple(runs[name] or stopped_runs[name] for name in names)
 
 
 def _done(folder: RunFolder) -> Run | None:
@@ -139,7 +139,7 @@ def _on_its_way(folder: RunFolder, last: Submission | None, job: str | None, que
     holder = lock.holder(folder.path)
     if holder or (queued and queued.runs):
         now = progress.read(folder) if holder else None
-        if not now:
+        if not holder or not now:
             return Run(*_parts(folder.name), "running", checkpoint.newest(folder.path, None), note=holder or "starting")
         step, total, left = now["step"], now["total_steps"], now["seconds_left"]
         whole = left * total / (total - step) if left and step < total else None
@@ -159,7 +159,7 @@ def _on_its_way(folder: RunFolder, last: Submission | None, job: str | None, que
 def _stopped(folder: RunFolder, job: str | None, queue: dict | None, states: dict[str, str]) -> Run:
     kept = checkpoint.newest(folder.path, None)
     if folder.failure_file.exists() or (job and queue is not None):
-        return Run(*_parts(folder.name), "failed", kept, note=commands.why(folder, states.get(job, "")))
+        return Run(*_parts(folder.name), "failed", kept, note=commands.why(folder, states.get(job or "", "")))
     if job:
         return Run(
             *_parts(folder.name),

@@ -44,7 +44,7 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
             raise
         for i, folder, result in zip(ours, folders, results, strict=True):
             errors[i] = _reported(result, folder)
-            if is_first and errors[i] and not isinstance(errors[i], interrupt.Interrupted):
+            if is_first and isinstance(result, Exception) and not isinstance(errors[i], interrupt.Interrupted):
                 folder.note_failure(str(errors[i]), details(result))
     return errors
 
@@ -62,7 +62,8 @@ def details(error: BaseException) -> str:
 
 def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tuple[list[int], list[UserError | None]]:
     """The indices of the runs to train here, now locked; and why each other run is not, None if it is done."""
-    ours, errors = [], [None] * len(configs)
+    ours: list[int] = []
+    errors: list[UserError | None] = [None] * len(configs)
     for i, config in enumerate(configs):
         folder = RunFolder.of(config)
         if not locks.enter_context(lock.hold(folder.path, patience_seconds)):
@@ -83,7 +84,7 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
     return ours, errors
 
 
-def _train(configs: list[Config], quiet: bool) -> list[dict | Exception]:
+def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSError]:
     """Train. Returns each run's record or what ended it; raises UserError or OSError if that ended them all."""
     import jax
 

@@ -56,7 +56,7 @@ class ShortcutClass(type):
         _register(cls)
 
 
-def find_class(name: str, source: dict | None = None) -> type:
+def find_class(name: str | None, source: dict | None = None) -> type:
     """The class of a shortcut.
 
     source: what a record says about the class, see `made_by`. Raises Undefined, which says what to type.

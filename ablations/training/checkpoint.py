@@ -5,6 +5,7 @@ has counted, the configuration, and a digest of the arrays.
 """
 
 import contextlib
+import copy
 import errno
 import hashlib
 import json
@@ -102,7 +103,8 @@ class Checkpoints:
         self.path.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.path).free < 1.1 * sum(leaf.nbytes for leaf in leaves) + SLACK_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        loop = {"config": config, "digest": _digest(leaves), "loop": loop}
+        # A copy of the loop, too: Orbax writes it out later, when the next step has been counted.
+        loop = {"config": config, "digest": _digest(leaves), "loop": copy.deepcopy(loop)}
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(leaves), loop=ocp.args.JsonSave(loop))
         manager = self._manager()
         if step in manager.all_steps():  # `restore` has refused it; Orbax would silently keep it

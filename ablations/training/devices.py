@@ -185,12 +185,11 @@ class Devices:
             return tree
         if not self.local.spread:
             return self.first_copy(tree)
-        sharding = self.local._sharding()
-        assert sharding is not None, "several devices always have one"
+        replicated = NamedSharding(self.local._mesh, PartitionSpec())
 
         def copies(x):
             shards = [shard.data for shard in x.addressable_shards]
-            return jax.make_array_from_single_device_arrays(x.shape, sharding, shards)
+            return jax.make_array_from_single_device_arrays(x.shape, replicated, shards)
 
         return jax.tree.map(copies, tree)
 

@@ -1,5 +1,6 @@
 """Whole runs: the same command the same numbers, also after a kill; what is done is not done again."""
 
+import functools
 import json
 import os
 import random
@@ -104,7 +105,9 @@ def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
     json.loads((run_folder(tmp_path) / "record.json").read_text(), parse_constant=pytest.fail)
 
 
+@functools.cache
 def steps_of(*overrides):
+    """Compiled once for the tests that need the same."""
     config = configure(*overrides)
     return Steps(config, catalogue.load(config.data))
 

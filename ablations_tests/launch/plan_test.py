@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -233,6 +234,14 @@ def test_a_step_that_does_not_fit_is_not_run(monkeypatch):
     monkeypatch.setattr(measure, "_free_bytes", lambda: 1000)
     timing = measure.timing(configure(*SMALL), 0.0)
     assert timing.steps == () and "of memory, 0.0 GB are free" in timing.reason and timing.temporary_bytes > 1000
+
+
+def test_a_step_is_measured_where_its_memory_cannot_be_known(monkeypatch):
+    monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", lambda _: None)
+    monkeypatch.setattr(measure, "_enough", lambda calls, _: len(calls) > 1)
+    timing = measure.timing(configure(*SMALL), 0.0)
+    assert timing.step_seconds > 0 and timing.reason == ""
+    assert timing.temporary_bytes is None and timing.program_bytes is None
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from ablations.config import logger, study
 from ablations.errors import UserError
 from ablations.loggers import mirror
 from ablations.loggers import wandb as wandb_run
-from ablations.runs.folder import read_records
+from ablations.runs.folder import RunFolder, read_records
 from ablations.runs.record import read_metrics, read_record
 from ablations.tables import cells, table
 from ablations_tests.config.jobs_test import folders, jobs
@@ -93,7 +93,7 @@ LONG += ("data.split=train_val",)  # few to test, and a name that W&B does not c
 
 def test_an_offline_run_that_was_stopped_is_the_metrics_file_of_one_without_a_logger(tmp_path):
     """Stopped as a terminal does it, by a signal to all processes of its group; then to the end."""
-    folder = tmp_path / jobs(*LONG)[0].folder
+    folder = tmp_path / RunFolder.of(jobs(*LONG)[0].config)
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen([*COMMAND, "train", *LONG, *OFFLINE], cwd=tmp_path, start_new_session=True, **pipes)
     wait_for(lambda: read_metrics(folder) and list(folder.glob("wandb/*/*.wandb")))
@@ -259,7 +259,7 @@ def test_a_disk_that_fills_is_said(name, done):
     # Python itself must write nothing: it would leave a module's bytecode cut short for all processes after it.
     limited = "import resource, runpy, sys; sys.dont_write_bytecode = True; "
     limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
-    limited += "runpy.run_module('ablations.mirror', run_name='__main__')"
+    limited += "runpy.run_module('ablations.loggers.mirror', run_name='__main__')"
     settings = {"name": name, "mode": "offline", "project": "p", "entity": None}
     said = copy(done, command=("-c", limited), logger=settings)
     assert [line for line in said if line.startswith("failed")] == ["failed [Errno 27] File too large"]
@@ -397,5 +397,5 @@ def test_a_sweep_for_agents_is_the_study(name):
         if row in (values["row"]["values"][0], values["row"]["values"][-1]):
             made += jobs(*overrides)
             assert made[-1].config.logger.name == "wandb"
-            assert made[-1].folder == Path("runs", name, row, "seed=4")
+            assert RunFolder.of(made[-1].config) == RunFolder(Path("runs", name, row, "seed=4"))
     assert len(made) == 2

@@ -92,6 +92,23 @@ def test_the_memory_of_a_saved_state_may_be_used_again(tmp_path):
     np.testing.assert_array_equal(found["w"], np.ones(1000))
 
 
+def test_what_a_run_has_counted_may_be_counted_on(tmp_path):
+    """The loop goes on while the checkpoint is still being written: what is kept is of the same step as the state."""
+    checkpoints, loop = Checkpoints(tmp_path), {"step": 0, "losses": [], "metrics": [{"step": 0}]}
+    for step in range(1, 6):
+        loop["step"] = step
+        loop["losses"] += [float(step)]
+        checkpoints.save(step, state(step), loop, CONFIG)
+        loop["step"] = 99
+        loop["losses"] += [99.0]
+        loop["metrics"][0]["step"] = 99
+        checkpoints.close()
+        (found, kept), said = restored(tmp_path)
+        assert int(found["step"]) == step and not said
+        assert kept == {"step": step, "losses": [float(i) for i in range(1, step + 1)], "metrics": [{"step": 0}]}
+        loop = kept
+
+
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
     saved(tmp_path, 1)
     usage = type(shutil.disk_usage(tmp_path))

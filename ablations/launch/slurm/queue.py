@@ -44,9 +44,9 @@ def run(launcher_of: Callable, jobs: list[Job], data_folders: list[Path], *, det
     hint = "interrupting ends only this display; the jobs go on"
     with Monitor(jobs, hint=hint, seconds_between_looks=SECONDS_BETWEEN_LOOKS):
         failed = _wait(jobs, queued, since)
-    if interrupt.exit_code():
+    if code := interrupt.exit_code():
         print(f"ablations: the jobs go on; the same command waits for them again. {status}; {cancel}", file=sys.stderr)
-        return interrupt.exit_code()
+        return code
     for job, reason in failed:
         print(f"ablations: {RunFolder.of(job.config)}: {reason}", file=sys.stderr)
     return 2 if failed else 0

@@ -28,6 +28,7 @@ def task(command: list[str], groups: dict[RunFolder, list[Config]], composed: Di
     job = submitit.JobEnvironment()
     warning = getattr(signal, f"SIG{job.USR_SIG}")
     ask_for_requeue = signal.getsignal(warning)  # submitit's, which also ends the process
+    assert callable(ask_for_requeue)  # submitit sets it before it calls this function
     interrupt.listen((signal.SIGINT, signal.SIGTERM, warning))
     try:
         errors = entry.run(entry.group_of(groups, parse(composed)), patience_seconds=worker.PATIENCE_SECONDS)
