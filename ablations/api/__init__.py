@@ -1,1 +1,1 @@
-"""The front door for Python: what `import ablations` offers, each name in the file that its __init__ says."""
+"""The front door for Python: what `import ablations` offers. `ablations/__init__.py` says which file has each name."""

@@ -12,16 +12,17 @@ GROUPS = ("shortcut", "activation", "model", "data", "recipe", "logger", "distri
 
 
 def configure(*overrides: str, **settings: object) -> Config:
-    """The configuration of one run, checked: the settings of `ablations train`, as text or as names with values.
+    """The checked configuration of one run, from the settings of `ablations train`, as text or as keywords.
 
-    A name with a dot, as shortcut.bias, is text or a key of a dictionary; `ablations train --help` lists them all.
-    With study=... and row=..., the row of a table. A Config is a dataclass: `dataclasses.replace(config, seed=1)`.
+    A name with a dot, such as shortcut.bias, can be text or the key of a dictionary; `ablations train --help` lists
+    the settings. study=... and row=... choose the row of a table. A Config is a dataclass, so
+    `dataclasses.replace(config, seed=1)` makes another one.
 
-    It also says with how many threads XLA computes on a CPU in this process, config.threads, one unless it is set: part of
-    what decides the last bits. XLA reads that when it makes its first array, so configure first; see `train`.
+    This also sets the number of threads that XLA uses on a CPU in this process: config.threads, by default one, which
+    is part of what decides the last bits. XLA reads it when it makes its first array, so configure first; see `train`.
 
-    Raises UserError, one message that says what is legal, on a setting that is unknown, a value that is not legal, and
-    on settings that make several runs.
+    Raises UserError, in one message that says what is legal, if a setting is unknown, a value is not legal, or the
+    settings make several runs.
 
     >>> config = ab.configure("model=resnet20", "model.depth=8", shortcut="exclusive_gating", **{"shortcut.bias": -6})
     >>> config.model.depth, config.shortcut.bias, config.recipe.name
@@ -33,49 +34,51 @@ def configure(*overrides: str, **settings: object) -> Config:
     words = [*overrides, *(f"{name}={text(value)}" for name, value in settings.items())]
     if wrong := [word for word in words if "=" not in word]:
         raise UserError(
-            f"{wrong[0]}: settings are key=value, as configure('model=resnet20') or configure(model='resnet20')"
+            f"{wrong[0]}: settings are key=value, such as configure('model=resnet20') or configure(model='resnet20')"
         )
     with compose.hydra() as context:
-        found = jobs.plan(context, words)
-    if len(found) != 1:
-        named = [f"{job.config.row} seed={job.config.seed}" for job in found[:3]]
+        planned = jobs.plan(context, words)
+    if len(planned) != 1:
+        names = [f"{job.config.row} seed={job.config.seed}" for job in planned[:3]]
         raise UserError(
-            f"these settings make {len(found)} runs ({', '.join(named)}{', ...' if len(found) > 3 else ''}): a "
-            "configuration is one of them; of a study name row=... and seed=..."
+            f"these settings make {len(planned)} runs ({', '.join(names)}{', ...' if len(planned) > 3 else ''}), but a "
+            "configuration is for one run; with a study, choose one with row=... and seed=..."
         )
-    environment.fix_threads(found[0].config)
-    return found[0].config
+    environment.fix_threads(planned[0].config)
+    return planned[0].config
 
 
 def text(value: object) -> str:
-    """A value as Hydra reads it: names as they are, all else as JSON."""
+    """A value as Hydra reads it: text as it is, all else as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # -6.0 is -6, in the name of a run's folder too
+        value = int(value)  # -6.0 is written -6, also in the name of a run's folder
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 
 def settings_of(config: Config) -> list[str]:
-    """The settings, key=value, that make a configuration: its choices, then the values in which it differs from them."""
+    """The settings, key=value, that make a configuration: its choices, then the values that differ from them."""
     chosen = [f"{group}={getattr(config, group).name}" for group in GROUPS]
     with compose.hydra() as context:
         default = compose.parse(compose.compose(context, []))
-        usual = compose.parse(compose.compose(context, chosen))
-    mine = _flat(asdict(config))
+        base = compose.parse(compose.compose(context, chosen))
+    settings = _flat(asdict(config))
     values = [
         f"{key}={json.dumps(value, ensure_ascii=False)}"
-        for (key, value), other in zip(mine.items(), _flat(asdict(usual)).values(), strict=True)
-        if value != other
+        for (key, value), usual in zip(settings.items(), _flat(asdict(base)).values(), strict=True)
+        if value != usual
     ]
     return [
-        f"{g}={getattr(config, g).name}" for g in GROUPS if getattr(config, g).name != getattr(default, g).name
+        f"{group}={getattr(config, group).name}"
+        for group in GROUPS
+        if getattr(config, group).name != getattr(default, group).name
     ] + values
 
 
-def _flat(values: dict, at: str = "") -> dict[str, object]:
-    """Nested dictionaries by their dotted keys."""
+def _flat(values: dict, prefix: str = "") -> dict[str, object]:
+    """The values of nested dictionaries, by dotted keys."""
     flat = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{at}{key}.") if isinstance(value, dict) else {at + key: value}
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat

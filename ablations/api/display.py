@@ -1,4 +1,4 @@
-"""Things that show themselves: as HTML or SVG in a notebook, as text in a terminal."""
+"""Tables and figures that show themselves: as HTML or SVG in a notebook, as text in a terminal."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -14,23 +14,23 @@ FIGURES = ("svg", "pdf", "png")
 
 
 class Table:
-    """A study's table, the paper's figures beside ours, as `ablations table` prints it.
+    """A study's table, as `ablations table` prints it: the paper's figures beside ours.
 
-    made: its lines with all numbers, a `tables.table.Table`.
+    content: its lines with all numbers, a `tables.table.Table`.
 
     >>> table = runs.table()
     >>> print(table.text("csv").splitlines()[0][:22])
     study,row,paper,median
     """
 
-    def __init__(self, made: table.Table):
-        self.made = made
+    def __init__(self, content: table.Table):
+        self.content = content
 
     def text(self, form: str = "markdown") -> str:
-        """As markdown, csv, latex or html. Raises UserError on another word."""
+        """The table as markdown, csv, latex or html. Raises UserError for another format."""
         if form not in TEXTS:
             raise UserError(f"format={form}: legal are {', '.join(TEXTS)}")
-        return TEXTS[form](self.made)
+        return TEXTS[form](self.content)
 
     def __repr__(self) -> str:
         return self.text().rstrip()
@@ -40,7 +40,7 @@ class Table:
 
 
 class Figure:
-    """A figure, in the style of the paper's; the same bytes each time that it is drawn.
+    """A figure in the style of the paper's; each time it is drawn it has the same bytes.
 
     >>> figure = runs.curves()
     >>> figure.svg[:4]
@@ -53,19 +53,19 @@ class Figure:
 
     @cached_property
     def svg(self) -> str:
-        """From <svg on, to stand in a page."""
+        """Its <svg> element, for use in a page."""
         whole = self._draw("svg").decode()
         return whole[whole.index("<svg") :]
 
     def save(self, path: str | Path) -> None:
-        """Write it as svg, pdf or png, as the name ends.
+        """Write it as svg, pdf or png, by the ending of the name.
 
-        Raises UserError where it ends otherwise, or cannot be written.
+        Raises UserError if the name ends otherwise, or the file cannot be written.
         """
         path = Path(path)
         form = path.suffix.removeprefix(".")
         if form not in FIGURES:
-            raise UserError(f"{path}: a figure's name ends in .{', .'.join(FIGURES)}")
+            raise UserError(f"{path}: the name of a figure must end in .{', .'.join(FIGURES)}")
         try:
             write_whole(path, self._draw(form))
         except OSError as error:
@@ -79,7 +79,7 @@ class Figure:
 
 
 def html_grid(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    """Texts as a <table>, escaped; the first column names the row, the others are aligned to the right."""
+    """Texts as a <table>, escaped; the first column names the rows, and the notes follow as paragraphs."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     lines = []
     for name, *texts in rows:

@@ -1,4 +1,4 @@
-"""Networks as flax.nnx modules: before training, and of a finished run, for which no data set is needed."""
+"""Networks as flax.nnx modules: before training, or of a finished run, which does not need its data set."""
 
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,13 @@ from ablations.training.steps import State, Steps
 
 
 def network(config: Config) -> ResNet:
-    """The network of a configuration with the weights that a run of it starts from, to the bit: a flax.nnx module.
+    """The network of a configuration, with the weights from which its run starts, to the bit: a flax.nnx module.
 
-    It takes images (N, H, W, C), normalised, and returns logits (N, classes), float32; as built it is in the mode of a
-    training step, `network.eval()` is that of a test. `network.walk` goes through its units. The data set need not be
-    here. One program draws the weights; it takes seconds to compile, the first time.
+    It maps normalised images (N, H, W, C) to logits (N, classes), float32. It is in training mode; `network.eval()`
+    switches to test mode. `network.walk` visits its units. The data set is not needed. The program that draws the
+    weights takes seconds to compile, the first time.
 
-    Raises UserError where an image folder has to be looked at and is not as it must be.
+    Raises UserError if the configuration trains on an image folder that is not as it must be.
 
     >>> network = ab.network(config)
     >>> network.stages[0].first.shortcut.names
@@ -59,7 +59,8 @@ def _build(config: Config, classes: int, channels: int, keys) -> ResNet:
 class Trained:
     """A trained network that can be called, looked into and trained on; `load` makes it.
 
-    config: what it was trained by. state: its arrays, a `training.steps.State` of step, params, others and momentum.
+    config: the configuration of its training.
+    state: its arrays, a `training.steps.State` of step, params, others and momentum.
 
     >>> trained = ab.load(run.folder)
     >>> images = np.zeros((3, 8, 8, 1), np.uint8)
@@ -69,7 +70,7 @@ class Trained:
 
     def __init__(self, steps: Steps, state: State):
         self._steps, self.state = steps, state
-        for name in ("images", "labels"):  # of a data set, where it was read: here each batch brings its own
+        for name in ("images", "labels"):  # those of the data set, if it was read; here each batch brings its own
             steps.data.pop(name, None)
 
     @property
@@ -78,23 +79,24 @@ class Trained:
 
     @property
     def module(self) -> Network:
-        """A flax.nnx module in the mode of a test: normalised images (N, H, W, C) -> logits (N, classes)."""
+        """A flax.nnx module in test mode: normalised images (N, H, W, C) -> logits (N, classes)."""
         return self._steps.merge(self.state.params, self.state.others, train=False)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Images (N, H, W, C), uint8, 0 ... 255 -> logits (N, classes), float32, with the running BN statistics.
 
-        They are normalised as the training images were. What comes out for an image does not depend on the others.
-        Raises UserError on images of another kind.
+        Images are normalised as in training. The logits of an image do not depend on the other images.
+        Raises UserError for images of another shape or type.
         """
         return self._steps.logits(self.state, self._checked(images))
 
     def step(self, batch: tuple[np.ndarray, np.ndarray]) -> "tuple[Trained, float]":
-        """The network after one more step of its recipe on images (N, H, W, C), uint8, and labels (N,); this one stays.
+        """The network after one more step of its recipe, on images (N, H, W, C), uint8, and labels (N,); and the loss.
 
-        Augmented as in training, at the learning rate that the recipe has by then; a finished run starts without
-        momentum. Returns the loss before the step, too. Raises UserError on images of another kind, and where the recipe
-        has random colours, which need the training set's.
+        This network does not change. Images are augmented as in training, and the learning rate is the recipe's at
+        this step; a finished run starts without momentum. The loss is that before the step.
+        Raises UserError for images of another shape or type, and if the recipe has random colours, which need the
+        training set.
 
         >>> after, loss = trained.step((images, np.array([0, 1, 2])))
         >>> int(after.state.step) - int(trained.state.step), loss > 0
@@ -102,10 +104,10 @@ class Trained:
         """
         images, labels = self._checked(batch[0]), np.asarray(batch[1], np.int32)
         if labels.shape != images.shape[:1]:
-            raise UserError(f"{len(images)} images with labels of shape {labels.shape}: give one label an image")
+            raise UserError(f"{len(images)} images with labels of shape {labels.shape}: give one label for each image")
         if self.config.data.colour != "none":
             raise UserError(f"data.colour={self.config.data.colour}: a step needs the colours of the training set")
-        state = jax.tree.map(jax.numpy.copy, self.state)  # the compiled step takes the memory of what it is given
+        state = jax.tree.map(jax.numpy.copy, self.state)  # the compiled step reuses the memory of its arguments
         state, losses, _ = self._steps.train(state, {"images": images[None], "labels": labels[None]})
         return Trained(self._steps, state), float(losses[0])
 
@@ -118,17 +120,20 @@ class Trained:
         return images
 
     def __repr__(self) -> str:
-        of = self.config
-        return f"<{of.model.name} with {of.shortcut.name}, trained on {of.data.name} to step {int(self.state.step)}>"
+        config = self.config
+        return (
+            f"<{config.model.name} with {config.shortcut.name}, trained on {config.data.name} to step "
+            f"{int(self.state.step)}>"
+        )
 
 
 def load(run: Run | str | Path) -> Trained:
     """The network of a run, from its weights; the data set is not needed.
 
-    Of a run that was stopped it is that of the newest checkpoint, and then the data set is needed, which alone says how
-    its images are normalised.
+    A run that was stopped is loaded from its newest checkpoint. This needs the data set, since only that says how
+    images are normalised.
 
-    Raises UserError where there is nothing to load, or what is there is damaged or of another network.
+    Raises UserError if there is nothing to load, or what there is is damaged or belongs to another network.
 
     >>> ab.load("runs/single/nowhere/seed=0")
     Traceback (most recent call last):

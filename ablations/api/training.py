@@ -1,4 +1,4 @@
-"""Training from Python: the run that the command would make, in the same folder, under the same lock."""
+"""Training from Python: the same run as the command's, in the same folder, under the same lock."""
 
 import signal
 import time
@@ -19,30 +19,31 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or a notebook's interrupt, has stopped a run after its step; the step is kept, and `train` goes on from it.
+    """Ctrl-C, or a notebook's interrupt, has stopped a run after its current step, from which `train` goes on.
 
-    A KeyboardInterrupt, so that it ends a loop over runs too, also one that passes over an `Exception`, and the cells
-    after this one are not run.
+    It is a KeyboardInterrupt, so that it also ends a loop over runs, even one that catches `Exception`, and so that the
+    notebook does not run the following cells.
     """
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows: IPython asks an exception for this."""
+        """What a notebook shows; IPython calls this."""
         return [f"Interrupted: {self}"]
 
 
 def train(config: Config, *, quiet: bool = False) -> Run:
-    """Train a configuration and return its run; one that is done is returned as it is, unless config.force.
+    """Train a configuration and return its run; a run that is done is returned as it is, unless config.force.
 
-    The folder, config.runs_dir/STUDY/ROW/seed=K, has what `ablations train` leaves there, to the same bits, and one
-    process at a time works on it: where another one does, this waits for it. quiet: no progress is shown.
+    The folder, config.runs_dir/STUDY/ROW/seed=K, gets what `ablations train` writes there, to the same bits. One
+    process at a time works on it; this call waits for another one. quiet: show no progress.
 
-    Ctrl-C, in a notebook the kernel's interrupt, stops the run after its step and keeps that step: `Interrupted`. The
-    same call goes on from it. A second Ctrl-C does not wait for the step. SIGTERM ends the process once the step is kept.
+    Ctrl-C, in a notebook the kernel's interrupt, stops the run after its current step, which is kept, and raises
+    `Interrupted`; the same call goes on from there. A second Ctrl-C does not wait for the step. SIGTERM ends the
+    process once the step is kept.
 
-    JAX may be imported before. On a CPU it must not yet compute with another number of threads than config.threads,
-    which other last bits come from; that refuses the call, with what to do.
+    JAX may be imported before. But on a CPU it must not have started with a number of threads other than
+    config.threads, which would change the last bits; the call is refused then, with what to do.
 
-    Raises UserError where the configuration cannot be trained or the folder holds a run of another one; Interrupted.
+    Raises UserError if the configuration cannot be trained, or the folder holds a run of another configuration.
 
     >>> from dataclasses import replace
     >>> short = replace(config, recipe=replace(config.recipe, total_steps=4, evaluate_every=2))
@@ -54,9 +55,9 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     """
     settings = settings_of(config)
     job = Job(config, tuple(settings))
-    # The row of a run that belongs to no study is its settings.
-    shown = [word for word in settings if config.study != "single" or not word.startswith("row=")]
-    call = f"ablations.train({' '.join(shown)})"
+    # A run that belongs to no study is named by its settings.
+    words = [word for word in settings if config.study != "single" or not word.startswith("row=")]
+    call = f"ablations.train({' '.join(words)})"
     with called_as(call), interrupt.listening(on_second=signal.default_int_handler) as stop:
         error = None if run.record_of(job) else _finish(job, quiet=quiet)
     if stop.signal == signal.SIGTERM:
@@ -69,13 +70,13 @@ def train(config: Config, *, quiet: bool = False) -> Run:
 
 
 def _finish(job: Job, *, quiet: bool) -> Exception | None:
-    """Train what is to be trained; what kept it from its end, None where nothing did."""
+    """Train the job. Returns the reason why it is not finished, None if it is."""
     catalogue.prepare(job.config.data)
     loggers.check(job.config.logger)
     run.check_writable([job])
     with compose.hydra() as context:
-        master, way = launcher.chosen_launcher(context, [job], [])
-        [job] = packing.settle([job], *way)
+        master, packed = launcher.chosen_launcher(context, [job], [])
+        [job] = packing.settle([job], *packed)
         while True:
             errors = launcher.start(launcher.launcher(context, master, [[job]], quiet=quiet), [[job]])
             error = errors[0][1] if errors else None

@@ -37,12 +37,12 @@ def command(arguments: list[str]) -> None:
     config, dataset = steps.config, steps.dataset
     for pixels in config.data.test_crops or [None]:
         tested = test(steps, state, pixels, lambda name: print(f"{name} is broken: skipped"))
-        where = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
+        test_set = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
         top5 = (
             f", top-5 {tested.error_percent(GUESSES):.2f} %" if dataset.streamed and dataset.classes > GUESSES else ""
         )
         print(
-            f"{folder} on {where}: test error {tested.error_percent():.2f} % ({tested.wrong()} of {tested.images:,} images){top5}, "
+            f"{folder} on {test_set}: test error {tested.error_percent():.2f} % ({tested.wrong()} of {tested.images:,} images){top5}, "
             f"loss {tested.loss:.4f}"
         )
     if not data_overrides:
@@ -54,8 +54,8 @@ def _data(trained: DataConfig, overrides: list[str]) -> DataConfig:
     from ablations.config.compose import compose, hydra, parse
 
     if not any(override.startswith("data=") for override in overrides):
-        own = {f"data.{key}": json.dumps(value, ensure_ascii=False) for key, value in asdict(trained).items()}
-        name = own.pop("data.name")
-        overrides = [f"data={name}", *(f"{key}={value}" for key, value in own.items()), *overrides]
+        settings = {f"data.{key}": json.dumps(value, ensure_ascii=False) for key, value in asdict(trained).items()}
+        name = settings.pop("data.name")
+        overrides = [f"data={name}", *(f"{key}={value}" for key, value in settings.items()), *overrides]
     with hydra() as context:
         return parse(compose(context, overrides)).data

@@ -172,11 +172,11 @@ def parse(composed) -> Config:
 
     from ablations.errors import UserError
 
-    own = copy.deepcopy(composed)
-    with open_dict(own):
-        own.pop("hydra", None)
+    settings = copy.deepcopy(composed)
+    with open_dict(settings):
+        settings.pop("hydra", None)
     try:
-        config = OmegaConf.to_object(own)
+        config = OmegaConf.to_object(settings)
     except (OmegaConfBaseException, ValueError) as error:
         raise UserError(str(error).split("\n")[0]) from error
     assert isinstance(config, Config)  # by its schema

@@ -68,24 +68,21 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     several = launcher.get("nodes", 1) * launcher.get("tasks_per_node", 1) > 1
     # A preset of Hydra's launchers cannot choose in another group.
     hosts = ["distributed=slurm"] if several and "distributed" in default and "distributed" not in settings else []
-    for row, own, typed in cells:
-        extra = {key: value for key, value in typed.items() if own.get(key) != value}
-        key = (*extra.items(), *own) if extra.keys() & own else tuple(extra.items())
+    for row, row_settings, command_settings in cells:
+        extra = {key: value for key, value in command_settings.items() if row_settings.get(key) != value}
+        key = (*extra.items(), *row_settings) if extra.keys() & row_settings else tuple(extra.items())
         if key not in names:
-            names[key] = _name(context, default, extra, own, changes)
+            names[key] = _name(context, default, extra, row_settings, changes)
         name = ",".join(part for part in (row, names[key]) if part) or "default"
-        line = [f"{key}={value}" for key, value in (own | typed).items()] + [
-            f"study={study}",
-            f"row='{name}'",
-            *hosts,
-        ]
+        words = [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
+        line = [*words, f"study={study}", f"row='{name}'", *hosts]
         try:
             config = parse(loader.load_sweep_config(master, [*line, *hydra_overrides]))
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explain(error, context, line)) from error
         for seed in seeds:
-            seeded = replace(config, seed=seed)
-            jobs.append(Job(seeded, (*line, f"seed={seed}")))
+            of_seed = replace(config, seed=seed)
+            jobs.append(Job(of_seed, (*line, f"seed={seed}")))
     return jobs
 
 
@@ -96,18 +93,18 @@ def _values(override) -> list[str]:
 
 
 def _seeds(settings: dict, default: int) -> list[int]:
-    count, numbers = settings.pop("seeds", None), settings.pop("seed", None)
+    count, seed_values = settings.pop("seeds", None), settings.pop("seed", None)
     try:
         if count:
-            if numbers or len(count) > 1 or int(count[0]) < 1:
+            if seed_values or len(count) > 1 or int(count[0]) < 1:
                 raise ValueError
             return list(range(int(count[0])))
-        seeds = [int(seed) for seed in numbers] if numbers else list(range(default))
+        seeds = [int(seed) for seed in seed_values] if seed_values else list(range(default))
         if any(seed < 0 for seed in seeds):
             raise ValueError
         return list(dict.fromkeys(seeds))
     except ValueError:
-        wrong = f"seeds={','.join(count)}" if count else f"seed={','.join(numbers)}"
+        wrong = f"seeds={','.join(count)}" if count else f"seed={','.join(seed_values)}"
         raise UserError(f"{wrong}: give either the seeds, as seed=0,1,2, or their number, as seeds=3") from None
 
 
@@ -120,46 +117,52 @@ def _product(settings: dict[str, list[str]]) -> list[dict[str, str]]:
 
 def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict[str, str], dict[str, str]]]:
     """For each row its name, the study's settings for it, and the command's."""
-    typed = {key: values[0] for key, values in settings.items()}
+    command_settings = {key: values[0] for key, values in settings.items()}
     # A setting in the command holds for every row, but may not change what defines the row.
     common = dict(o.split("=", 1) for o in study.common)
     rows = {row.name: row for row in study.rows}
     cells = []
-    for name in chosen or [row.name for row in study.rows_for(typed.get("data"))]:
+    for name in chosen or [row.name for row in study.rows_for(command_settings.get("data"))]:
         row = rows.get(name)
-        if row is None and "shortcut" not in typed and "activation" not in typed:
+        if row is None and "shortcut" not in command_settings and "activation" not in command_settings:
             raise UserError(
                 f"row={name}: study {study.name} has no such row; legal are {', '.join(rows)}. "
                 f"For a row of your own: row={name} shortcut=... (or activation=...)"
             )
         if row is not None and row.overrides is None:
-            what = (
+            reason = (
                 f"another test of row {row.tests}" if row.tests else "another paper's method, shown in the table only"
             )
-            raise UserError(f"row={name}: cannot be trained: it is {what}")
-        own = row.settings if row else {}
-        if clash := [key for key in typed if key in own]:
+            raise UserError(f"row={name}: cannot be trained: it is {reason}")
+        row_settings = row.settings if row else {}
+        if clash := [key for key in command_settings if key in row_settings]:
             raise UserError(
-                f"{clash[0]}={typed[clash[0]]}: row {name} of study {study.name} has {clash[0]}={own[clash[0]]}; "
-                "choose other rows with row=... or leave it out"
+                f"{clash[0]}={command_settings[clash[0]]}: row {name} of study {study.name} has "
+                f"{clash[0]}={row_settings[clash[0]]}; choose other rows with row=... or leave it out"
             )
         data = {"data": row.data} if row and row.data else {}
-        cells.append((name, common | data | own, typed))
+        cells.append((name, common | data | row_settings, command_settings))
     return cells
 
 
-def _name(context: GlobalHydra, default: DictConfig, typed: dict[str, str], own: dict[str, str], changes: dict) -> str:
+def _name(
+    context: GlobalHydra,
+    default: DictConfig,
+    command_settings: dict[str, str],
+    row_settings: dict[str, str],
+    changes: dict,
+) -> str:
     """The settings of a command that change the defaults, or what a row defines, as the name of a run.
 
     changes: whether a setting changes something, as far as known, by the setting and its value; it is filled in.
     """
     parts = []
-    for key, value in typed.items():
+    for key, value in command_settings.items():
         if not decides(Config, key.lstrip("+~")):
             continue
-        if key not in own and (key, value) not in changes:
+        if key not in row_settings and (key, value) not in changes:
             changes[key, value] = _changes(context, default, key, value)
-        if key in own or changes[key, value]:
+        if key in row_settings or changes[key, value]:
             parts.append(f"{key}={value}".translate(str.maketrans("/", "_", "'\" ")))
     name = ",".join(parts)
     if len(name) > LONGEST_NAME:

@@ -14,8 +14,8 @@ from ablations.errors import UserError
 locations: list[str] = []
 
 
-def add(location: str, what: str) -> None:
-    """Search a folder or a package, too. what: how messages name it.
+def add(location: str, label: str) -> None:
+    """Search a folder or a package, too. label: how messages name it.
 
     Raises UserError if it does not exist, or contains a file that one of the project's files would hide.
     """
@@ -23,7 +23,7 @@ def add(location: str, what: str) -> None:
     if kind in ("", "file"):
         folder = Path(rest).expanduser().absolute()
         if not folder.is_dir():
-            raise UserError(f"{what}: there is no such folder")
+            raise UserError(f"{label}: there is no such folder")
         location = f"file://{folder}"
     elif kind == "pkg":
         if os.getcwd() not in sys.path:
@@ -31,13 +31,13 @@ def add(location: str, what: str) -> None:
         try:
             folder = resources.files(rest.strip("/").replace("/", "."))
         except (ImportError, ValueError, TypeError):
-            raise UserError(f"{what}: there is no such package") from None
+            raise UserError(f"{label}: there is no such package") from None
     else:
-        raise UserError(f"{what}: legal are file:///FOLDER and pkg://PACKAGE")
+        raise UserError(f"{label}: legal are file:///FOLDER and pkg://PACKAGE")
     ours = resources.files("ablations.conf")
     for group in (entry.name for entry in ours.iterdir() if entry.is_dir()):
         for name in sorted(_stems(folder / group) & _stems(ours / group)):
-            raise UserError(f"{what}: the project has a file {group}/{name}.yaml of its own: choose another name")
+            raise UserError(f"{label}: the project has a file {group}/{name}.yaml of its own: choose another name")
     if location not in locations:
         locations.append(location)
 

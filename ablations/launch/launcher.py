@@ -48,13 +48,13 @@ def chosen_launcher(
         return master, ("single", 1) if one_by_one else packing.choose(configs)
     if together:
         master.hydra.launcher.n_jobs = 1
-    n_jobs, places = master.hydra.launcher.n_jobs, packing.places(configs[0])
-    # Runs are spread over the places first; only those that must share a place are packed.
-    sharing = configs[: math.ceil(len(configs) / places)]
-    processes = math.ceil(n_jobs / places) if n_jobs > 0 else None
+    n_jobs, slots = master.hydra.launcher.n_jobs, packing.slots(configs[0])
+    # Runs are spread over the devices first; only those that must share them are packed.
+    sharing = configs[: math.ceil(len(configs) / slots)]
+    processes = math.ceil(n_jobs / slots) if n_jobs > 0 else None
     mode, runs = packing.choose(sharing, processes=processes, measure=measure)
     if n_jobs < 1:
-        master.hydra.launcher.n_jobs = min(len(configs), places * (runs if mode == "processes" else 1))
+        master.hydra.launcher.n_jobs = min(len(configs), slots * (runs if mode == "processes" else 1))
     return master, (mode, runs)
 
 

@@ -97,7 +97,7 @@ def spread(jobs: list[Job]) -> list[Job]:
     ]
 
 
-def places(config: Config) -> int:
+def slots(config: Config) -> int:
     """How many runs of this configuration can train here at the same time without sharing a device."""
     gpus = len(machine.gpus())
     return max(1, gpus // (config.devices or gpus or 1))
@@ -126,4 +126,4 @@ def groups(jobs: list[Job]) -> list[list[Job]]:
     alike = {}
     for job, key in zip(jobs, keys, strict=True):
         alike.setdefault(key, []).append(job)
-    return [same[i : i + runs] for same in alike.values() for i in range(0, len(same), runs)]
+    return [jobs_alike[i : i + runs] for jobs_alike in alike.values() for i in range(0, len(jobs_alike), runs)]

@@ -34,7 +34,7 @@ class Run:
     note: str = ""
 
     @property
-    def left(self) -> int:
+    def steps_left(self) -> int:
         return 0 if self.state in ("done", "unreadable") else self.config.recipe.total_steps - self.step
 
 
@@ -85,7 +85,7 @@ class Plan:
 
     @property
     def flop_left(self) -> int:
-        return sum(cost.flop(run.config, line.figures, run.left) for line in self.lines for run in line.runs)
+        return sum(cost.flop(run.config, line.figures, run.steps_left) for line in self.lines for run in line.runs)
 
     @property
     def seconds_left(self) -> float | None:
@@ -93,7 +93,7 @@ class Plan:
         compiled, runs = set(), []
         for line, program in zip(self.lines, self.programs, strict=True):
             for run in line.runs:
-                if run.left:
+                if run.steps_left:
                     if line.timing is None or line.seconds is None:
                         return None
                     runs.append(cost.seconds(run.config, line.timing, run.step))
@@ -105,7 +105,7 @@ class Plan:
     @property
     def disk_bytes(self) -> int:
         """The weights of all runs still to train, and the checkpoints of those that train at the same time."""
-        left = [line.figures for line in self.lines for run in line.runs if run.left]
+        left = [line.figures for line in self.lines for run in line.runs if run.steps_left]
         largest = sorted((figures.state_bytes for figures in left), reverse=True)[: self.at_a_time]
         # The checkpoints that are kept are still there while the next one is written.
         return sum(figures.weights_bytes for figures in left) + (checkpoint.KEPT + 1) * sum(largest)
@@ -131,19 +131,19 @@ def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> 
     figures = calibration.figures(configs)
     timings = {}
     if calibrate:
-        programs = {network.program: config for config, network in zip(configs, figures, strict=True)}
+        programs = {figure.program: config for config, figure in zip(configs, figures, strict=True)}
         timings = calibration.timings(programs)
     lines = [
-        Line(tuple(row), network, timings.get(network.program))
-        for row, network in zip(rows.values(), figures, strict=True)
+        Line(tuple(row), figure, timings.get(figure.program))
+        for row, figure in zip(rows.values(), figures, strict=True)
     ]
-    waiting = [job for job, run in zip(jobs, runs, strict=True) if run.left]
+    waiting = [job for job, run in zip(jobs, runs, strict=True) if run.steps_left]
     at_a_time = 1
     if waiting:
         waiting = packing.spread(waiting)
         # Runs packed into one process count as one after the other: the plan does not know how much faster they are.
         _, (mode, together) = launcher.chosen_launcher(context, waiting, overrides, measure=False)
-        at_a_time = packing.places(waiting[0].config) * (together if mode == "processes" else 1)
+        at_a_time = packing.slots(waiting[0].config) * (together if mode == "processes" else 1)
     return Plan(tuple(lines), at_a_time)
 
 

@@ -106,7 +106,7 @@ def notes(plan: Plan) -> list[str]:
     programs = plan.program_count
     count = f"{len(runs):,} run{'s' * (len(runs) > 1)}"
     lines = [f"{count}: {states}. {programs:,} distinct compiled training program{'s' * (programs > 1)}."]
-    if any(run.left for run in runs):
+    if any(run.steps_left for run in runs):
         parts = max((timing.parts for timing in timed), default=1)
         machine = f"{parts} devices like the one here" if parts > 1 else "this machine"
         time = f"{duration(plan.seconds_left)} on {machine}, {plan.at_a_time} at a time; " if timed else ""

@@ -74,9 +74,9 @@ def record_of(job: Job) -> dict | None:
     if job.config.force or (record := folder.record()) is None:
         return None
     if not job.config.matches(record["config"]):
-        setting, recorded, asked = first_difference(record["config"], job.config.resolved())
+        setting, recorded, requested = first_difference(record["config"], job.config.resolved())
         raise UserError(
-            f"{folder} holds a run of another configuration ({setting}: {recorded} there, {asked} here); "
+            f"{folder} holds a run of another configuration ({setting}: {recorded} there, {requested} here); "
             "choose another runs_dir=..., or force=true to replace it"
         )
     return record

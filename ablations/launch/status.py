@@ -59,9 +59,9 @@ class Status:
 
     def seconds_left(self, runs: list[Run] | tuple[Run, ...]) -> float | None:
         """The time until these runs are done, if as many train at a time as now; None if no run's duration is known."""
-        left = [self._left(run) for run in runs if run.state != "done"]
-        known = [seconds for seconds in left if seconds is not None]
-        return cost.elapsed(known, self.at_a_time) if len(known) == len(left) else None
+        remaining = [self._left(run) for run in runs if run.state != "done"]
+        known = [seconds for seconds in remaining if seconds is not None]
+        return cost.elapsed(known, self.at_a_time) if len(known) == len(remaining) else None
 
     def _left(self, run: Run) -> float | None:
         """The time that a run still needs: as it says itself, or else as runs of its row or of the study took."""

@@ -50,8 +50,8 @@ def make_page(runs_dir: Path, selection: list[Study], settings: dict[str, str]) 
         unread += _unread(runs_dir, study, records, unreadable)
         records = select(records, settings) if records else []
         count += len(records)
-        for table, own in groups(study, records, unreadable):
-            sections.append(section(f"{study.name}-{len(sections)}", table, own, runs_dir))
+        for table, own_records in groups(study, records, unreadable):
+            sections.append(section(f"{study.name}-{len(sections)}", table, own_records, runs_dir))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     script = _asset("report.js")
     return environment.from_string(_asset("report.html")).render(
@@ -161,7 +161,7 @@ def _figures(name: str, table: Table, records: list[dict]) -> list[dict]:
     """The study's figures, then those of what was measured on its runs."""
     study, (measured, differing) = table.study, measurements(records)
     drawn = [_figure(figure, table, records, f"{name}-{figure.name}-") for figure in study.figures]
-    drawn += [_why(kind, study, found, f"{name}-{kind}-") for kind, found in measured.items()]
+    drawn += [_why(kind, study, measured_runs, f"{name}-{kind}-") for kind, measured_runs in measured.items()]
     return drawn + [_not_drawn(kind, reason) for kind, reason in differing.items()]
 
 
@@ -183,11 +183,11 @@ def _figure(drawn: Figure, table: Table, records: list[dict], prefix: str) -> di
     return {"name": drawn.name, "svg": svg, "narrow": len(drawn.panels) == 1, "caption": caption}
 
 
-def _why(kind: str, study: Study, found: list[dict], prefix: str) -> dict:
+def _why(kind: str, study: Study, measured_runs: list[dict], prefix: str) -> dict:
     """The figure of a kind of measurement."""
     from ablations.reports import analysis_figures
 
-    svg, caption = analysis_figures.of_study(kind, study, found, "svg", captioned=False)
+    svg, caption = analysis_figures.of_study(kind, study, measured_runs, "svg", captioned=False)
     return {"name": kind, "svg": _in_page(svg.decode(), kind, prefix), "narrow": False, "caption": caption}
 
 

@@ -77,7 +77,7 @@ def test_figures_are_svg_and_the_same_each_time(runs, tmp_path):
     assert runs.curves().svg == words
     runs.curves().save(tmp_path / "curves.pdf")
     assert (tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
-    with pytest.raises(ab.UserError, match="a figure's name ends in .svg, .pdf, .png"):
+    with pytest.raises(ab.UserError, match="the name of a figure must end in .svg, .pdf, .png"):
         runs.curves().save(tmp_path / "curves.gif")
 
 
@@ -123,7 +123,7 @@ def test_settings_choose_runs_and_what_is_missing_is_named(runs):
     assert len(runs[1:]) == 2 and isinstance(runs[1:], ab.Runs)
     for wrong, message in (
         (lambda: ab.records("nowhere"), "runs_dir=nowhere: there is no such folder"),
-        (lambda: ab.records("runs", study="table2"), "study=table2: runs has no finished runs of it; there are table1"),
+        (lambda: ab.records("runs", study="table2"), "study=table2: runs has no finished runs of it; it has table1"),
         (lambda: ab.records("runs", colour="red"), "colour=red: no run has such a setting"),
         (lambda: runs.figure("figure9"), "figure=figure9: study table1 has no such figure; legal are figure3"),
         (lambda: runs.table().text("word"), "format=word: legal are markdown, csv, latex, html"),

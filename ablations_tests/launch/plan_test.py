@@ -170,7 +170,7 @@ def test_states_are_read_off_the_folders(tmp_path, known):
     folders[3].progress_file.write_text(json.dumps({"step": 5}))
     with lock.hold(folders[3].path), lock.hold(folders[4].path):
         found = planned(*overrides, "seed=0,1,2,3,4,5")
-    states = [(run.state, run.step, run.left) for run in found.runs]
+    states = [(run.state, run.step, run.steps_left) for run in found.runs]
     assert states == [
         ("done", 6, 0), ("interrupted", 4, 2), ("missing", 0, 6), ("running", 5, 1), ("running", 0, 6), ("missing", 0, 6)
     ]  # fmt: skip

@@ -57,11 +57,11 @@ def _submit(launcher_of: Callable, jobs: list[Job], study_folder: Path, data_fol
         names = [RunFolder.of(job.config).name for job in jobs]
         latest = submitted.latest(study_folder)
         submissions = {name: latest[name] for name in names if name in latest}
-        known = {name: last.jobs[name] for name, last in submissions.items() if last.launcher == "slurm"}
-        in_queue = commands.queue(known.values())
+        previous = {name: last.jobs[name] for name, last in submissions.items() if last.launcher == "slurm"}
+        in_queue = commands.queue(previous.values())
         if in_queue is None:
             raise UserError("squeue does not answer, so what is queued already is not known; try again later")
-        queued = {name: known[name] for name in names if known.get(name) in in_queue}
+        queued = {name: previous[name] for name in names if previous.get(name) in in_queue}
         if queued:
             print(f"{_runs(len(queued))} queued already, as {', '.join(_arrays(queued))}")
         new = [job for name, job in zip(names, jobs, strict=True) if name not in queued]
@@ -106,10 +106,10 @@ def _arrays(queued: dict[str, str]) -> list[str]:
 
 def _to_cancel(queued: dict[str, str], submissions: list[Submission]) -> list[str]:
     """The arguments of scancel: an array as a whole if all its jobs belong to this command, else job by job."""
-    mine = dict.fromkeys(queued.values())
+    own_jobs = dict.fromkeys(queued.values())
     slurm_jobs = {job for each in submissions if each.launcher == "slurm" for job in each.jobs.values()}
-    shared = {job.partition("_")[0] for job in slurm_jobs - mine.keys()}
-    arrays = {job: job.partition("_")[0] for job in mine}
+    shared = {job.partition("_")[0] for job in slurm_jobs - own_jobs.keys()}
+    arrays = {job: job.partition("_")[0] for job in own_jobs}
     return list(dict.fromkeys(job if array in shared else array for job, array in arrays.items()))
 
 
