@@ -77,7 +77,7 @@ def test_a_row_that_learns_nothing_is_drawn_too():
     for found in (probe, lesion):
         figures = (
             analysis_figures.of_run(found["kind"], found, "svg"),
-            analysis_figures.of_study(found["kind"], study.load("table1"), [found], "svg"),
+            analysis_figures.of_study(found["kind"], study.load("table1"), [found], "svg")[0],
         )
         assert all(b">plain<" in figure or b"runs/table1/plain" in figure for figure in figures)
     table = analysis_tables.of_study("probe", study.load("table1"), [probe])
