@@ -247,7 +247,7 @@ def test_preparing_reads_every_image_and_names_broken_ones(tmp_path, monkeypatch
 def test_too_little_room_is_said_before_the_first_step(root, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    with pytest.raises(UserError, match=r"the run's checkpoints take .* MB of disk, 1 kB are free"):
+    with pytest.raises(UserError, match=r"the run's checkpoints take .* MB of disk space, 1 kB are free"):
         train(configure(*settings(root)), tmp_path, quiet=True)
     with pytest.raises(UserError, match=r"data.workers=2: workers pass batches through /dev/shm, which has 0 MB free"):
         loader.check_room(10**6, 2)
