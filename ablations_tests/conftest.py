@@ -16,7 +16,9 @@ os.environ["NPROC"] = "1"
 os.environ["XDG_CACHE_HOME"] = str(ROOT / ".pytest_cache" / "xdg")  # compiled programs, shared by all tests
 # Compile fast, to programs that are slow: tests run few steps.
 COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
-if metadata.version("jaxlib").startswith("0.10."):  # a quarter of the time; newer ones end at a flag that they do not know
+if metadata.version("jaxlib").startswith(
+    "0.10."
+):  # a quarter of the time; newer ones end at a flag that they do not know
     COMPILE_FAST += " --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = COMPILE_FAST
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".pytest_cache" / "xdg" / "ablations" / "xla")
@@ -27,7 +29,7 @@ import jax  # noqa: E402, after the environment that it reads
 import pytest  # noqa: E402
 
 from ablations import cli  # noqa: E402
-from ablations.config import compose, hydra_loader, imports, searchpath  # noqa: E402
+from ablations.config import compose, imports, searchpath  # noqa: E402
 from ablations.config.compose import parse  # noqa: E402
 from ablations.config.run import Config  # noqa: E402
 from ablations.networks.activation import ORDERS  # noqa: E402
@@ -43,9 +45,6 @@ def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProc
     return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **options)
 
 
-_composed_elsewhere = {}
-
-
 def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     """What the command says and how it ends, in this process: for what is refused or read, and trains nothing.
 
@@ -55,7 +54,6 @@ def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["ablations", *arguments])
-            patch.setattr(hydra_loader, "_composed", _composed_elsewhere)  # what is composed knows its folder
             try:
                 cli.main()
                 code = 0

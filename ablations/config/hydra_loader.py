@@ -4,6 +4,7 @@ Hydra takes 50 ms or more for a configuration, mostly to find and merge the file
 """
 
 import copy
+import os
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -35,7 +36,7 @@ class Loader(ConfigLoaderImpl):
             return compose(config_name, overrides, run_mode, *options, **more)
         values = [override for override in parsed if self._is_value(override)]
         groups = [text for text, override in zip(overrides, parsed, strict=True) if override not in values]
-        key = (config_name, run_mode, tuple(groups), self.defined)
+        key = (config_name, run_mode, tuple(groups), self.defined, os.getcwd())  # which hydra.runtime.cwd repeats
         if key not in _composed:
             _composed[key] = compose(config_name, groups, run_mode, *options, **more)
         composed = copy.deepcopy(_composed[key])

@@ -114,6 +114,6 @@ def test_groups_of_a_device_that_change_with_the_devices_stop_a_run_that_was_beg
 
 def test_the_benchmark_of_devices():
     config = configure("model=resnet20", "model.depth=8", "recipe.batch_size=8")
-    [row] = devices.measured(config, [1], ["device"], rounds=2)
+    [row] = devices.measure(config, [1], ["device"], rounds=2)
     assert (row["devices"], row["bn_group"], row["of 1"]) == ("1", "device", "1.00 (1.00 ... 1.00)")
     assert (row["sums over devices"], row["other exchanges"]) == ("0", "0")

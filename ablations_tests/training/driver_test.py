@@ -157,7 +157,7 @@ def test_a_packed_sweep_that_is_killed_goes_on(tmp_path):
 
 def job(*overrides: str, seed: int = 0) -> Job:
     config = replace(configure(*TINY, *overrides), seed=seed)
-    return Job(config, tuple(overrides), None)
+    return Job(config, tuple(overrides))
 
 
 def test_groups_are_of_one_program_and_not_larger_than_asked_for():
