@@ -14,7 +14,7 @@ demo: .venv/installed
 check: .venv/installed
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest -n 0 ablations_tests/house_test.py
 
 test: .venv/installed

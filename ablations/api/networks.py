@@ -1,26 +1,22 @@
 """Networks as flax.nnx modules: before training, or of a finished run, which does not need its data set."""
 
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 
-from ablations import randomness
 from ablations.api.runs import Run
 from ablations.config.run import Config
 from ablations.data import catalogue
 from ablations.errors import UserError
 from ablations.networks.families import Network
-from ablations.networks.resnet.network import ResNet
 from ablations.runs.folder import RunFolder
 from ablations.training import environment, restore
 from ablations.training.steps import State, Steps
 
 
-def network(config: Config) -> ResNet:
+def network(config: Config) -> Network:
     """The network of a configuration, with the weights from which its run starts, to the bit: a flax.nnx module.
 
     It maps normalised images (N, H, W, C) to logits (N, classes), float32. It is in training mode; `network.eval()`
@@ -37,23 +33,11 @@ def network(config: Config) -> ResNet:
     (2, 10)
     """
     environment.prepare(config)
-    kind = catalogue.kind(config.data)
-    built = partial(_build, config, kind.classes, kind.image[-1])
-    graphdef, params, others = nnx.split(nnx.eval_shape(lambda: built(randomness.network_keys(0))), nnx.Param, ...)
-
-    def draw(keys):
-        _, params, others = nnx.split(built(keys), nnx.Param, ...)
-        return nnx.as_pure(params), nnx.as_pure(others)
-
-    # Drawing weights is milliseconds of work; on a CPU, optimising the program that does it is seconds.
-    options: dict[str, Any] | None = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    keys = randomness.network_keys(config.seed)
-    return nnx.merge(graphdef, *jax.jit(draw).lower(keys).compile(options)(keys))
-
-
-def _build(config: Config, classes: int, channels: int, keys) -> ResNet:
-    parts = config.model, config.activation, config.shortcut
-    return ResNet(*parts, classes=classes, image_channels=channels, rngs=nnx.Rngs(**keys))
+    channels = catalogue.kind(config.data).image[-1]
+    unused = {"mean": np.zeros(channels, np.float32), "divisor": np.ones(channels, np.float32)}  # no image is seen
+    steps = Steps(config, restore.without_images(config.data), normalization=unused)
+    state = steps.init()
+    return nnx.merge(steps.graphdef, state.params, state.others)
 
 
 class Trained:
