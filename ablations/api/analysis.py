@@ -84,8 +84,8 @@ def lesion(
 
     Raises UserError if there is no such run, or k units cannot be deleted.
 
-    >>> found = ab.lesion(run, k=1, draws=1, paths=8)
-    >>> len(found["without_unit"]), abs(found["whole"] - run.record["test_error_percent"]) < 0.01
+    >>> tested = ab.lesion(run, k=1, draws=1, paths=8)
+    >>> len(tested["without_unit"]), abs(tested["whole"] - run.record["test_error_percent"]) < 0.01
     (3, True)
     """
     return _measured("lesion", run, {"k": k, "draws": draws, "paths": paths}, force)
