@@ -45,18 +45,22 @@ class BatchNorm(nnx.Module):
         self.group: int | None = None
         self.epsilon = 1e-5
 
-    def __call__(self, x):
+    def __call__(self, x, *, relu: bool = False):
+        """relu: whether a ReLU follows; the two are one kernel."""
         if self.use_running_average:
-            return normalise(x, self.mean[...], self.variance[...], self.scale[...], self.shift[...], self.epsilon)
+            y = normalise(x, self.mean[...], self.variance[...], self.scale[...], self.shift[...], self.epsilon)
+            return nnx.relu(y) if relu else y
         group = self.group or len(x)
         groups = x.reshape(len(x) // group, group, *x.shape[1:])
+        centre = jax.lax.stop_gradient(self.mean[...])
         # The types of what it returns are lost in the decorator's functools.partial.
         y, mean, variance = batch_norm(  # pyright: ignore[reportGeneralTypeIssues]
-            groups, self.scale[...], self.shift[...], self.epsilon
+            groups, self.scale[...], self.shift[...], centre, self.epsilon, relu
         )
         for running, batch in ((self.mean, mean), (self.variance, variance)):
             batch = jax.lax.stop_gradient(batch).mean(0)
-            running[...] = self.momentum * running[...] + (1 - self.momentum) * batch
+            # Not `running[...] = `, in which Flax compares two shardings: slow to trace in a deep network.
+            running.set_value(self.momentum * running[...] + (1 - self.momentum) * batch)
         return y.reshape(x.shape)
 
 
@@ -68,8 +72,14 @@ class Activation(nnx.Module):
         self.bn = BatchNorm(channels) if "bn" in sequence else None
 
     def __call__(self, x):
-        for kind in self.sequence:
-            x = self.bn(x) if kind == "bn" and self.bn is not None else nnx.relu(x)
+        kinds = list(self.sequence)
+        while kinds:
+            kind, followed = kinds.pop(0), kinds[:1]
+            if kind == "bn" and self.bn is not None:
+                x = self.bn(x, relu=followed == ["relu"])
+                kinds = kinds[1:] if followed == ["relu"] else kinds
+            else:
+                x = nnx.relu(x)
         return x
 
 

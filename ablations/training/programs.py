@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
 from ablations.data import config as data_sets
-from ablations.networks.kernels import convolution
+from ablations.networks.kernels import convolution, placement
 from ablations.training.devices import Devices
 
 DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
@@ -43,7 +43,7 @@ class Programs:
 
     def trace(self, function: Callable, *arguments, **options) -> jax.stages.Traced:
         """Trace a function, in the form that is fast on the devices. arguments: arrays, or their shapes."""
-        with convolution.placed(self.devices.platform, self.devices.count):
+        with placement.placed(self.devices.platform, self.devices.count):
             return jax.jit(function, **options).trace(*arguments)
 
     def lower(self, traced: jax.stages.Traced) -> jax.stages.Lowered:

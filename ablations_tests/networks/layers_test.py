@@ -55,7 +55,7 @@ def test_gradient_of_batch_norm_is_that_of_its_equation(groups, dtype, tolerance
     x = jnp.asarray(data().reshape(groups, 8 // groups, 4, 4, 5), dtype)
     weights = jnp.linspace(0.5, 2, 5), jnp.linspace(-1, 1, 5)
     dy = jnp.asarray(np.random.default_rng(1).normal(size=x.shape), dtype)
-    ours = jax.vjp(lambda *given: batch_norm(*given, 1e-5)[0], x, *weights)[1](dy)
+    ours = jax.vjp(lambda *given: batch_norm(*given, jnp.zeros(5), 1e-5)[0], x, *weights)[1](dy)
     for our, expected in zip(ours, jax.vjp(plain, x, *weights)[1](dy), strict=True):
         assert our.dtype == expected.dtype
         scale = float(jnp.abs(expected).max())
@@ -66,7 +66,7 @@ def test_gradient_of_batch_norm_is_that_of_its_equation(groups, dtype, tolerance
 
 def test_the_backward_pass_of_batch_norm_keeps_one_map():
     x = jnp.asarray(data()[None])
-    _, backward = jax.vjp(lambda x: batch_norm(x, jnp.ones(5), jnp.zeros(5), 1e-5)[0], x)
+    _, backward = jax.vjp(lambda x: batch_norm(x, jnp.ones(5), jnp.zeros(5), jnp.zeros(5), 1e-5)[0], x)
     assert [leaf.shape for leaf in jax.tree.leaves(backward) if leaf.size >= x.size] == [x.shape]
 
 

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ablations.networks.kernels import placement
+
 _form = contextvars.ContextVar("form", default="auto")
-_platform = contextvars.ContextVar("platform", default=None)
-_devices = contextvars.ContextVar("devices", default=1)
 
 # Where one form becomes faster than another, measured on a CPU.
 FEW = 16  # filters up to which a convolution over pairs of pixels is faster
@@ -31,19 +31,14 @@ PIXELS = 8192  # in the images that such a gradient takes at a time, so that the
 TINY = 2  # width of maps up to which "matrix" is faster
 
 
+@contextlib.contextmanager
 def use_form(form: str):
     """Trace convolutions in this form: "auto", "native", "loop" or "matrix"."""
-    return _set(_form, form)
-
-
-@contextlib.contextmanager
-def placed(platform: str, devices: int):
-    """Trace convolutions for a platform, "cpu" or an accelerator's, and for images spread over a number of devices.
-
-    Without this they are traced for one device of the platform that JAX computes on by default.
-    """
-    with _set(_platform, platform), _set(_devices, devices):
+    token = _form.set(form)
+    try:
         yield
+    finally:
+        _form.reset(token)
 
 
 def compiler_options(threads: int, platform: str) -> dict[str, str | bool]:
@@ -57,15 +52,6 @@ def compiler_options(threads: int, platform: str) -> dict[str, str | bool]:
     return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
 
 
-@contextlib.contextmanager
-def _set(variable, value):
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
-
-
 def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """Cross-correlation with zero padding of (k - 1) / 2 on every side.
 
@@ -73,7 +59,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """
     form = _form.get()
     if form == "auto":
-        form = "loop" if (_platform.get() or jax.default_backend()) == "cpu" else "native"
+        form = "loop" if placement.platform() == "cpu" else "native"
         if form == "loop" and max(x.shape[1:3]) <= TINY:
             form = "matrix"
     if form != "native" and kernel.shape[0] == 1:
@@ -124,7 +110,7 @@ def _loop_backward(saved, dy):
     dx = _forward(dy, kernel[::-1, ::-1].swapaxes(2, 3))
     k = kernel.shape[0]
     # A loop over images that lie on several devices would copy all of them to each device.
-    if x.size >= LARGE and _devices.get() == 1:
+    if x.size >= LARGE and placement.devices() == 1:
         return dx, _in_parts(x, dy, k).astype(kernel.dtype)
     # Swap images and channels: every tap of the kernel is a sum over N, H, W.
     dk = _native(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), pad=((k // 2,) * 2,) * 2)

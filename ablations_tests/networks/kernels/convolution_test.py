@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ablations.networks.kernels import convolution
+from ablations.networks.kernels import convolution, placement
 from ablations.networks.kernels.convolution import convolve, use_form
 from ablations_tests import reference
 
@@ -101,7 +101,7 @@ def test_a_platform_is_said_for_a_block_only():
         return str(jax.make_jaxpr(lambda x, w: convolve(x, w))(x, w))  # a new function: JAX keeps what it has traced
 
     ours = program()
-    with convolution.placed("tpu", 1):
+    with placement.placed("tpu", 1):
         theirs = program()
     assert "custom_vjp_call" in ours and "custom_vjp_call" not in theirs
     assert program() == ours
