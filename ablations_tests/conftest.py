@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import io
 import os
 import shutil
@@ -36,8 +37,14 @@ from ablations.networks.activation import ORDERS  # noqa: E402
 from ablations.networks.registry import SHORTCUTS  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+gc.set_threshold(50_000, 20, 50)  # tracing makes many objects that live; looking at them takes a twentieth of the time
 
 COMMAND = [sys.executable, "-m", "ablations"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three on two cores: some tests wait for processes, signals and locks."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess:
