@@ -53,7 +53,8 @@ def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProc
 
 
 def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    """What the command says and how it ends, in this process: for what is refused or read, and trains nothing.
+    """What the command says and how it ends, in this process: for what is refused or read. It trains here with
+    hydra/launcher=basic only, else in a process of its own.
 
     An error that is no message of ours reaches the test as it is.
     """
@@ -120,6 +121,11 @@ def forgotten(monkeypatch):
         registered.update(before)
 
 
+# The run of `finished`.
+FINISHED = ("model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=6", "recipe.evaluate_every=3")
+FINISHED += ("recipe.bn_statistics=running",)
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory, worker_id):
     """The folder in which a small run was made, once for all processes of the tests."""
@@ -130,7 +136,7 @@ def made_once(tmp_path_factory, worker_id):
         if not folder.exists():
             making = folder.with_suffix(".making")
             making.mkdir()
-            done = ablations("train", "model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", cwd=making)
+            done = ablations("train", *FINISHED, cwd=making)
             assert done.returncode == 0, done.stderr
             making.rename(folder)
     return folder
