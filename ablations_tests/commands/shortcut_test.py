@@ -97,14 +97,14 @@ def test_a_record_whose_class_is_not_there_is_named_and_kept(page, command, tmp_
     assert Path("runs/single/default/seed=0/record.json").read_bytes() == (made / "record.json").read_bytes()
 
 
-def test_with_its_class_the_record_is_read(page):
+def test_with_its_class_the_record_is_read(page, forgotten):
     """And a report's commands for what is missing import it too."""
     folder, _ = page
     [made] = folder.glob("runs/table1/halved*/seed=0")
-    done = ablations("report", "--import", "mine.py", cwd=folder)
+    done = here("report", "--import", "mine.py", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "ablations train study=table1 shortcut=halved --import mine.py" in (folder / "report.html").read_text()
-    done = ablations("eval", f"run={made}", "--import=mine.py", cwd=folder)
+    done = here("eval", f"run={made}", "--import=mine.py", cwd=folder)
     assert done.returncode == 0 and "its record: test error" in done.stdout, done.stderr
 
 
