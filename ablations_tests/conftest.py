@@ -23,7 +23,7 @@ if metadata.version("jaxlib").startswith(
     COMPILE_FAST += " --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = COMPILE_FAST
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".pytest_cache" / "xdg" / "ablations" / "xla")
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.02"
 os.environ.pop("COLUMNS", None)
 
 import jax  # noqa: E402, after the environment that it reads

@@ -56,7 +56,8 @@ class BatchNorm(nnx.Module):
         )
         for running, batch in ((self.mean, mean), (self.variance, variance)):
             batch = jax.lax.stop_gradient(batch).mean(0)
-            running[...] = self.momentum * running[...] + (1 - self.momentum) * batch
+            # Not `running[...] = `, in which Flax compares two shardings: slow to trace in a deep network.
+            running.set_value(self.momentum * running[...] + (1 - self.momentum) * batch)
         return y.reshape(x.shape)
 
 

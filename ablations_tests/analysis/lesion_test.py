@@ -17,7 +17,7 @@ from ablations.errors import UserError
 from ablations.runs.record import read_record
 from ablations.training import augmentation
 from ablations.training.steps import Steps
-from ablations_tests.conftest import ablations, configure, here
+from ablations_tests.conftest import configure, here
 
 
 def network(*overrides):
@@ -214,7 +214,7 @@ def test_what_cannot_be_deleted():
 def test_the_command(finished):
     """Deleting nothing gives the error of the record."""
     cwd, run = finished
-    done = ablations("lesion", f"run={run}", "k=1", "draws=2", "paths=8", "format=svg", cwd=cwd)
+    done = here("lesion", f"run={run}", "k=1", "draws=2", "paths=8", "format=svg", cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert "Lesions of" in done.stdout and "tests" in done.stderr
     found, record = json.loads((run / "lesion.json").read_text(), parse_constant=pytest.fail), read_record(run)
