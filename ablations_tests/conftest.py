@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import io
 import os
 import shutil
@@ -22,7 +23,7 @@ if metadata.version("jaxlib").startswith(
     COMPILE_FAST += " --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = COMPILE_FAST
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".pytest_cache" / "xdg" / "ablations" / "xla")
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.02"
 os.environ.pop("COLUMNS", None)
 
 import jax  # noqa: E402, after the environment that it reads
@@ -36,8 +37,14 @@ from ablations.networks.activation import ORDERS  # noqa: E402
 from ablations.networks.registry import SHORTCUTS  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+gc.set_threshold(50_000, 20, 50)  # tracing makes many objects that live; looking at them takes a twentieth of the time
 
 COMMAND = [sys.executable, "-m", "ablations"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three on two cores: some tests wait for processes, signals and locks."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess:
@@ -46,7 +53,8 @@ def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProc
 
 
 def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    """What the command says and how it ends, in this process: for what is refused or read, and trains nothing.
+    """What the command says and how it ends, in this process: for what is refused or read. It trains here with
+    hydra/launcher=basic only, else in a process of its own.
 
     An error that is no message of ours reaches the test as it is.
     """
@@ -113,6 +121,11 @@ def forgotten(monkeypatch):
         registered.update(before)
 
 
+# The run of `finished`.
+FINISHED = ("model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=6", "recipe.evaluate_every=3")
+FINISHED += ("recipe.bn_statistics=running",)
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory, worker_id):
     """The folder in which a small run was made, once for all processes of the tests."""
@@ -123,7 +136,7 @@ def made_once(tmp_path_factory, worker_id):
         if not folder.exists():
             making = folder.with_suffix(".making")
             making.mkdir()
-            done = ablations("train", "model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", cwd=making)
+            done = ablations("train", *FINISHED, cwd=making)
             assert done.returncode == 0, done.stderr
             making.rename(folder)
     return folder

@@ -15,8 +15,8 @@ from ablations.training.steps import Steps
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-BATCH, STEPS = 64, 10
-# Ten small steps: one unit in a ReLU that falls on its other side for a last bit moves little.
+BATCH, STEPS = 64, 4
+# Small steps: one unit in a ReLU that falls on its other side for a last bit moves little.
 TINY = (
     "model=resnet20", "model.depth=8", f"recipe.batch_size={BATCH}", "recipe.learning_rate=0.002", "data.pad=1", "data.flip=true"
 )  # fmt: skip
@@ -25,7 +25,7 @@ COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "
 
 
 def trained(config, dataset, devices: Devices) -> dict[str, np.ndarray]:
-    """Ten steps, and with groups of 32 a test and exact statistics; of the step, how often each collective is in it."""
+    """Some steps, and with groups of 32 a test and exact statistics; of the step, how often each collective is in it."""
     steps = Steps(config, dataset, devices)
     state, found = steps.init(), {"losses": [], "wrong": []}
     for batch in np.arange(STEPS * BATCH, dtype=np.int32).reshape(STEPS, 1, BATCH) % len(dataset.train_images):

@@ -17,7 +17,7 @@ from ablations.errors import UserError
 from ablations.runs.record import read_record
 from ablations.training import augmentation
 from ablations.training.steps import Steps
-from ablations_tests.conftest import ablations, configure, here
+from ablations_tests.conftest import configure, here
 
 
 def network(*overrides):
@@ -214,15 +214,15 @@ def test_what_cannot_be_deleted():
 def test_the_command(finished):
     """Deleting nothing gives the error of the record."""
     cwd, run = finished
-    done = ablations("lesion", f"run={run}", "k=2", "draws=2", "paths=8", "format=svg", cwd=cwd)
+    done = here("lesion", f"run={run}", "k=1", "draws=2", "paths=8", "format=svg", cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert "Lesions of" in done.stdout and "tests" in done.stderr
     found, record = json.loads((run / "lesion.json").read_text(), parse_constant=pytest.fail), read_record(run)
     assert found["whole"] == pytest.approx(record["test_error_percent"], rel=1e-5)
-    assert len(found["without_unit"]) == 9 and found["changing"] == [4, 7] and len(found["path_shares"]) == 10
+    assert len(found["without_unit"]) == 3 and found["changing"] == [2, 3] and len(found["path_shares"]) == 4
     assert (run / "lesion.svg").read_text().startswith("<?xml")
-    done = here("lesion", f"run={run}", "unit=10", cwd=cwd)
-    assert done.returncode == 2 and done.stderr == "ablations: unit=10: the network has the units 1 ... 9\n"
+    done = here("lesion", f"run={run}", "unit=4", cwd=cwd)
+    assert done.returncode == 2 and done.stderr == "ablations: unit=4: the network has the units 1 ... 3\n"
 
 
 @pytest.mark.parametrize(

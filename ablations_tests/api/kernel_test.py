@@ -11,8 +11,8 @@ CONFIG = """
 import jax
 import ablations as ab
 config = ab.configure(
-    "model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=240", "recipe.evaluate_every=60",
-    "checkpoint_seconds=1000",
+    "model=resnet20", "model.depth=8", "recipe.total_steps=240", "recipe.evaluate_every=60", "checkpoint_seconds=1000",
+    "recipe.batch_size=8", "data.split=train_val", "data.train_images=160",
 )
 """
 

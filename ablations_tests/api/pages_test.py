@@ -11,7 +11,7 @@ from ablations_tests.conftest import ROOT
 
 PAGE, TOUR = ROOT / "docs" / "python.md", ROOT / "docs" / "tour.ipynb"
 
-SMALL = "STEPS, DEPTH, DEEP = 6, 14, 14"
+SMALL = "STEPS, DEPTH, DEEP = 2, 14, 14"
 
 
 def cells() -> list[dict]:
@@ -48,7 +48,7 @@ def test_the_tour_runs_in_a_kernel_from_its_first_cell_to_its_last(tmp_path):
             source = "".join(cell["source"])
             if cell["cell_type"] == "code":
                 notebook.run(re.sub(r"^STEPS, DEPTH, DEEP = .*$", SMALL, source, flags=re.MULTILINE))
-        assert notebook.run("run.record['row'].partition(',')[0], run.record['steps']") == "('halved', 6)"
+        assert notebook.run("run.record['row'].partition(',')[0], run.record['steps']") == "('halved', 2)"
         assert "Halved" in notebook.run("print(run.record['shortcut_class']['name'])")
     assert len(list(tmp_path.glob("runs/table1/*/seed=0/record.json"))) == 4
 

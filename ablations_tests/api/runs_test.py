@@ -10,7 +10,7 @@ import pytest
 import ablations as ab
 from ablations.data import catalogue
 from ablations.runs.record import read_record
-from ablations_tests.conftest import ablations
+from ablations_tests.conftest import here
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +18,7 @@ def study(tmp_path_factory):
     """Runs of two rows of Table 1; of one of them a second seed, whose loss diverged."""
     folder = tmp_path_factory.mktemp("study")
     line = ("study=table1", "model=resnet20", "model.depth=8", "recipe.total_steps=4", "recipe.evaluate_every=2")
-    done = ablations(
-        "train", *line, "row=identity,exclusive_gating_-6", "seeds=1", "hydra.launcher.n_jobs=1", cwd=folder
-    )
+    done = here("train", *line, "row=identity,exclusive_gating_-6", "seeds=1", "hydra/launcher=basic", cwd=folder)
     assert done.returncode == 0, done.stderr
     [first] = folder.glob("runs/table1/identity*/seed=0")
     second = first.with_name("seed=1")

@@ -14,9 +14,9 @@ import ablations as ab
 from ablations.api.configuration import settings_of
 from ablations.runs.record import first_difference
 from ablations.system import interrupt, lock
-from ablations_tests.conftest import ablations
+from ablations_tests.conftest import FEW_IMAGES, ablations, here
 
-SETTINGS = ("model=resnet20", "model.depth=8", "recipe.total_steps=4", "recipe.evaluate_every=2")
+SETTINGS = ("model=resnet20", "model.depth=8", "recipe.total_steps=4", "recipe.evaluate_every=2", *FEW_IMAGES)
 
 OF_A_ROW = ("study=table1", "row=dropout", "seed=1", *SETTINGS)
 
@@ -42,9 +42,9 @@ def test_a_run_is_the_command_s_to_the_bit_and_is_found_by_its_table(tmp_path, m
         key: run.record[key] for key in run.record.keys() - varies
     }, first_difference(record, run.record)
     assert run.record["command"].startswith("ablations.train(shortcut=dropout model=resnet20 model.depth=8")
-    table = ablations("table", "study=table1", "format=csv", cwd=ours)
+    table = here("table", "study=table1", "format=csv", cwd=ours)
     assert table.returncode == 0 and f"{run.record['test_error_percent']:.4f}" in table.stdout
-    again = ablations("train", *OF_A_ROW, cwd=ours)
+    again = here("train", *OF_A_ROW, cwd=ours)
     assert "done already" in again.stdout
 
 
@@ -133,7 +133,7 @@ def test_sigterm_ends_a_script_once_its_step_is_kept(tmp_path):
     script = (
         "import ablations as ab\n"
         "ab.train(ab.configure('model=resnet20', 'model.depth=8', 'recipe.batch_size=8', 'recipe.total_steps=100000',"
-        "'recipe.evaluate_every=100000', 'checkpoint_seconds=1000'))\n"
+        "'recipe.evaluate_every=100000', 'checkpoint_seconds=1000', 'data.split=train_val', 'data.train_images=160'))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 120

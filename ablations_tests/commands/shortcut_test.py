@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from ablations import cli
-from ablations_tests.conftest import COMMAND, ROOT, ablations
+from ablations_tests.conftest import COMMAND, ROOT, ablations, here
+
+PAGE = ROOT / "docs" / "shortcuts.md"
 
 # Added to the page's commands; the last value of a setting that is given twice counts.
 TINY = ("model=resnet20", "model.depth=8", "recipe.batch_size=16", "recipe.total_steps=2", "recipe.evaluate_every=2")
@@ -22,7 +24,7 @@ SEEDS = "seeds=2"  # two workers import the file, where the page has three
 
 
 def blocks(heading: str, language: str) -> list[str]:
-    section = re.split(r"^## ", (ROOT / "docs" / "shortcuts.md").read_text(), flags=re.MULTILINE)
+    section = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)
     [section] = [one for one in section if one.startswith(heading)]
     return re.findall(rf"^```{language}\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
 
@@ -57,6 +59,12 @@ def page(tmp_path_factory):
     return folder, printed
 
 
+def test_no_command_of_the_page_is_left_out():
+    headings = ("Add a shortcut", "Add an activation order", "Add a configuration file")
+    tested = [block for heading in headings for block in blocks(heading, "bash")]
+    assert tested == re.findall(r"^```bash\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+
+
 def test_the_pages_shortcut_is_the_last_row_of_the_table(page):
     folder, printed = page
     assert "halved" in printed["plan"]
@@ -89,31 +97,36 @@ def test_a_record_whose_class_is_not_there_is_named_and_kept(page, command, tmp_
     assert Path("runs/single/default/seed=0/record.json").read_bytes() == (made / "record.json").read_bytes()
 
 
-def test_with_its_class_the_record_is_read(page):
+def test_with_its_class_the_record_is_read(page, forgotten):
     """And a report's commands for what is missing import it too."""
     folder, _ = page
     [made] = folder.glob("runs/table1/halved*/seed=0")
-    done = ablations("report", "--import", "mine.py", cwd=folder)
+    done = here("report", "--import", "mine.py", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "ablations train study=table1 shortcut=halved --import mine.py" in (folder / "report.html").read_text()
-    done = ablations("eval", f"run={made}", "--import=mine.py", cwd=folder)
+    done = here("eval", f"run={made}", "--import=mine.py", cwd=folder)
     assert done.returncode == 0 and "its record: test error" in done.stdout, done.stderr
 
 
-def test_the_pages_orders(tmp_path):
+def test_the_pages_orders(tmp_path, forgotten):
     write(tmp_path, *blocks("Add an activation order", "python"))
-    for line in "".join(blocks("Add an activation order", "bash")).splitlines():
-        command, *words = typed(line)
-        done = ablations("train", "--cfg", "job", *words, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-    assert "name: relu_first\n  before:\n  - relu\n" in done.stdout
+    of_settings, of_a_name = "".join(blocks("Add an activation order", "bash")).splitlines()
+    done = here("train", "--cfg", "job", *typed(of_settings)[1:], cwd=tmp_path)
+    assert done.returncode == 0 and "after_addition: []" in done.stdout, done.stderr
+    done = here("train", "hydra/launcher=basic", *typed(of_a_name)[1:], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [path] = tmp_path.glob("runs/single/activation=relu_first*/seed=0/record.json")
+    order = json.loads(path.read_text())["config"]["activation"]
+    assert order == {
+        "name": "relu_first", "before": ["relu"], "between": ["bn", "relu"], "after": ["bn"], "after_addition": ["relu"],
+    }  # fmt: skip
 
 
-def test_the_pages_configuration_file(tmp_path):
+def test_the_pages_configuration_file(tmp_path, forgotten):
     write(tmp_path, *blocks("Add a configuration file", "yaml"))
     for line in "".join(blocks("Add a configuration file", "bash")).splitlines():
         command, *words = typed(line)
-        done = ablations("train", "--cfg", "job", *words[:-5], cwd=tmp_path)
+        done = here("train", "--cfg", "job", *words[:-5], cwd=tmp_path)
         assert done.returncode == 0 and "total_steps: 880" in done.stdout, done.stderr
 
 

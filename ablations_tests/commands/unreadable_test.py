@@ -8,7 +8,7 @@ import pytest
 from ablations.cli import dispatch
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord
-from ablations_tests.conftest import ROOT, ablations
+from ablations_tests.conftest import FINISHED, ROOT, configure, here
 
 REASON = "record.json cannot be read: unknown setting model.width"
 
@@ -91,17 +91,17 @@ def test_it_is_not_trained_over_and_the_other_runs_are(finished):
     cwd, path = finished
     folder = RunFolder(path)
     content = spoil(folder)
-    line = ("model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", "hydra/launcher=basic")
-    planned = ablations("plan", *line, "seed=0,1", "calibrate=false", cwd=cwd)
+    line = (*FINISHED, "hydra/launcher=basic")
+    planned = here("plan", *line, "seed=0,1", "calibrate=false", cwd=cwd)
     assert planned.returncode == 0, planned.stderr
     said = " ".join(planned.stdout.split())
     assert "2 runs: 1 missing, 1 unreadable" in said and "unknown setting model.width" in said
-    done = ablations("train", *line, "seed=0,1", cwd=cwd)
+    done = here("train", *line, "seed=0,1", cwd=cwd)
     (told,) = (line for line in done.stderr.splitlines() if line.startswith("ablations: "))
     assert done.returncode == 2 and REASON in told and "force=true trains the run again in its place" in told
     assert folder.record_file.read_bytes() == content
     assert RunFolder(path.with_name("seed=1")).has_record(), "the other run has gone on"
-    done = ablations("train", *line, "seed=0", "force=true", cwd=cwd)
+    done = here("train", *line, "seed=0", "force=true", cwd=cwd)
     assert done.returncode == 0 and folder.has_record(), done.stderr
 
 
@@ -110,11 +110,10 @@ def test_a_run_in_a_process_of_its_own_refuses_it_too(finished):
     from dataclasses import replace
 
     from ablations.launch import entry
-    from ablations_tests.conftest import configure
 
     cwd, path = finished
     content = spoil(RunFolder(path))
-    line = ("model=resnet20", "recipe.total_steps=6", "recipe.evaluate_every=3", f"runs_dir={cwd}/runs")
+    line = (*FINISHED, f"runs_dir={cwd}/runs")
     config = replace(configure(*line), row=RunFolder(path).row)
     [error] = entry.run([config], quiet=True)
     assert REASON in str(error) and "force=true" in str(error)

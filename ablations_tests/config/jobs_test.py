@@ -170,22 +170,6 @@ def test_a_study_of_ones_own(tmp_path):
         jobs(f"study={file}")
 
 
-def test_rows_that_differ_in_a_number_only_share_their_programs():
-    from ablations.data import catalogue
-    from ablations.training.steps import Steps
-
-    def programs(*overrides):
-        config = jobs("model=resnet20", "model.depth=8", *overrides)[0].config
-        steps = Steps(config, catalogue.load(config.data))
-        return steps.trace_train(1).lower().as_text()
-
-    gates = [programs("shortcut=exclusive_gating", f"shortcut.bias={bias}", f"seed={bias * -1}") for bias in (-6, -1)]
-    assert gates[0] == gates[1]
-    scales = [programs("shortcut=constant_scaling", f"shortcut.shortcut_scale={scale}") for scale in (0, 0.5)]
-    assert scales[0] == scales[1]
-    assert gates[0] != scales[0]
-
-
 def test_what_is_found_twice_is_one_number():
     first = {"a": 1, "b": {"c": 2}}
     assert first_difference(first, {"a": 1, "b": {"c": 3}}) == ("b.c", 2, 3)

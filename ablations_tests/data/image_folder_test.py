@@ -192,7 +192,7 @@ def session_of(pid) -> int | None:
 
 def test_a_stopped_run_goes_on_to_the_same_bits_with_another_number_of_workers(root, tmp_path):
     """Stopped by its terminal's Ctrl-C, then killed, both with two workers; ended without workers."""
-    line = settings(root, "recipe.total_steps=80", "recipe.evaluate_every=40", "recipe.batch_size=2")
+    line = settings(root, "recipe.total_steps=48", "recipe.evaluate_every=24", "recipe.batch_size=2")
     process = start_with_workers(tmp_path, line)
     os.killpg(process.pid, signal.SIGINT)  # a terminal signals the workers, too
     _, errors = process.communicate(timeout=60)
@@ -206,7 +206,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits_with_another_number_of_workers(r
     wait_for(lambda: not any(session_of(pid) == process.pid for pid in workers))
     (folder,) = tmp_path.glob("runs/single/*/seed=0")
     (folder / "progress.json").unlink(missing_ok=True)
-    done = ablations("train", *line, cwd=tmp_path)
+    done = here("train", *line, "hydra/launcher=basic", cwd=tmp_path)
     assert done.returncode == 0 and "goes on from step" in done.stderr, done.stderr
     whole = tmp_path / "whole"
     whole.mkdir()

@@ -16,28 +16,28 @@ from ablations.errors import UserError
 from ablations.launch import launcher, packing, peers
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import read_metrics, read_record
-from ablations.system import machine
+from ablations.system import interrupt, machine
 from ablations.training.loop import train
 from ablations_tests.conftest import COMMAND, FEW_IMAGES, ablations, configure
 from ablations_tests.launch.plan_test import jobs_of
 
-STEPS = 80
+STEPS, EVERY = 40, 8
 LINE = (
     "train", "model=resnet20", "model.depth=8", *FEW_IMAGES, f"recipe.total_steps={STEPS}",
-    "recipe.evaluate_every=40", "recipe.learning_rate=0.001", "recipe.bn_statistics=running",
+    f"recipe.evaluate_every={EVERY}", "recipe.learning_rate=0.001", "recipe.bn_statistics=running",
 )  # fmt: skip
 SLOWLY = "checkpoint_seconds=0"  # so that there is time to stop a run: a checkpoint after each step
 
 
-def start(cwd: Path, processes: int, *settings: str) -> list[subprocess.Popen]:
-    """The command in so many processes; of one, not distributed at all."""
+def start(cwd: Path) -> list[subprocess.Popen]:
+    """The command in two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    meet = ["distributed=manual", f"distributed.coordinator=127.0.0.1:{port}", f"distributed.processes={processes}"]
-    each = [[*meet, f"distributed.process={process}"] if processes > 1 else [] for process in range(processes)]
+    meet = ["distributed=manual", f"distributed.coordinator=127.0.0.1:{port}", "distributed.processes=2", SLOWLY]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return [subprocess.Popen([*COMMAND, *LINE, *settings, *of], cwd=cwd, **streams) for of in each]
+    commands = [[*COMMAND, *LINE, *meet, f"distributed.process={process}"] for process in range(2)]
+    return [subprocess.Popen(command, cwd=cwd, **streams) for command in commands]
 
 
 def kept(cwd: Path) -> int:
@@ -74,25 +74,28 @@ def step_in(said: str, before: str) -> int:
     return int(said.partition(before)[2].split()[0])
 
 
-def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path):
-    """Two, stopped by a signal to the second; one, stopped; two, of which one is killed; two to the end."""
-    both = start(tmp_path, 2, SLOWLY)
-    wait_for_step(tmp_path, 1)
+def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path, monkeypatch, capsys):
+    """One, stopped; two, stopped by a signal to the second; two, of which one is killed; one to the end."""
+    [job] = jobs_of(*LINE[1:])
+    folder = tmp_path / RunFolder.of(job.config).path
+    folder.mkdir(parents=True)
+    looks = iter([False, True])
+    monkeypatch.setattr(interrupt, "stop_requested", lambda _: next(looks))
+    with pytest.raises(interrupt.Interrupted, match="stopped at step 2 "):
+        train(configure(*LINE[1:]), folder, quiet=True)
+    monkeypatch.undo()
+
+    both = start(tmp_path)
+    wait_for_step(tmp_path, EVERY + 1)
     both[1].send_signal(signal.SIGTERM)
     (first, first_said), (second, second_said) = ended(both)
     assert (first, second) == (2, 128 + signal.SIGTERM)
+    assert step_in(first_said, "goes on from step ") == 2
     stopped = step_in(first_said, "stopped at step ")
     assert stopped == step_in(second_said, "stopped at step ") == kept(tmp_path)
     assert "type the same command to go on" in first_said and "Traceback" not in first_said + second_said
 
-    alone = start(tmp_path, 1, SLOWLY)
-    wait_for_step(tmp_path, stopped + 1)
-    alone[0].send_signal(signal.SIGTERM)
-    [(_, said)] = ended(alone)
-    assert step_in(said, "goes on from step ") == stopped
-    stopped = step_in(said, "stopped at step ")
-
-    both = start(tmp_path, 2, SLOWLY)
+    both = start(tmp_path)
     wait_for_step(tmp_path, stopped + 1)
     os.kill(worker_of(both[1]), signal.SIGKILL)
     (first, first_said), (second, second_said) = ended(both, within=60)
@@ -104,23 +107,19 @@ def test_processes_stop_together_are_killed_and_go_on_as_fewer_or_more(tmp_path)
         == f"ablations: the process of this run was killed, perhaps because it ran out of memory; {peers.GO_ON}\n"
     )
     stopped = kept(tmp_path)
-    [folder] = tmp_path.glob("runs/single/*/seed=0")
     said_why = (folder / "failure.txt").read_text()
     assert RunFolder(folder).failure() == peers.ANOTHER_LOST and said_why.startswith(peers.ANOTHER_LOST)
     assert "Gloo" in said_why and 'File "' in said_why, "the reason itself is below"
     assert read_record(folder) is None
 
-    (first, first_said), (second, second_said) = ended(start(tmp_path, 2))
-    assert (first, second, second_said) == (0, 0, ""), (first_said, second_said)
-    assert step_in(first_said, "goes on from step ") == stopped
-    record, metrics = read_record(folder), read_metrics(folder)
-    assert (record["status"], record["steps"], record["processes"], record["devices"]) == ("done", STEPS, 2, 2)
-    assert sorted(path.name for path in folder.iterdir() if path.name != ".hydra") == [
-        "lock", "metrics.jsonl", "record.json", "weights.safetensors"
-    ]  # fmt: skip
+    capsys.readouterr()
+    record = train(configure(*LINE[1:]), folder)
+    assert step_in(capsys.readouterr().err, "goes on from step ") == stopped
+    metrics = read_metrics(folder)
+    assert (record["status"], record["steps"]) == ("done", STEPS)
 
     whole = train(configure(*LINE[1:]), tmp_path, quiet=True)
-    assert [line["step"] for line in metrics] == [40, 80], "each evaluation once"
+    assert [line["step"] for line in metrics] == list(range(EVERY, STEPS + 1, EVERY)), "each evaluation once"
     for key in ("train_loss", "test_loss"):
         expected = [line[key] for line in read_metrics(tmp_path)]
         np.testing.assert_allclose([line[key] for line in metrics], expected, rtol=1e-3)

@@ -74,9 +74,10 @@ def program(*overrides):
 
 def test_rows_that_differ_only_in_a_number_share_a_program_and_no_others_do():
     gate, scaling = "shortcut=exclusive_gating", "shortcut=constant_scaling"
-    assert program(gate, "shortcut.bias=0") == program(gate, "shortcut.bias=-6", "seed=3")
-    assert program(scaling, "shortcut.shortcut_scale=0") == program(scaling, "shortcut.residual_scale=1")
-    different = [program(), program(gate), program(scaling), program("shortcut=conv1x1"), program("precision=bf16")]
+    gated, scaled = program(gate, "shortcut.bias=0"), program(scaling, "shortcut.shortcut_scale=0")
+    assert gated == program(gate, "shortcut.bias=-6", "seed=3")
+    assert scaled == program(scaling, "shortcut.residual_scale=1")
+    different = [program(), gated, scaled, program("shortcut=conv1x1"), program("precision=bf16")]
     different += [program("recipe.learning_rate=0.3"), program("recipe.batch_size=32"), program("model.depth=20")]
     different += [program("model.depth=20", "unroll=true")]
     assert len(set(different)) == len(different)

@@ -20,7 +20,7 @@ from ablations.runs.submitted import Submission
 from ablations.system import lock
 from ablations.system.files import write_whole
 from ablations_tests.commands.train_test import wait_for
-from ablations_tests.conftest import ablations, configure, here
+from ablations_tests.conftest import FEW_IMAGES, ablations, configure, here
 
 SUBMISSION = {"time": "2026-01-01T00:00:00", "host": "login1", "command": "ablations train study=table1"}
 
@@ -167,7 +167,7 @@ def test_a_job_waits_for_the_lock_of_a_host_that_is_lost(tmp_path):
 
 
 def test_a_detached_command_goes_on_by_itself(tmp_path):
-    line = ("train", "model=resnet20", "model.depth=8", "recipe.total_steps=6")
+    line = ("train", "model=resnet20", "model.depth=8", *FEW_IMAGES, "recipe.total_steps=6")
     done = ablations(*line, "--detach", cwd=tmp_path)
     assert done.returncode == 0 and "which goes on by itself" in done.stdout, done.stderr
     assert not list(tmp_path.rglob("record.json"))

@@ -24,7 +24,7 @@ EIGHT = {"XLA_FLAGS": f"--xla_force_host_platform_device_count=8 {COMPILE_FAST}"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """What ten steps on eight devices and on one give."""
+    """What a few steps on eight devices and on one give."""
     out = tmp_path_factory.mktemp("simulated") / "found.npz"
     command = [sys.executable, "-m", "ablations_tests.simulated", str(out)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | EIGHT, capture_output=True, text=True, timeout=300)
@@ -33,7 +33,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize("asked", GROUPS)
-def test_ten_steps_on_eight_devices_are_those_of_one(asked, trained):
+def test_steps_on_eight_devices_are_those_of_one(asked, trained):
     """BN over the whole batch, over a device's part of it, which is 8 images, and over groups of 32 on four devices."""
 
     def both(key):

@@ -22,7 +22,7 @@ from ablations.runs.record import read_metrics, read_record
 from ablations.system import interrupt, machine
 from ablations.training import driver
 from ablations.training.loop import train, training
-from ablations_tests.conftest import COMMAND, FEW_IMAGES, ablations, configure, here
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, configure, here
 
 TINY = ("model=resnet20", "model.depth=8", "recipe.total_steps=5", "recipe.evaluate_every=3", *FEW_IMAGES)
 TINY += ("recipe.bn_statistics=running",)  # exact ones are of each run alone
@@ -51,7 +51,7 @@ def weights(folder, i: int) -> dict[str, np.ndarray]:
 # Rows that differ in a number, and such as have random numbers inside, share a program too.
 PACKS = {
     "seeds": [("seed=0",), ("seed=1",), ("seed=2",)],
-    "numbers": [("shortcut=constant_scaling", f"shortcut.shortcut_scale={scale}") for scale in (0.3, 0.5, 0.8)],
+    "numbers": [("shortcut=constant_scaling", f"shortcut.shortcut_scale={scale}") for scale in (0.3, 0.8)],
     "dropout": [("shortcut=dropout", f"seed={seed}") for seed in (3, 4)],
 }
 
@@ -144,7 +144,7 @@ def test_a_packed_sweep_that_is_killed_goes_on(tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = ablations(*command, cwd=tmp_path)
+    done = here(*command, "hydra/launcher=basic", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folders = sorted(tmp_path.glob("runs/*/*/seed=*"))
     assert [read_record(folder)["seed"] for folder in folders] == [0, 1, 2]

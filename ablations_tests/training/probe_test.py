@@ -22,7 +22,7 @@ from ablations.training import augmentation
 from ablations.training.loop import train
 from ablations.training.probe import Probe
 from ablations.training.steps import Steps
-from ablations_tests.conftest import FEW_IMAGES, ablations, configure, here
+from ablations_tests.conftest import FEW_IMAGES, configure, here
 
 LINEAR = ActivationOrder("linear", [], [], [], [])
 
@@ -225,7 +225,7 @@ def test_a_run_on_its_way_is_probed_and_goes_on_without_doubles(along, tmp_path)
 
 def test_the_command(along):
     cwd, run = along.parent, along
-    done = ablations("probe", f"run={run}", "images=16", cwd=cwd)
+    done = here("probe", f"run={run}", "images=16", cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert "Probe of" in done.stdout and "after training" in done.stdout
     found = json.loads((run / "probe.json").read_text(), parse_constant=pytest.fail)
