@@ -24,7 +24,9 @@ class Config:
 
     precision: the type of activations; parameters, BN statistics and the loss are always float32.
     threads: XLA's threads on a CPU. Another number changes the last bits.
-    unroll: write out the loop over a stage's units. Changes neither parameters nor checkpoints.
+    unroll: how many units of a stage are written out in each round of the loop over them: true for all, false for one,
+        a number, or "auto" for what is fast on the platform (`networks/stack.py`). Changes neither parameters nor
+        checkpoints.
     remat: keep only the input of every few units for the backward pass and compute the rest again: less memory, a
         third more work. Changes neither parameters nor checkpoints.
     devices: the number of this machine's devices over which a run is spread; None for all. Another number changes the
@@ -46,7 +48,7 @@ class Config:
     seed: int = 0
     precision: str = "f32"
     threads: int = 1
-    unroll: bool = incidental(False, speed=True)
+    unroll: bool | int | str = incidental("auto", speed=True)
     remat: bool = incidental(False, speed=True)
     devices: int | None = incidental(None, speed=True)
     distributed: Distributed = incidental(factory=Distributed)
@@ -67,6 +69,8 @@ class Config:
             raise ValueError(f"seed={self.seed}: must be at least 0")
         if self.threads < 1:
             raise ValueError(f"threads={self.threads}: must be at least 1")
+        if self.unroll != "auto" and (isinstance(self.unroll, str) or (self.unroll is not False and self.unroll < 1)):
+            raise ValueError(f"unroll={self.unroll}: legal are auto, true, false, or a number of units from 1")
         if self.devices is not None and self.devices < 1:
             raise ValueError(f"devices={self.devices}: must be at least 1")
         if self.devices and (reason := refusal(self.recipe.batch_size, self.devices)):

@@ -11,7 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ablations.networks.kernels import remat
+from ablations.networks.kernels import placement, remat
+
+# On a GPU a loop costs a kernel for each array that a unit keeps or reads, so stacks of up to so many units are written
+# out. In longer ones it would take too long to compile.
+WRITTEN_OUT_UP_TO = 32
 
 FIRST, STACKED = "first", "rest"
 
@@ -26,8 +30,9 @@ class Stack(nnx.Module):
         self.first = first
         stacked = nnx.split_rngs(splits=max(units - 1, 1))(nnx.vmap(build))
         self.rest = stacked(rngs) if units > 1 else None
-        # How it is executed: whether the loop over units is unrolled, and whether it keeps less. Changes no parameter.
-        self.unroll = self.remat = False
+        # How it is executed, see `Config`. Changes no parameter.
+        self.unroll: bool | int | str = "auto"
+        self.remat = False
 
     def __call__(self, x):
         return self.walk(x, run)[0]
@@ -56,9 +61,15 @@ class Stack(nnx.Module):
             return x, (nnx.state(unit, nnx.Not(nnx.Param)), seen)
 
         scan = remat.scan if self.remat else jax.lax.scan
-        x, (others, seen_rest) = scan(remat.units(step), x, (params, others, other_arguments), unroll=self.unroll)
+        x, (others, seen_rest) = scan(remat.units(step), x, (params, others, other_arguments), unroll=self._written_out(len(jax.tree.leaves(params)[0])))
         nnx.update(self.rest, others)
         return x, jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), seen_first, seen_rest)
+
+    def _written_out(self, units: int) -> bool | int:
+        """How many of these units are written out in each round of the loop; True for all, False for one."""
+        if self.unroll != "auto":
+            return self.unroll  # pyright: ignore[reportReturnType]  # "auto" is the only word, as `Config` checks
+        return placement.on_gpu() and units <= WRITTEN_OUT_UP_TO
 
 
 def run(unit, x, _):

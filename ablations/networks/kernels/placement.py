@@ -30,6 +30,11 @@ def platform() -> str:
     return _platform.get() or jax.default_backend()
 
 
+def on_gpu() -> bool:
+    """Whether the platform is NVIDIA's or AMD's: JAX calls both "gpu", or by their own names."""
+    return platform() in ("gpu", "cuda", "rocm")
+
+
 def devices() -> int:
     """The number of devices that images are spread over."""
     return _devices.get()

@@ -28,7 +28,7 @@ def units(step: Callable) -> Callable:
     return jax.checkpoint(step, policy=jax.checkpoint_policies.save_only_these_names(*KEPT), prevent_cse=False)
 
 
-def scan(step: Callable, x, inputs, *, unroll: bool):
+def scan(step: Callable, x, inputs, *, unroll: bool | int):
     """A `lax.scan` that keeps x only before every n-th step: the backward pass repeats n steps at a time.
 
     With n = sqrt(steps / KEPT_BY_A_UNIT), memory grows with the square root of the number of steps.
