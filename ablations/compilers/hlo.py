@@ -69,7 +69,9 @@ class Module:
 
     computations: dict[str, dict[str, Instruction]]
     entry: str
-    frames: dict[int, tuple[str, int]] = field(repr=False)  # of a stack frame: "file:line", and the frame that called it
+    frames: dict[int, tuple[str, int]] = field(
+        repr=False
+    )  # of a stack frame: "file:line", and the frame that called it
 
     def kernels(self, steps: int) -> list[Kernel]:
         """The kernels of one training step, of a program that makes this many in a call."""

@@ -61,7 +61,12 @@ class Stack(nnx.Module):
             return x, (nnx.state(unit, nnx.Not(nnx.Param)), seen)
 
         scan = remat.scan if self.remat else jax.lax.scan
-        x, (others, seen_rest) = scan(remat.units(step), x, (params, others, other_arguments), unroll=self._written_out(len(jax.tree.leaves(params)[0])))
+        x, (others, seen_rest) = scan(
+            remat.units(step),
+            x,
+            (params, others, other_arguments),
+            unroll=self._written_out(len(jax.tree.leaves(params)[0])),
+        )
         nnx.update(self.rest, others)
         return x, jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), seen_first, seen_rest)
 

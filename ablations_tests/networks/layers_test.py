@@ -1,11 +1,9 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from ablations.data import catalogue
-from ablations.networks.kernels.batch_norm import batch_norm
 from ablations.networks.layers import BatchNorm, Conv
 from ablations.training import statistics
 from ablations.training.steps import Steps
@@ -38,36 +36,6 @@ def test_statistics_of_groups(group):
     np.testing.assert_allclose(bn(x), np.concatenate(parts), atol=1e-5)
     variances = np.mean([x[i : i + group].var((0, 1, 2)) for i in range(0, 8, group)], axis=0)
     np.testing.assert_allclose(bn.variance[...], 0.9 + 0.1 * variances, rtol=1e-5)
-
-
-def plain(x, scale, shift):
-    """The equation, to be differentiated automatically; x: (groups, ..., C)."""
-    axes = tuple(range(1, x.ndim - 1))
-    wide = x.astype(jnp.float32)
-    mean, variance = wide.mean(axes, keepdims=True), wide.var(axes, keepdims=True)
-    align = (1,) * (x.ndim - 1) + (-1,)
-    return ((wide - mean) / jnp.sqrt(variance + 1e-5) * scale.reshape(align) + shift.reshape(align)).astype(x.dtype)
-
-
-@pytest.mark.parametrize("groups", [1, 2, 4])
-@pytest.mark.parametrize("dtype,tolerance", [(jnp.float32, 2e-5), (jnp.bfloat16, 0.06)])
-def test_gradient_of_batch_norm_is_that_of_its_equation(groups, dtype, tolerance):
-    x = jnp.asarray(data().reshape(groups, 8 // groups, 4, 4, 5), dtype)
-    weights = jnp.linspace(0.5, 2, 5), jnp.linspace(-1, 1, 5)
-    dy = jnp.asarray(np.random.default_rng(1).normal(size=x.shape), dtype)
-    ours = jax.vjp(lambda *given: batch_norm(*given, jnp.zeros(5), 1e-5)[0], x, *weights)[1](dy)
-    for our, expected in zip(ours, jax.vjp(plain, x, *weights)[1](dy), strict=True):
-        assert our.dtype == expected.dtype
-        scale = float(jnp.abs(expected).max())
-        np.testing.assert_allclose(
-            our.astype(jnp.float32), expected.astype(jnp.float32), atol=tolerance * scale, rtol=tolerance
-        )
-
-
-def test_the_backward_pass_of_batch_norm_keeps_one_map():
-    x = jnp.asarray(data()[None])
-    _, backward = jax.vjp(lambda x: batch_norm(x, jnp.ones(5), jnp.zeros(5), jnp.zeros(5), 1e-5)[0], x)
-    assert [leaf.shape for leaf in jax.tree.leaves(backward) if leaf.size >= x.size] == [x.shape]
 
 
 def test_statistics_are_float32_in_bfloat16():

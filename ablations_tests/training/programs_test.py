@@ -3,9 +3,14 @@
 import re
 from collections import Counter
 
+import jax
 import jax.numpy as jnp
 import pytest
+from flax import nnx
 
+from ablations.networks.activation import ORDERS
+from ablations.networks.layers import Conv
+from ablations.networks.shortcut import SHORTCUTS
 from ablations.training import restore
 from ablations.training.devices import AbsentDevice, Devices
 from ablations.training.programs import Programs, steps_per_call
@@ -43,6 +48,22 @@ def test_a_program_for_an_accelerator_is_made_without_one(platform):
     assert "tensor<100x128xi32>" in text and "tensor<50000x32x32x3xui8>" in text
     assert convolutions(text) == {FORWARD: TRACED, OF_KERNEL: TRACED, OF_X: TRACED - 1}
     assert "3x2x32x32xf32" not in text and "custom_call" not in text
+
+
+PLATFORMS = ("cuda", "rocm", "tpu")
+EVERY = [(i + j, shortcut, order) for i, shortcut in enumerate(SHORTCUTS) for j, order in enumerate(ORDERS)]
+
+
+@pytest.mark.parametrize("turn,shortcut,order", EVERY)
+def test_each_shortcut_and_order_has_a_program_for_an_accelerator(turn, shortcut, order, monkeypatch):
+    """Each of them for one platform, so that each platform has all of both; no form of the CPU, where this is made."""
+    monkeypatch.setattr(jax, "default_backend", lambda: pytest.fail("a step asks for the backend of this machine"))
+    config = configure("model.depth=14", "data=cifar10", "recipe=paper", f"shortcut={shortcut}", f"activation={order}")
+    steps = Steps(config, restore.without_images(config.data), Devices((AbsentDevice(PLATFORMS[turn % 3]),)))
+    text = steps.programs.lower(steps.trace_train(2)).as_text()
+    number = sum(isinstance(node, Conv) for _, node in nnx.iter_graph(steps.network))
+    assert convolutions(text) == {FORWARD: number, OF_KERNEL: number, OF_X: number - 1}
+    assert "custom_call" not in text
 
 
 def test_a_program_for_this_machine_keeps_its_own_form():

@@ -1,0 +1,80 @@
+"""BN's kernel: its gradient is that of its equation on every platform, and one pass is as exact as two."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ablations.networks.kernels import placement
+from ablations.networks.kernels.batch_norm import batch_norm
+
+PLATFORMS = ("cpu", "tpu", "gpu")  # each has a form of its own; all of them compute on this machine
+
+
+def data(*shape, mean=2.0, std=3.0):
+    return np.random.default_rng(0).normal(mean, std, size=shape).astype(np.float32)
+
+
+def plain(x, scale, shift, relu):
+    """The equation, to be differentiated automatically; x: (groups, ..., C)."""
+    axes = tuple(range(1, x.ndim - 1))
+    wide = x.astype(jnp.float32)
+    mean, variance = wide.mean(axes, keepdims=True), wide.var(axes, keepdims=True)
+    align = (1,) * (x.ndim - 1) + (-1,)
+    y = ((wide - mean) / jnp.sqrt(variance + 1e-5) * scale.reshape(align) + shift.reshape(align)).astype(x.dtype)
+    return jax.nn.relu(y) if relu else y
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("groups,platform", [(1, "cpu"), (2, "gpu"), (4, "tpu"), (1, "gpu")])
+@pytest.mark.parametrize("dtype,tolerance", [(jnp.float32, 2e-5), (jnp.bfloat16, 0.06)])
+def test_the_gradient_is_that_of_the_equation(groups, platform, dtype, tolerance, relu):
+    x = jnp.asarray(data(groups, 8 // groups, 4, 4, 5), dtype)
+    weights, centre = (jnp.linspace(0.5, 2, 5), jnp.linspace(-1, 1, 5)), jnp.full(5, 1.5)
+    dy = jnp.asarray(np.random.default_rng(1).normal(size=x.shape), dtype)
+    with placement.placed(platform, 1):
+        y, pull = jax.vjp(lambda *given: batch_norm(*given, centre, 1e-5, relu)[0], x, *weights)
+        ours = (y, *pull(dy))
+    y, pull = jax.vjp(lambda *given: plain(*given, relu), x, *weights)
+    for our, expected in zip(ours, (y, *pull(dy)), strict=True):
+        assert our.dtype == expected.dtype
+        scale = float(jnp.abs(expected).max())
+        np.testing.assert_allclose(
+            our.astype(jnp.float32), expected.astype(jnp.float32), atol=tolerance * scale, rtol=tolerance
+        )
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("mean,std", [(0, 1), (1000, 1), (-5000, 0.1), (3, 1e-3)])
+def test_one_pass_about_the_running_mean_is_as_exact_as_two(platform, mean, std):
+    """Against float64; the running mean is off by a whole standard deviation."""
+    x = data(2, 32, 8, 8, 3, mean=mean, std=std)
+    with placement.placed(platform, 1):
+        _, means, variances = batch_norm(x, jnp.ones(3), jnp.zeros(3), jnp.full(3, mean + std), 1e-5)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(means, wide.mean((1, 2, 3)), rtol=1e-6, atol=5e-6 * std)
+    np.testing.assert_allclose(variances, wide.var((1, 2, 3)), rtol=1e-5)
+
+
+def test_a_variance_is_never_negative():
+    """Where the running mean is far away, as before the first step, rounding may leave less than nothing."""
+    x = jnp.full((1, 64, 8, 8, 3), 4097.0)
+    with placement.placed("gpu", 1):
+        y, _, variances = batch_norm(x, jnp.ones(3), jnp.zeros(3), jnp.zeros(3), 1e-5)
+    assert (variances >= 0).all() and np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_the_backward_pass_keeps_one_map(relu):
+    x = jnp.asarray(data(1, 8, 4, 4, 5))
+    _, backward = jax.vjp(lambda x: batch_norm(x, jnp.ones(5), jnp.zeros(5), jnp.zeros(5), 1e-5, relu)[0], x)
+    assert [leaf.shape for leaf in jax.tree.leaves(backward) if leaf.size >= x.size] == [x.shape]
+
+
+def test_a_gpu_reads_a_map_once_for_both_moments_and_a_cpu_twice():
+    def reductions(platform):
+        with placement.placed(platform, 1):
+            jaxpr = jax.make_jaxpr(lambda x: batch_norm(x, jnp.ones(5), jnp.zeros(5), jnp.zeros(5), 1e-5)[0])
+            return str(jaxpr(jnp.zeros((1, 8, 4, 4, 5)))).count("reduce")
+
+    assert reductions("gpu") == 1 and reductions("cpu") == 2
