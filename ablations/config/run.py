@@ -29,8 +29,8 @@ class Config:
         checkpoints.
     remat: keep only the input of every few units for the backward pass and compute the rest again: less memory, a
         third more work. Changes neither parameters nor checkpoints.
-    devices: the number of this machine's devices over which a run is spread; None for all. Another number changes the
-        last bits.
+    devices: the number of this machine's devices over which a run is spread; None for all that make it faster
+        (`training/spread.py`). Another number changes the last bits.
     distributed: whether the run consists of several processes, on several hosts.
     seeds: each row is run with the seeds 0 ... seeds - 1.
     packing: how several runs share a device (`launch/packing.py`). runs_at_a_time: how many do; None for as many as

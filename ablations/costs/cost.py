@@ -104,9 +104,12 @@ def seconds(config: Config, timing: Timing, done: int) -> float | None:
     return importing + again + (recipe.total_steps - done) * step + batches * test_step
 
 
-def exchange_bytes(figures: Figures, devices: int) -> float:
-    """Bytes that each device sends in a step if float32 gradients are summed around a ring."""
-    return 2 * (devices - 1) / devices * 4 * figures.parameters
+def exchange_bytes(figures: Figures, devices: int, precision: str) -> float:
+    """Bytes that each device sends in a step if gradients are summed around a ring.
+
+    XLA sums those of kernels, which are almost all, in the precision in which they are computed.
+    """
+    return 2 * (devices - 1) / devices * {"f32": 4, "bf16": 2}[precision] * figures.parameters
 
 
 def _crops(config: Config, tests: int) -> float:

@@ -124,7 +124,7 @@ def notes(plan: Plan) -> list[str]:
     if split := [(line, line.timing.parts) for line in plan.lines if line.timing and line.timing.parts > 1]:
         first, parts = split[0]
         images = first.config.recipe.batch_size // parts
-        most = max(cost.exchange_bytes(line.figures, devices) for line, devices in split)
+        most = max(cost.exchange_bytes(line.figures, devices, line.config.precision) for line, devices in split)
         lines.append(
             f"Memory and time: for one of {parts} devices, with its {images} images of a batch, measured on one device "
             f"here. Communication is not included: each device sends up to {size(most)} of gradients a step, and BN's "

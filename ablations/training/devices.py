@@ -17,6 +17,7 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionS
 from ablations.config.recipe import refusal
 from ablations.config.run import Config
 from ablations.errors import UserError
+from ablations.training import spread
 from ablations.training.feed import Batches
 
 AXIS = "batch"
@@ -60,7 +61,7 @@ class Devices:
         packed = config.packing in ("interleaved", "vmap") and (config.runs_at_a_time or 1) > 1
         if packed and (config.devices or 1) > 1:
             raise UserError(f"devices={config.devices}: packed runs share one device; choose packing=single")
-        return cls.here(1 if packed else config.devices)
+        return cls.here(1 if packed else spread.over(config))
 
     @classmethod
     def here(cls, count: int | None = None) -> "Devices":

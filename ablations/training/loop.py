@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import jax
+
 from ablations.config.run import Config
 from ablations.data import catalogue
 from ablations.data.dataset import Dataset
 from ablations.system import interrupt
-from ablations.training import driver, evaluation, feed, outcome, processes, statistics
+from ablations.training import driver, evaluation, feed, outcome, processes, spread, statistics
 from ablations.training.checkpoint import Checkpoints
 from ablations.training.clock import Clock
 from ablations.training.devices import Devices
@@ -49,6 +51,8 @@ def training(
         state, tally = restore_or_start(checkpoints, steps, state, journal.say)
         probes = Probes(steps, folder, tally)
         journal.begin(tally)
+        if words := spread.advice(config, devices.platform, devices.count, jax.local_device_count()):
+            journal.say(words)
         probes.take_if_due(state)
         clock = Clock(tally, steps.programs, started)
         source = feed.Training(

@@ -283,7 +283,8 @@ def test_a_plan_for_more_devices_than_are_here_is_of_one_with_its_part_of_a_batc
     assert row["memory a device"] == "3.0 MB" and "spread over 8" in plan_table.title(found)
     notes = " ".join(plan_table.notes(found))
     assert "on 8 devices like the one here" in notes and "with its 8 images of a batch" in notes
-    assert cost.exchange_bytes(FIGURES, 8) == 2 * 7 / 8 * 4 * FIGURES.parameters
+    assert cost.exchange_bytes(FIGURES, 8, "f32") == 2 * 7 / 8 * 4 * FIGURES.parameters
+    assert cost.exchange_bytes(FIGURES, 8, "bf16") == 2 * 7 / 8 * 2 * FIGURES.parameters
     assert "memory a device" not in plan_table.cells(planned(calibrate=True))[0]
     with pytest.raises(UserError, match="does not divide among 7 devices; 63 and 70 do"):
         planned("devices=7", "recipe.batch_size=64")
