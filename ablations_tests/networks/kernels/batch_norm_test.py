@@ -58,10 +58,9 @@ def test_one_pass_about_the_running_mean_is_as_exact_as_two(platform, mean, std)
 
 def test_a_variance_is_never_negative():
     """Where the running mean is far away, as before the first step, rounding may leave less than nothing."""
-    x = jnp.full((1, 64, 8, 8, 3), 4097.0)
-    with placement.placed("gpu", 1):
-        y, _, variances = batch_norm(x, jnp.ones(3), jnp.zeros(3), jnp.zeros(3), 1e-5)
-    assert (variances >= 0).all() and np.isfinite(y).all()
+    x = data(1, 64, 8, 8, 32, mean=3000, std=0.01)
+    y, _, variances = batch_norm(x, jnp.ones(32), jnp.zeros(32), jnp.zeros(32), 1e-5)
+    assert (variances >= 0).all() and (variances == 0).any() and np.isfinite(y).all()
 
 
 @pytest.mark.parametrize("relu", [False, True])
