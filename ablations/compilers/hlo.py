@@ -172,8 +172,9 @@ class Module:
         while frame in self.frames:
             line, frame = self.frames[frame]
             first = first or line
-            if "/ablations/" in line:
-                return line.rpartition("/ablations/")[2]
+            _, ours, rest = line.rpartition("/ablations/")
+            if ours and "site-packages" not in rest:  # another package's, in an environment inside a folder of our name
+                return rest
         return first
 
 

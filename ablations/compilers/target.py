@@ -7,17 +7,19 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata, resources
-from importlib.util import find_spec
 
 import yaml
 
 from ablations.errors import UserError
+from ablations.system import machine
 
 PLATFORMS = ("cuda", "tpu")
-# Of each platform the packages of which one is its compiler, and the extra of this project that installs one.
-COMPILERS = {"cuda": ("jax_cuda12_plugin", "jax_cuda13_plugin"), "tpu": ("libtpu",)}
+# The extra of this project that installs the compiler of a platform.
 EXTRAS = {"cuda": "aot", "tpu": "aot-tpu"}
-VERSIONED = ("jax-cuda12-plugin", "jax-cuda13-plugin", "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc", "libtpu")
+VERSIONED = {
+    "cuda": ("jax-cuda12-plugin", "jax-cuda13-plugin", "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc"),
+    "tpu": ("libtpu",),
+}
 # Of a process that compiles: it takes no device that is here, and libtpu asks no one which TPUs there are, and does not
 # keep others from loading it.
 ENVIRONMENT = {
@@ -88,7 +90,7 @@ class Target:
 
     def check_compiler(self) -> None:
         """Raise UserError, with the command that installs it, if XLA's compiler for this target is missing."""
-        if not any(find_spec(name) for name in COMPILERS[self.platform]):
+        if not machine.installed(self.platform):
             whose = "GPUs" if self.platform == "cuda" else "TPUs"
             raise UserError(
                 f"platform={self.platform}: XLA's compiler for {whose} is not installed, which needs no device; "
@@ -120,10 +122,10 @@ def tpus() -> list[str]:
     return [f"{kind}:{smallest} to {largest}" for kind, (smallest, largest) in ends.items()]
 
 
-def versions() -> list[str]:
-    """The names and versions of the compilers that are installed, which decide what they make of a program."""
+def versions(platform: str) -> list[str]:
+    """The names and versions of a platform's compilers that are installed, which decide what they make of a program."""
     installed = {(dist.metadata["Name"] or "").lower(): dist.version for dist in metadata.distributions()}
-    return [f"{name}=={installed[name]}" for name in VERSIONED if name in installed]
+    return [f"{name}=={installed[name]}" for name in VERSIONED[platform] if name in installed]
 
 
 @lru_cache

@@ -78,7 +78,7 @@ def _run_seconds(line: CompiledLine) -> float | None:
 def title(plan: CompiledPlan) -> str:
     counts = sorted({line.devices for line in plan.lines})
     devices = f"{' or '.join(map(str, counts))} x {plan.target.title}"
-    return f"{plan_table.title(plan)}, for {devices}"
+    return f"{plan_table.title(plan, without='devices')}, for {devices}"
 
 
 def notes(plan: CompiledPlan) -> list[str]:
@@ -90,7 +90,7 @@ def notes(plan: CompiledPlan) -> list[str]:
             f"To go: at least {duration(plan.seconds)} for all training steps, one run after the other; tests, start and "
             f"compilation are not counted. {scientific(plan.flop_left)} FLOP; {size(plan.disk_bytes)} of disk."
         )
-    compilers = ", ".join([f"jax=={metadata.version('jax')}", *versions()])
+    compilers = ", ".join([f"jax=={metadata.version('jax')}", *versions(target.platform)])
     lines.append(
         f"Compiled for {target.title}, which need not be here ({compilers}); nothing was run. All figures are of one "
         "device and one step."

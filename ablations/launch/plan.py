@@ -150,9 +150,9 @@ def look_at_all(jobs: list[Job]) -> list[Run]:
 
 def in_rows(runs: list[Run]) -> list[tuple[Run, ...]]:
     """The runs of each row, which differ only in their seed."""
-    rows: dict[str, list[Run]] = {}
+    rows: dict[tuple[str, int | None], list[Run]] = {}  # a number of devices is not part of a row's name
     for run in runs:
-        rows.setdefault(run.config.row, []).append(run)
+        rows.setdefault((run.config.row, run.config.devices), []).append(run)
     return [tuple(row) for row in rows.values()]
 
 

@@ -100,10 +100,11 @@ def seeds(line: Line):
     return Text("; ").join(texts)
 
 
-def title(plan: Plan) -> str:
-    """The study and what all rows share."""
+def title(plan: Plan, *, without: str = "") -> str:
+    """The study and what all rows share, without one of these aspects."""
     settings = [aspects(line.config) for line in plan.lines]
     shared = {aspect: value for aspect, value in settings[0].items() if len({row[aspect] for row in settings}) == 1}
+    shared.pop(without, None)
     forms = {"recipe": "recipe {}", "steps": "{} steps", "batch": "batches of {}", "devices": "spread over {}"}
     words = [forms.get(aspect, "{}").format(value) for aspect, value in shared.items() if value]
     return ", ".join([plan.lines[0].config.study, *words])
