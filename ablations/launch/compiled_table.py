@@ -22,7 +22,10 @@ RIGHT = (
     "kernels",
     "small",
     "bytes a step",
+    "collectives",
     "cycles",
+    "a step at least",
+    "without launches",
     "a run at least",
 )
 
@@ -107,7 +110,7 @@ def _meanings(target: Target, programs: list[Program]) -> list[str]:
     """What the columns count."""
     calls = sorted({program.steps for program in programs})
     lines = [
-        f"Temporary, peak: XLA's figures for a call of {' or '.join(map(str, calls))} steps. Fits: what it needs with "
+        f"Temporary, peak: XLA's figures for a call of {' or '.join(map(str, calls))} step{'s' * (calls != [1])}. Fits: what it needs with "
         f"its arguments, of {size(target.memory_bytes)}.",
         f"Kernels: of these, the small ones touch less than {size(SMALL_BYTES)}. Bytes: what each kernel reads and "
         "writes, of a slice what is touched, as if nothing stayed in a cache.",
