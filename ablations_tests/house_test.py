@@ -26,7 +26,8 @@ BELOW = {
     "tables": ("runs",),
     "training": ("loggers",),
     "analysis": ("training",),
-    "costs": ("training",),
+    "compilers": ("training",),
+    "costs": ("compilers",),
     "launch": ("costs",),
     "reports": ("analysis", "tables"),
     "api": ("launch", "reports"),
@@ -35,7 +36,7 @@ BELOW = {
     "ablations": ("api",),  # the lazy names of __init__
 }
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax"}
-WITH_JAX = ("networks", "training", "analysis", "costs/measure.py", "api/networks.py")
+WITH_JAX = ("networks", "training", "analysis", "compilers/compile.py", "costs/measure.py", "api/networks.py")
 WITHOUT_JAX = (
     *("networks/shortcut.py", "networks/registry.py", "networks/activation.py", "networks/families.py"),
     "networks/*/config.py",

@@ -51,6 +51,7 @@ def dispatch(command: str, arguments: list[str]) -> int:
     options, arguments = take_options(arguments)
     obey(options)
     if asks_for_help:
+        from ablations.compilers import target
         from ablations.config import study
         from ablations.config.logger import LOGGERS
         from ablations.data.config import DATASETS
@@ -58,6 +59,7 @@ def dispatch(command: str, arguments: list[str]) -> int:
         words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
         figures = (figure.name for name in study.names() for figure in study.load(name).figures)
         words["figures"] = ", ".join(dict.fromkeys(figures))
+        words |= {"gpus": ", ".join(target.gpus()), "tpus": ", ".join(target.tpus())}
         words["loggers"] = ", ".join(LOGGERS)
         words["shared"] = commands.SHARED.format(command=command)
         print(_filled(commands.load(command).HELP, words))

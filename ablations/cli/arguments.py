@@ -1,10 +1,18 @@
 """A command's arguments: options that all commands have, settings of its own, and overrides for Hydra."""
 
+from typing import TYPE_CHECKING
+
 from ablations.errors import UserError
+
+if TYPE_CHECKING:
+    from ablations.compilers.target import Target
 
 # The options of all commands: what follows each, and an example.
 OPTIONS = {"--import": ("a file", "mine.py"), "--config-dir": ("a folder", "conf"), "-cd": ("a folder", "conf")}
 SEARCHPATH = "hydra.searchpath"
+
+# The settings that choose devices to compile for; see `chosen_target`.
+TARGET = {"platform": "", "target": "", "topology": ""}
 
 
 def key_values(arguments: list[str], command: str) -> dict[str, str]:
@@ -56,3 +64,20 @@ def split(arguments: list[str], own: dict[str, str]) -> tuple[dict[str, str], li
     chosen = [argument for argument in arguments if "=" in argument and argument.partition("=")[0] in own]
     overrides = [argument for argument in arguments if argument not in chosen and argument not in ("-m", "--multirun")]
     return own | dict(argument.split("=", 1) for argument in chosen), overrides
+
+
+def chosen_target(settings: dict[str, str]) -> "Target | None":
+    """The devices to compile for, of a command with the settings `TARGET`; None for those of this machine.
+
+    Raises UserError, with the legal ones, for what there is not.
+    """
+    asked = {key: settings[key] for key in TARGET}
+    if not any(asked.values()):
+        return None
+    if not asked["platform"]:
+        key = next(key for key in asked if asked[key])
+        platform = "cuda" if key == "target" else "tpu"
+        raise UserError(f"{key}={asked[key]}: say what to compile for, too: platform={platform}")
+    from ablations.compilers.target import choose
+
+    return choose(**asked)

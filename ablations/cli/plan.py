@@ -1,6 +1,6 @@
 """`ablations plan`: what a study or a sweep will cost, and how much of it is done."""
 
-from ablations.cli.arguments import split
+from ablations.cli.arguments import TARGET, chosen_target, split
 from ablations.errors import UserError
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
@@ -9,17 +9,25 @@ HELP = """\
 ablations plan [key=value ...]
 
 Says what `ablations train` with the same settings will cost on this machine, and how much of it is
-done. It trains nothing, and does not need the data set.
+done. It trains nothing, and does not need the data set. With platform=..., it says instead what
+GPUs or TPUs would take that need not be here, from what XLA compiles for them.
 
     ablations plan study=table1 data=cifar10 recipe=paper
     ablations plan model=resnet164 seed=0,1,2 runs_at_a_time=2
     ablations plan study=table1 calibrate=false             at once, without times
     ablations plan study=table5 devices=8                   for 8 devices, even if there is one here
+    ablations plan study=table1 data=cifar10 platform=cuda target=h100
+    ablations plan study=table5 platform=tpu topology=v5e:2x2
 
     devices=8          plan for this many devices; if fewer are here, one is measured with its part
                        of a batch
     calibrate=true     run a few steps of each program, which takes seconds, and keep their times in
                        ~/.cache/ablations/plan; false leaves out times and memory
+    platform=cuda      compile for NVIDIA GPUs; needs pip install -e '.[aot]'
+    target=h100        which: {gpus}
+    devices=4          over how many GPUs a run is spread; one by default
+    platform=tpu       compile for TPUs; needs pip install -e '.[aot-tpu]'
+    topology=v5e:2x2   which, and how many: {tpus}
     format=terminal    terminal, markdown, or csv (one line for each run, in plain numbers)
     out=FILE           write to this file instead of the screen
 
@@ -29,6 +37,11 @@ The plan has one line for each row: parameters, multiply-adds (MACs) for one ima
 memory for the activations of a training step, the compiled program, which several rows may share,
 the time of a run, and the state of each seed: done, running, interrupted (at a step that is kept)
 or missing. Below the lines are the sums of what is still to be trained.
+
+With platform=..., it has XLA's figures for each program: memory, and whether it fits; kernels a
+step, and how many are small; bytes a step; sums over devices; on a TPU cycles; and the least time
+of a step and of a run by the data sheet. Compiling takes half a minute to minutes a program; what
+is compiled is kept in ~/.cache/ablations/plan. `ablations inspect` shows one program in detail.
 """
 
 
@@ -36,22 +49,29 @@ def command(arguments: list[str]) -> int:
     """`ablations plan`: print or write a plan."""
     from ablations.config import compose
     from ablations.config import jobs as sweep
+    from ablations.launch import compiled_plan, compiled_table, plan_table
     from ablations.launch.plan import make
-    from ablations.launch.plan_table import FORMATS, RIGHT, as_csv, cells, notes, title
 
-    settings, overrides = split(arguments, {"calibrate": "true", "format": "terminal", "out": ""})
+    settings, overrides = split(arguments, {"calibrate": "true", "format": "terminal", "out": ""} | TARGET)
     if flags := [word for word in overrides if word.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations plan --help")
     if settings["calibrate"] not in ("true", "false"):
         raise UserError(f"calibrate={settings['calibrate']}: legal are true, false")
-    if settings["format"] not in FORMATS:
-        raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
+    if settings["format"] not in plan_table.FORMATS:
+        raise UserError(f"format={settings['format']}: legal are {', '.join(plan_table.FORMATS)}")
+    target = chosen_target(settings)
     with compose.hydra() as context:
         jobs = sweep.plan(context, overrides)
-        plan = make(context, jobs, overrides, calibrate=settings["calibrate"] == "true")
+        if target:
+            ahead = compiled_plan.make(jobs, target)
+            title, cells, notes = compiled_table.title(ahead), compiled_table.cells(ahead), compiled_table.notes(ahead)
+            right, as_csv = compiled_table.RIGHT, compiled_table.as_csv(ahead)
+        else:
+            plan = make(context, jobs, overrides, calibrate=settings["calibrate"] == "true")
+            title, cells, notes = plan_table.title(plan), plan_table.cells(plan), plan_table.notes(plan)
+            right, as_csv = plan_table.RIGHT, plan_table.as_csv(plan)
     if settings["format"] == "terminal" and not settings["out"]:
-        grid.show(title(plan), cells(plan), RIGHT, notes(plan))
+        grid.show(title, cells, right, notes)
         return 0
-    text = as_csv(plan) if settings["format"] == "csv" else grid.markdown(title(plan), cells(plan), notes(plan))
-    give_out(text, settings["out"])
+    give_out(as_csv if settings["format"] == "csv" else grid.markdown(title, cells, notes), settings["out"])
     return 0

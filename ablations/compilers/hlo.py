@@ -11,7 +11,9 @@ from functools import cached_property
 BYTES = {"pred": 1, "bf16": 2, "token": 0} | {f"{kind}{bits}": bits // 8 for kind in "fsu" for bits in (8, 16, 32, 64)}
 BYTES |= {"s4": 0.5, "u4": 0.5, "c64": 8, "c128": 16}
 
-ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
+# Its dtype, its axes, and what follows them in braces: the layout, and the memory that it lies in where that is not the
+# device's: S(1) is a TPU's VMEM, S(5) the host's.
+ARRAY = re.compile(r"(\w+)\[([\d,]*)\](?:\{[^}]*?(S\([1-9]\))?\})?")
 COMPUTATION = re.compile(r"(?:ENTRY )?%(\S+) \(")
 
 # Opcodes that run nothing: they name, group or rearrange what is there, or wait for what has been started.
@@ -20,13 +22,23 @@ NO_KERNEL = {
     *("opt-barrier", "add-dependency", "copy-done", "slice-done", "all-reduce-done", "all-gather-done"),
     *("collective-permute-done", "async-done", "async-update", "recv-done", "send-done"),
 }
+# Custom calls of XLA:TPU that run nothing: they reserve memory, or name what is there.
+NO_CALL = ("AllocateBuffer", "ConcatBitcast", "AssumeGatherIndicesInBound")
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
+MOVES = {
+    "copy-start": 0,
+    "slice-start": 1,
+}  # beside a transfer: which part of its result is new; another is its operand
 SLICES = {"dynamic-slice", "slice", "gather"}  # read what they return, of an operand that may be far larger
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line of a computation. shape: the text of its type; attributes: what follows the operands."""
+    """One line of a computation.
+
+    shape: the text of its type. operands: their names; of a constant its value, of a parameter its number.
+    attributes: what follows the operands.
+    """
 
     name: str
     shape: str
@@ -40,6 +52,12 @@ class Instruction:
         match = re.search(rf"\b{name}=%([^\s,}}]+)", self.attributes)
         return match[1] if match else ""
 
+    @property
+    def target(self) -> str:
+        """What a custom call calls; "" for other instructions."""
+        match = re.search(r'custom_call_target="([^"]+)"', self.attributes)
+        return match[1] if match else ""
+
     def number(self, pattern: str) -> int | None:
         match = re.search(pattern, self.attributes)
         return int(match[1]) if match else None
@@ -50,8 +68,9 @@ class Kernel:
     """One kernel of a step.
 
     kind: "convolution", "matrix product", "reduce", "slice update", "copy", "collective", "random" or "elementwise".
-    times: how often a step runs it; a fraction if it runs once for many steps. size: the bytes that it reads and
-    writes each time. cycles: XLA:TPU's own estimate, each time; None on a GPU. source: the line of our code.
+    times: how often a step runs it; a fraction if it runs once for many steps. size: the bytes that it reads from the
+    device's memory and writes to it each time; of a collective all that it sends and receives, wherever that lies.
+    cycles: XLA:TPU's own estimate, each time; None on a GPU. source: the line of our code.
     """
 
     name: str
@@ -83,7 +102,7 @@ class Module:
                 yield from self._run(instruction.attribute("body"), times * self.trips(instruction))
             elif instruction.opcode == "call":
                 yield from self._run(instruction.attribute("to_apply"), times)
-            elif instruction.opcode not in NO_KERNEL:
+            elif instruction.opcode not in NO_KERNEL and instruction.target not in NO_CALL:
                 yield instruction, times
 
     def trips(self, loop: Instruction) -> int:
@@ -136,11 +155,16 @@ class Module:
             return 2 * size(home[instruction.operands[1]])
         if instruction.opcode == "fusion":
             body = self.computations[instruction.attribute("calls")]
-            return _read(body) + _written(body)
-        read = sum(size(home[operand]) for operand in set(instruction.operands) if operand in home)
+            return _read(self.computations, body) + _written(self.computations, body)
+        operands = [home[operand] for operand in set(instruction.operands) if operand in home]
+        if instruction.opcode in MOVES:
+            new = _parts(instruction.shape)[MOVES[instruction.opcode]]
+            return size(new) + (size(new, everywhere=True) if size(operands[0]) else 0)
+        everywhere = _is_collective(instruction)
+        read = sum(size(shape, everywhere=everywhere) for shape in operands)
         if instruction.opcode.endswith("-start"):  # its result names its operand, too
             return 2 * read
-        return read + size(instruction.shape)
+        return read + size(instruction.shape, everywhere=everywhere)
 
     def _source(self, instruction: Instruction) -> str:
         """The innermost line of this package's code, else of any."""
@@ -148,15 +172,18 @@ class Module:
         while frame in self.frames:
             line, frame = self.frames[frame]
             first = first or line
-            if "/ablations/" in line:
-                return line.rpartition("/ablations/")[2]
+            _, ours, rest = line.rpartition("/ablations/")
+            if ours and "site-packages" not in rest:  # another package's, in an environment inside a folder of our name
+                return rest
         return first
 
 
-def size(shape: str) -> float:
-    """The bytes of an array or of a tuple of arrays."""
+def size(shape: str, *, everywhere: bool = False) -> float:
+    """The bytes in the device's memory of an array or of a tuple of arrays; with `everywhere`, those elsewhere, too."""
     total = 0.0
-    for dtype, axes in ARRAY.findall(shape):
+    for dtype, axes, elsewhere in ARRAY.findall(shape):
+        if elsewhere and not everywhere:
+            continue
         elements = 1
         for axis in filter(None, axes.split(",")):
             elements *= int(axis)
@@ -184,7 +211,7 @@ def _instruction(line: str) -> Instruction:
     opcode, parenthesis, rest = rest.strip().partition("(")
     operands, attributes = _balanced(parenthesis + rest)
     inside = operands[1:-1]
-    names = tuple(re.findall(r"%([^\s,()]+)", inside)) if opcode != "constant" else (inside,)
+    names = (inside,) if opcode in ("constant", "parameter") else tuple(re.findall(r"%([^\s,()]+)", inside))
     return Instruction(
         name.removeprefix("ROOT ").removeprefix("%"), shape, opcode, names, attributes, line.startswith("ROOT")
     )
@@ -214,9 +241,18 @@ def _frames(text: str) -> dict[int, tuple[str, int]]:
     return frames
 
 
+def _parts(shape: str) -> list[str]:
+    """The arrays of a tuple, or the one array."""
+    return [match[0] for match in ARRAY.finditer(shape)]
+
+
+def _is_collective(instruction: Instruction) -> bool:
+    return instruction.opcode.removesuffix("-start") in COLLECTIVES
+
+
 def _kind(instruction: Instruction, inner: list[Instruction]) -> str:
     opcodes = {i.opcode for i in inner} | {instruction.opcode}
-    if instruction.opcode.removesuffix("-start") in COLLECTIVES:
+    if _is_collective(instruction) or any(map(_is_collective, inner)):
         return "collective"
     if "convolution" in opcodes or "$conv" in instruction.attributes:
         return "convolution"
@@ -238,40 +274,34 @@ def _dtype(instruction: Instruction) -> str:
     return match[1] if match else ""
 
 
-def _users(body: dict[str, Instruction], name: str) -> list[Instruction]:
-    """What uses a value inside a fusion, seen through bitcasts."""
-    users = []
-    for instruction in body.values():
-        if name in instruction.operands:
-            through = instruction.opcode == "bitcast" and not instruction.is_root
-            users += _users(body, instruction.name) if through else [instruction]
-    return users
-
-
-def _read(body: dict[str, Instruction]) -> float:
+def _read(computations: dict[str, dict[str, Instruction]], body: dict[str, Instruction]) -> float:
     """Bytes that a fusion reads: of a parameter that is only sliced, the slices; of one updated in place, none."""
-    total = 0.0
-    for parameter in body.values():
-        if parameter.opcode != "parameter":
-            continue
-        users = _users(body, parameter.name)
-        if users and all(user.opcode in SLICES or _updates(body, user, parameter.name) for user in users):
-            total += sum(size(user.shape) for user in users if user.opcode in SLICES)
-        else:
-            total += size(parameter.shape)
-    return total
+    parameters = [instruction for instruction in body.values() if instruction.opcode == "parameter"]
+    return sum(_touched(computations, body, parameter) for parameter in parameters)
 
 
-def _updates(body: dict[str, Instruction], user: Instruction, name: str) -> bool:
-    if user.opcode != "dynamic-update-slice":
-        return False
-    target = user.operands[0]
-    while body[target].opcode == "bitcast":
-        target = body[target].operands[0]
-    return target == name
+def _touched(
+    computations: dict[str, dict[str, Instruction]], body: dict[str, Instruction], value: Instruction
+) -> float:
+    """Bytes that a fusion reads of a value inside it, seen through bitcasts and through the fusions in the fusion."""
+    whole, total = size(value.shape), 0.0
+    users = [instruction for instruction in body.values() if value.name in instruction.operands]
+    for user in users:
+        if user.opcode == "bitcast" and not user.is_root:
+            total += _touched(computations, body, user)
+        elif user.opcode in SLICES and user.operands[0] == value.name:
+            total += min(size(user.shape, everywhere=True), whole)  # a slice has no layout of its own to lie elsewhere
+        elif user.opcode == "fusion":
+            inner = computations[user.attribute("calls")]
+            numbers = {str(i) for i, operand in enumerate(user.operands) if operand == value.name}
+            parameters = [i for i in inner.values() if i.opcode == "parameter" and i.operands[0] in numbers]
+            total += sum(_touched(computations, inner, parameter) for parameter in parameters)
+        elif not (user.opcode == "dynamic-update-slice" and user.operands[0] == value.name):
+            return whole
+    return min(total, whole) if users else whole
 
 
-def _written(body: dict[str, Instruction]) -> float:
+def _written(computations: dict[str, dict[str, Instruction]], body: dict[str, Instruction]) -> float:
     """Bytes that a fusion writes: of an update in place, what is new."""
     [root] = [instruction for instruction in body.values() if instruction.is_root]
     total = 0.0
@@ -280,7 +310,9 @@ def _written(body: dict[str, Instruction]) -> float:
         while result.opcode == "bitcast" and result.operands[0] in body:
             result = body[result.operands[0]]
         if result.opcode == "dynamic-update-slice":
-            total += size(body[result.operands[1]].shape)
+            total += size(body[result.operands[1]].shape) if size(result.shape) else 0
+        elif result.opcode == "fusion":
+            total += _written(computations, computations[result.attribute("calls")])
         else:
             total += size(result.shape)
     return total

@@ -1,11 +1,9 @@
-"""Figures and times of configurations, each measured once and then kept in `~/.cache/ablations/plan`.
+"""Figures, times and compiled programs of configurations, each made once and then kept (see `kept`).
 
-A separate process measures them: it can be stopped at any moment, its start is part of what is measured, and its memory
-is freed when it ends. What is kept holds for this source, these versions and this machine only.
+A separate process makes them: it can be stopped at any moment, its start is part of what is measured, its memory is
+freed when it ends, and XLA starts in it as it must to compile for other devices.
 """
 
-import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -15,26 +13,23 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
-from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
 
-import ablations
+from ablations.compilers import target as compilers
+from ablations.compilers.target import Target
 from ablations.config import imports
 from ablations.config.run import Config, from_resolved
-from ablations.costs.cost import Ceilings, Figures, Timing
+from ablations.costs import kept
+from ablations.costs.cost import Figures, Timing
+from ablations.costs.kept import Answer
 from ablations.errors import UserError
 from ablations.networks.registry import made_by
 from ablations.setting import speed
 from ablations.system import child, malloc
-from ablations.system import files as system_files
 from ablations.system import machine as accelerators
-from ablations.system.files import write_whole
-from ablations.system.machine import processor
 from ablations.terminal.bar import bar
 from ablations.training import environment as entry
 
-Answer = TypeVar("Answer", Figures, Timing, Ceilings)
 OFF = "off"  # a file in a meeting's folder that calls the meeting off
 
 
@@ -42,18 +37,23 @@ class Died(UserError):
     """The measuring process died."""
 
 
-def figures(configs: list[Config]) -> list[Figures]:
-    """The figures of each configuration; those that differ only in their seed are read once."""
-    source = _source()
-    keys = [_key(source, _seedless(config), config.unroll, config.remat) for config in configs]
-    known = {key: kept for key in keys if (kept := _kept(key, Figures))}
+def figures(configs: list[Config], target: Target | None = None) -> list[Figures]:
+    """The figures of each configuration, of its program for this machine or for a target.
+
+    Those that differ only in their seed are read once.
+    """
+    source = kept.source()
+    keys = [
+        kept.key(source, _seedless(config), config.unroll, config.remat, *_where(config, target)) for config in configs
+    ]
+    known = {key: answer for key in keys if (answer := kept.read(key, Figures))}
     missing = {key: config for key, config in zip(keys, configs, strict=True) if key not in known}
     if missing:
         with bar("reading networks", len(missing), "networks") as update:
-            answers = request(Figures, list(missing.values()))
+            answers = request(Figures, list(missing.values()), target=target)
             for done, (key, answer) in enumerate(zip(missing, answers, strict=True), 1):
                 known[key] = answer
-                _keep(key, answer)
+                kept.keep(key, answer)
                 update(done)
     return [known[key] for key in keys]
 
@@ -74,20 +74,20 @@ def timings(programs: dict[str, Config]) -> dict[str, Timing]:
 def timing(program: str, config: Config, *, measure: bool = True) -> Timing | None:
     """A short measured run of one program; None if there is none yet and `measure` is false."""
     # The compiler's options are not part of the program: they come from this source.
-    key = _key(
-        _source("networks/kernels/convolution.py"),
+    key = kept.key(
+        kept.source("networks/kernels/convolution.py"),
         program,
         config.threads,
         config.packing,
         config.runs_at_a_time,
         config.devices,
     )
-    known = _kept(key, Timing)
+    known = kept.read(key, Timing)
     if known is None and measure:
         try:
             known = short_run(config)
             if not known.reason:  # memory that is missing now may be free later
-                _keep(key, known)
+                kept.keep(key, known)
         except Died as error:
             known = Timing(reason=str(error))
     return known
@@ -117,18 +117,25 @@ def short_run(config: Config, pixels: int | None = None) -> Timing:
 
 
 def request(
-    kind: type[Answer], configs: list[Config], pixels: int | None = None, meeting: Path | None = None
+    kind: type[Answer],
+    configs: list[Config],
+    pixels: int | None = None,
+    meeting: Path | None = None,
+    target: Target | None = None,
 ) -> Iterator[Answer]:
-    """Yield the Figures, Timing or Ceilings of each configuration, measured in a new process.
+    """Yield the Figures, Timing, Ceilings or Compiled of each configuration, made in a new process.
 
     pixels: the width of the images, if not that of the data set. meeting: a folder in which as many processes as
-    run at a time wait for each other before they measure. Raises Died if the process does.
+    run at a time wait for each other before they measure. target: for which figures are read and programs compiled.
+    Raises Died if the process does.
     """
-    asked = {"kind": kind.__name__, "started": time.time(), "pixels": pixels}
+    asked = {"kind": kind.__name__, "started": time.time(), "pixels": pixels, "target": target and target.asked}
     asked |= {"meeting": meeting and str(meeting), "imports": imports.imported}
     asked["configs"] = [{"resolved": config.resolved(), "speed": speed(config)} for config in configs]
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as words:
         environment = malloc.HUGE_PAGES | os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
+        if target:
+            environment |= compilers.ENVIRONMENT
         if meeting and (gpus := accelerators.gpus()):  # side by side on the same GPUs, not each on free ones
             environment[accelerators.VISIBLE] = ",".join(gpus[: configs[0].devices])
         worker = child.start(__name__, env=environment, stderr=words)
@@ -142,7 +149,7 @@ def request(
                     words.seek(0)
                     said = words.read().strip().splitlines() or [""]
                     raise Died(f"killed by signal {-code}, perhaps out of memory" if code < 0 else said[-1])
-                yield _from_json(kind, line)
+                yield kept.from_json(kind, line)
         finally:
             worker.process.kill()
             worker.process.wait()
@@ -159,6 +166,7 @@ def answer() -> None:
         imports.load(*arguments)
     configs = [replace(from_resolved(config["resolved"]), **config["speed"]) for config in asked["configs"]]
     entry.prepare(configs[0])
+    target = asked["target"] and compilers.choose(**asked["target"])
     import jax
 
     from ablations.costs import measure
@@ -167,11 +175,12 @@ def answer() -> None:
     import_seconds = time.time() - asked["started"]
     for config in configs:
         measured = {
-            "Figures": lambda config: measure.figures(config, asked["pixels"]),
+            "Figures": lambda config: measure.figures(config, asked["pixels"], target),
             "Timing": lambda config: measure.timing(
                 config, import_seconds, asked["pixels"], lambda: _meet(config, asked)
             ),
             "Ceilings": measure.ceilings,
+            "Compiled": lambda config: measure.compiled(config, target),
         }[asked["kind"]](config)
         print(json.dumps(asdict(measured)), file=answers, flush=True)
 
@@ -188,45 +197,14 @@ def _meet(config: Config, asked: dict) -> None:
         sys.exit("another of the processes that run side by side has failed")
 
 
+def _where(config: Config, target: Target | None) -> tuple:
+    """What of a target decides a program's text: its platform, and the number of devices."""
+    return (target.platform, target.spread(config.devices)) if target else ()
+
+
 def _seedless(config: Config) -> dict:
     """What decides a network, including a user's class as it is now."""
     return config.resolved() | {"seed": None} | made_by(type(config.shortcut))
-
-
-def _key(*parts) -> str:
-    """The name under which something is kept that depends on these parts, this machine and these versions."""
-    versions = [metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")]
-    settings = [os.environ.get(name) for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", "XLA_FLAGS")]
-    machine = [os.uname().nodename, processor(), *settings]
-    return hashlib.sha256(json.dumps([versions, machine, *parts]).encode()).hexdigest()[:32]
-
-
-def _source(files: str = "**/*.py") -> str:
-    """A digest of this package's files: another source may make other networks."""
-    total = hashlib.sha256()
-    for path in sorted(Path(ablations.__file__).parent.glob(files)):
-        total.update(path.read_bytes())
-    return total.hexdigest()
-
-
-def _keep(key: str, measured: Figures | Timing) -> None:
-    folder = system_files.cache() / "plan"
-    with contextlib.suppress(OSError):  # without a cache it is measured again
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / f"{key}.json", json.dumps(asdict(measured)))
-
-
-def _kept(key: str, kind: type[Answer]) -> Answer | None:
-    try:
-        return _from_json(kind, (system_files.cache() / "plan" / f"{key}.json").read_text())
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _from_json(kind: type[Answer], text: str) -> Answer:
-    """The inverse of `json.dumps(asdict(...))`, which writes tuples as lists."""
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in json.loads(text).items()}
-    return kind(**fields)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ablations import randomness
+from ablations.compilers import compile
+from ablations.compilers.program import Compiled
+from ablations.compilers.target import Target
 from ablations.config.run import Config
 from ablations.costs.cost import Ceilings, Figures, Timing
 from ablations.data import catalogue, dataset
 from ablations.networks import count
 from ablations.runs.provenance import provenance
-from ablations.training import driver, feed
+from ablations.training import driver, feed, restore
 from ablations.training.devices import Devices
 from ablations.training.programs import DTYPES, needed_bytes, steps_per_call
 from ablations.training.steps import Steps
@@ -46,10 +49,10 @@ def synthetic(config: Config, pixels: int | None = None) -> dataset.Dataset:
     return dataset.Dataset(config.data.name, kind.classes, images, labels, images, labels, kind.streamed)
 
 
-def figures(config: Config, pixels: int | None = None) -> Figures:
-    """The figures of a configuration. Nothing is compiled, and no array of the network is made."""
+def figures(config: Config, pixels: int | None = None, target: Target | None = None) -> Figures:
+    """The figures of a configuration, here or for a target. Nothing is compiled, and no array of the network is made."""
     images = synthetic(config, pixels)
-    steps = Steps(config, images)
+    steps = Steps(config, images, compile.absent(target, target.spread(config.devices)) if target else None)
     state, recipe = steps.abstract(), config.recipe
     platform = steps.devices.platform
     traced = steps.trace_train(steps_per_call(config, 0, platform))
@@ -67,6 +70,13 @@ def figures(config: Config, pixels: int | None = None) -> Figures:
         weights_bytes=_bytes((state.params, state.others)),
         state_bytes=_bytes(state),
     )
+
+
+def compiled(config: Config, target: Target) -> Compiled:
+    """The training step of a configuration, compiled for a target."""
+    # Images that are read from files are not in the program, and measuring the colours of all of them takes minutes.
+    streamed = catalogue.kind(config.data).streamed
+    return compile.training_step(config, synthetic(config) if streamed else restore.without_images(config.data), target)
 
 
 def _bytes(tree) -> int:

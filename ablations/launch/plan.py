@@ -116,27 +116,17 @@ def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> 
 
     Raises UserError for what `ablations train` would refuse before it trains.
     """
-    runs = [look(job) for job in jobs]
-    for job in jobs:
-        train, _ = catalogue.sizes(job.config.data)
-        catalogue.check_fits(
-            job.config.data, job.config.recipe.batch_size, train, catalogue.kind(job.config.data).image[0]
-        )
-    rows: dict[str, list[Run]] = {}
-    for run in runs:
-        rows.setdefault(run.config.row, []).append(run)
+    runs = look_at_all(jobs)
+    rows = in_rows(runs)
     from ablations.costs import calibrate as calibration
 
-    configs = [row[0].config for row in rows.values()]
+    configs = [row[0].config for row in rows]
     figures = calibration.figures(configs)
     timings = {}
     if calibrate:
         programs = {figure.program: config for config, figure in zip(configs, figures, strict=True)}
         timings = calibration.timings(programs)
-    lines = [
-        Line(tuple(row), figure, timings.get(figure.program))
-        for row, figure in zip(rows.values(), figures, strict=True)
-    ]
+    lines = [Line(row, figure, timings.get(figure.program)) for row, figure in zip(rows, figures, strict=True)]
     waiting = [job for job, run in zip(jobs, runs, strict=True) if run.steps_left]
     at_a_time = 1
     if waiting:
@@ -145,6 +135,25 @@ def make(context, jobs: list[Job], overrides: list[str], *, calibrate: bool) -> 
         _, (mode, together) = launcher.chosen_launcher(context, waiting, overrides, measure=False)
         at_a_time = packing.slots(waiting[0].config) * (together if mode == "processes" else 1)
     return Plan(tuple(lines), at_a_time)
+
+
+def look_at_all(jobs: list[Job]) -> list[Run]:
+    """How far each job is. Raises UserError for one that `ablations train` would refuse before it trains."""
+    runs = [look(job) for job in jobs]
+    for job in jobs:
+        train, _ = catalogue.sizes(job.config.data)
+        catalogue.check_fits(
+            job.config.data, job.config.recipe.batch_size, train, catalogue.kind(job.config.data).image[0]
+        )
+    return runs
+
+
+def in_rows(runs: list[Run]) -> list[tuple[Run, ...]]:
+    """The runs of each row, which differ only in their seed."""
+    rows: dict[tuple[str, int | None], list[Run]] = {}  # a number of devices is not part of a row's name
+    for run in runs:
+        rows.setdefault((run.config.row, run.config.devices), []).append(run)
+    return [tuple(row) for row in rows.values()]
 
 
 def look(job: Job) -> Run:

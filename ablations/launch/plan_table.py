@@ -46,17 +46,27 @@ def name(config: Config) -> str:
     return config.row if config.study == "single" else config.row.partition(",")[0]
 
 
+def varied(plan: Plan) -> list[dict[str, str]]:
+    """Of each row the settings that not all rows share, as text."""
+    settings = [aspects(line.config) for line in plan.lines]
+    chosen = [aspect for aspect in settings[0] if len({values[aspect] for values in settings}) > 1]
+    if all(values["model"] in name(line.config) for values, line in zip(settings, plan.lines, strict=True)):
+        chosen = [aspect for aspect in chosen if aspect != "model"]
+    return [{aspect: values[aspect] for aspect in chosen} for values in settings]
+
+
+def numbered(plan: Plan) -> list[str]:
+    """The number of each row's program."""
+    numbers = {program: str(number) for number, program in enumerate(dict.fromkeys(plan.programs), 1)}
+    return [numbers[program] for program in plan.programs]
+
+
 def cells(plan: Plan) -> list[dict]:
     """The cells of each row, by heading; settings that all rows share stand in the title instead."""
-    settings = [aspects(line.config) for line in plan.lines]
-    varied = [aspect for aspect in settings[0] if len({values[aspect] for values in settings}) > 1]
-    if all(values["model"] in name(line.config) for values, line in zip(settings, plan.lines, strict=True)):
-        varied = [aspect for aspect in varied if aspect != "model"]
-    numbers = {program: str(number) for number, program in enumerate(dict.fromkeys(plan.programs), 1)}
     return [
         {
             "row": name(line.config),
-            **{aspect: values[aspect] for aspect in varied},
+            **settings,
             "parameters": f"{line.figures.parameters:,}",
             "MACs": f"{line.figures.macs / 1e6:,.1f} M"
             if line.figures.macs < 1e10
@@ -64,11 +74,11 @@ def cells(plan: Plan) -> list[dict]:
             "FLOP a run": scientific(line.flop),
             "activations": size(line.timing.temporary_bytes) if line.timing else "-",
             **({"memory a device": _memory(line)} if any(line.config.devices for line in plan.lines) else {}),
-            "program": numbers[program],
+            "program": number,
             "time a run": duration(line.seconds),
             "seeds": seeds(line),
         }
-        for line, values, program in zip(plan.lines, settings, plan.programs, strict=True)
+        for line, settings, number in zip(plan.lines, varied(plan), numbered(plan), strict=True)
     ]
 
 
@@ -90,22 +100,29 @@ def seeds(line: Line):
     return Text("; ").join(texts)
 
 
-def title(plan: Plan) -> str:
+def title(plan: Plan, *, without: str = "") -> str:
+    """The study and what all rows share, without one of these aspects."""
     settings = [aspects(line.config) for line in plan.lines]
     shared = {aspect: value for aspect, value in settings[0].items() if len({row[aspect] for row in settings}) == 1}
+    shared.pop(without, None)
     forms = {"recipe": "recipe {}", "steps": "{} steps", "batch": "batches of {}", "devices": "spread over {}"}
     words = [forms.get(aspect, "{}").format(value) for aspect, value in shared.items() if value]
     return ", ".join([plan.lines[0].config.study, *words])
 
 
+def counted(plan: Plan) -> str:
+    """How many runs there are, in which states, and how many programs."""
+    runs, programs = plan.runs, plan.program_count
+    counts = {state: sum(run.state == state for run in runs) for state in STATES}
+    states = ", ".join(f"{number:,} {state}" for state, number in counts.items() if number)
+    count = f"{len(runs):,} run{'s' * (len(runs) > 1)}"
+    return f"{count}: {states}. {programs:,} distinct compiled training program{'s' * (programs > 1)}."
+
+
 def notes(plan: Plan) -> list[str]:
     """The notes below a plan: the sums, and what the figures mean."""
     runs, timed = plan.runs, [line.timing for line in plan.lines if line.timing]
-    counts = {state: sum(run.state == state for run in runs) for state in STATES}
-    states = ", ".join(f"{number:,} {state}" for state, number in counts.items() if number)
-    programs = plan.program_count
-    count = f"{len(runs):,} run{'s' * (len(runs) > 1)}"
-    lines = [f"{count}: {states}. {programs:,} distinct compiled training program{'s' * (programs > 1)}."]
+    lines = [counted(plan)]
     if any(run.steps_left for run in runs):
         parts = max((timing.parts for timing in timed), default=1)
         machine = f"{parts} devices like the one here" if parts > 1 else "this machine"

@@ -13,6 +13,10 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+DEV = Path("/dev")
+# The plugins of JAX for each platform, and the files of which a machine with such a device has one. dxg: GPUs in WSL.
+PLUGINS = {"cuda": ("jax_cuda12_plugin", "jax_cuda13_plugin"), "tpu": ("libtpu",)}
+DEVICES = {"cuda": ("nvidia[0-9]*", "dxg"), "tpu": ("accel*", "vfio/[0-9]*")}
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _taken = contextlib.ExitStack()  # the locks; the system releases them when this process ends
 
@@ -23,18 +27,31 @@ def cores() -> int:
 
 
 def usable() -> bool:
-    """Whether JAX would look for an accelerator: a plugin is installed, which does not mean that there is a device."""
-    installed = any(find_spec(name) for name in ("jax_cuda12_plugin", "jax_cuda13_plugin", "libtpu"))
-    return installed and os.environ.get("JAX_PLATFORMS", "") != "cpu"
+    """Whether JAX would use an accelerator: there is one, its plugin is installed, and nothing was said against it."""
+    return os.environ.get("JAX_PLATFORMS", "") != "cpu" and any(installed(name) and _present(name) for name in PLUGINS)
+
+
+def only_compiles() -> bool:
+    """Whether plugins are installed without a device for any of them: to compile for devices that are elsewhere."""
+    return any(map(installed, PLUGINS)) and not any(installed(name) and _present(name) for name in PLUGINS)
+
+
+def installed(platform: str) -> bool:
+    """Whether a plugin of JAX for "cuda" or "tpu" is installed, which does not mean that there is a device."""
+    return any(find_spec(name) for name in PLUGINS[platform])
+
+
+def _present(platform: str) -> bool:
+    return any(path for pattern in DEVICES[platform] for path in DEV.glob(pattern))
 
 
 def gpus() -> list[str]:
     """The GPUs by the names that CUDA_VISIBLE_DEVICES takes; empty if JAX would use none."""
-    if not usable() or find_spec("libtpu"):
+    if not usable() or (installed("tpu") and _present("tpu")):
         return []
     if (visible := os.environ.get(VISIBLE)) is not None:
         return [name for name in visible.split(",") if name.strip()]
-    return sorted((path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")), key=int)
+    return sorted((path.name.removeprefix("nvidia") for path in DEV.glob("nvidia[0-9]*")), key=int)
 
 
 def take(count: int) -> None:

@@ -6,6 +6,11 @@ def scientific(number: float) -> str:
     return f"{number:.1e}".replace("e+", "e").replace("e0", "e")
 
 
+def millions(number: float | None) -> str:
+    """A count, such as 23.4 M."""
+    return "-" if number is None else f"{number / 1e6:,.1f} M"
+
+
 def size(count: float | None) -> str:
     """Bytes, such as 1.3 GB."""
     if count is None:

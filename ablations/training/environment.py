@@ -22,6 +22,8 @@ def prepare(config: Config) -> None:
     and an accelerator. Once XLA has started, only compiled programs can still be shared; see `check`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if machine.only_compiles():
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # or a plugin complains at length that its driver is missing
     _keep_programs()
     if threads() is not None:
         return

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from ablations.config.jobs import Job
 from ablations.config.run import Config
-from ablations.costs import calibrate
+from ablations.costs import calibrate, kept
 from ablations.costs.cost import Timing
 from ablations.data import catalogue
 from ablations.launch import packing
@@ -334,5 +334,5 @@ def test_want_of_memory_is_not_kept(tmp_path, monkeypatch):
     assert calibrate.timing("a", config).reason
     for _ in range(2):
         assert calibrate.timing("a", config).step_seconds == 1
-    monkeypatch.setattr(calibrate, "_source", lambda _: "others")
+    monkeypatch.setattr(kept, "source", lambda _: "others")
     assert calibrate.timing("a", config, measure=False) is None, "the compiler is told something else, perhaps"

@@ -1,0 +1,58 @@
+"""Real programs for an H100, compiled without one. Needs the extra aot; skipped where it is not installed."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from ablations.system import machine
+from ablations_tests.conftest import ablations
+
+pytestmark = pytest.mark.skipif(
+    not machine.installed("cuda"), reason="XLA's compiler for GPUs is not installed: pip install -e '.[aot]'"
+)
+SMALL = ("model=resnet20", "model.depth=8", "data=cifar10", "recipe=paper", "precision=bf16")
+CONVOLUTIONS = 3 * (1 + 3 * 2) - 1  # forwards, for the input and for the kernel; the first one's input has no gradient
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("aot")
+
+
+def test_a_program_for_an_h100(folder):
+    done = ablations("inspect", "platform=cuda", "target=h100", *SMALL, "out=h100", "format=csv", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    hlo, stablehlo = (folder / "h100" / "step.hlo").read_text(), (folder / "h100" / "step.stablehlo").read_text()
+    assert hlo.startswith("HloModule") and "stablehlo.convolution" in stablehlo
+    kernels = list(
+        csv.DictReader(io.StringIO(done.stdout.partition("kernel,kind")[1] + done.stdout.partition("kernel,kind")[2]))
+    )
+    convolutions = [kernel for kernel in kernels if kernel["kind"] == "convolution"]
+    assert sum(float(kernel["times_a_step"]) for kernel in convolutions) == CONVOLUTIONS
+    assert {kernel["source"].partition(":")[0] for kernel in convolutions} == {"networks/kernels/convolution.py"}
+    assert set(re.findall(r'custom_call_target="(__cudnn\$\w+)"', hlo)) == {
+        "__cudnn$convForward", "__cudnn$convBackwardInput", "__cudnn$convBackwardFilter",
+    }  # fmt: skip
+
+
+def test_its_plan_and_that_it_is_kept(folder):
+    words = ("plan", "platform=cuda", "target=h100", *SMALL, "format=csv")
+    done = ablations(*words, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    [line] = csv.DictReader(io.StringIO(done.stdout))
+    assert 100 < float(line["kernels"]) < 200 and 0.2e9 < int(line["traffic_bytes"]) < 0.5e9, json.dumps(line)
+    assert line["steps_a_call"] == "100" and line["collectives"] == "0"
+    again = ablations(*words, cwd=folder)
+    assert again.stdout == done.stdout and "compiling" not in again.stderr
+
+
+def test_four_devices_sum_their_gradients(folder):
+    words = ("plan", "platform=cuda", "target=h100", "devices=1,4", "recipe.bn_group=device", *SMALL, "format=csv")
+    done = ablations(*words, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    alone, four = csv.DictReader(io.StringIO(done.stdout))
+    assert (alone["collectives"], four["devices"]) == ("0", "4") and float(four["collectives"]) > 0
+    assert int(four["traffic_bytes"]) < int(alone["traffic_bytes"]), "each has a quarter of the images"
