@@ -33,7 +33,7 @@ def test_what_decides_a_result_is_what_does_not_say_otherwise():
 
 
 RESOLVED = {
-    "": ["shortcut", "activation", "model", "data", "recipe", "seed", "precision", "threads"],
+    "": ["shortcut", "activation", "model", "data", "recipe", "seed", "precision", "threads", "matmul_precision"],
     "data": [
         "name", "pad", "flip", "crop", "scale", "colour", "test_crops", "broken", "root", "split", "train_images",
     ],
@@ -56,7 +56,7 @@ def test_what_a_record_says_of_its_configuration():
     [
         *("runs_dir=a", "force=true", "unroll=true", "remat=true", "devices=1", "packing=single", "runs_at_a_time=1"),
         *("checkpoint_seconds=1", "recipe.probe_every=3", "data.archive_dir=a", "data.data_dir=a", "data.verify=false"),
-        *("data.workers=2", "logger=wandb", "distributed=auto", "seeds=2"),
+        *("data.workers=2", "logger=wandb", "distributed=auto", "seeds=2", "deterministic=true"),
     ],
 )
 def test_where_and_how_fast_is_no_part_of_a_name_or_a_record(setting):
@@ -66,5 +66,5 @@ def test_where_and_how_fast_is_no_part_of_a_name_or_a_record(setting):
 
 def test_what_decides_speed_is_what_a_measurement_must_be_told():
     assert speed(configure("unroll=true", "devices=2")) == {
-        "unroll": True, "remat": False, "devices": 2, "packing": "auto", "runs_at_a_time": None
+        "unroll": True, "remat": False, "deterministic": False, "devices": 2, "packing": "auto", "runs_at_a_time": None
     }  # fmt: skip

@@ -27,7 +27,7 @@ def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: 
     solution.
     """
     batch = jax.device_put(steps.sample(images))
-    compiled = jax.jit(partial(_loss, steps))
+    compiled = steps.programs.jit(partial(_loss, steps))
     drawn = [direction(state.params, seed) for seed in range(max(directions, 2))]
     first, second, *_ = drawn
 

@@ -18,7 +18,6 @@ deleted at all. Random deletions and swaps leave such units alone; swaps are bet
 from collections.abc import Callable
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -93,7 +92,7 @@ class Lesions:
         self.real = len(images)
         self.images = jnp.asarray(np.concatenate([images, images[:padding]])).reshape(-1, size, *images.shape[1:])
         self.labels = jnp.asarray(np.concatenate([labels, np.full(padding, -1, labels.dtype)])).reshape(-1, size)
-        self._wrong = jax.jit(partial(_wrong, steps))
+        self._wrong = steps.programs.jit(partial(_wrong, steps))
 
     def error_percent(self, deleted=(), how: int = UNIT, order=None) -> float:
         """The test error without the deleted units, and with unit order[i] in position i."""

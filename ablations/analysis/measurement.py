@@ -35,10 +35,10 @@ def stem(kind: str, subject: Subject) -> str:
 
 
 def check_one_kind(measurements: list[dict]) -> None:
-    """Raise UserError if measurements differ in what was asked for, or in data, recipe or precision."""
+    """Raise UserError if measurements differ in what was asked for, or in data, recipe or one of the precisions."""
     kinds = [
         {"asked": measurement["asked"]}
-        | {part: measurement["config"][part] for part in ("data", "recipe", "precision")}
+        | {part: measurement["config"][part] for part in ("data", "recipe", "precision", "matmul_precision")}
         for measurement in measurements
     ]
     for kind in kinds[1:]:

@@ -24,7 +24,7 @@ def gradients(steps: Steps, state: State, images: int, seed: int, done: Callable
     images: how many images of the training set are used; each has a path of its own.
     """
     sample, labels = steps.sample(images)
-    compiled = jax.jit(partial(_norms, steps))
+    compiled = steps.programs.jit(partial(_norms, steps))
     counts = steps.config.model.units
     norms = []
     for length in range(sum(counts) + 1):

@@ -35,6 +35,8 @@ What to train:
     recipe.bn_group=64          images that share BN statistics: a number, device (a device's part
                                 of a batch) or null (the whole batch)
     precision=f32               the type of activations: f32 or bf16
+    matmul_precision=default    of products of f32 numbers on a GPU or TPU: default (TF32; one pass of
+                                bf16), high (TF32; three passes) or highest (f32); a CPU has f32
 
 Where and how to run:
 
@@ -48,6 +50,7 @@ Where and how to run:
                                 are several runs
     unroll=true                 write out the loop over units: compiles longer, changes only the
                                 last bits
+    deterministic=true          the same bits after a restart on a GPU, too, in slower steps
     remat=true                  keep less for the backward pass: ResNet-1001 trains in a tenth of
                                 the memory, with a third more work
     logger=wandb                show the evaluations there, too: {loggers}

@@ -15,6 +15,7 @@ from ablations.networks.shortcut import Shortcut, find_class
 from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")
+MATMUL_PRECISIONS = ("default", "high", "highest")
 PACKINGS = ("auto", "single", "processes", "interleaved", "vmap")
 
 
@@ -24,11 +25,17 @@ class Config:
 
     precision: the type of activations; parameters, BN statistics and the loss are always float32.
     threads: XLA's threads on a CPU. Another number changes the last bits.
+    matmul_precision: how exact the products of float32 numbers are in convolutions and matrix products, as
+        `jax.lax.Precision` says. "default": TF32, with 10 bits after the point, on a GPU that has it; one pass of bf16
+        on a TPU. "high": TF32; three passes. "highest": float32; six passes. A CPU always takes float32. A result from
+        before this setting has "default".
     unroll: how many units of a stage are written out in each round of the loop over them: true for all, false for one,
         a number, or "auto" for what is fast on the platform (`networks/stack.py`). Changes neither parameters nor
         checkpoints.
     remat: keep only the input of every few units for the backward pass and compute the rest again: less memory, a
         third more work. Changes neither parameters nor checkpoints.
+    deterministic: the same bits after a restart on a GPU, too, where steps are then slower; on other devices they are
+        the same without it (`training/determinism.py`). Changes the last bits.
     devices: the number of this machine's devices over which a run is spread; None for all that make it faster
         (`training/spread.py`). Another number changes the last bits.
     distributed: whether the run consists of several processes, on several hosts.
@@ -48,8 +55,10 @@ class Config:
     seed: int = 0
     precision: str = "f32"
     threads: int = 1
+    matmul_precision: str = "default"
     unroll: bool | int | str = incidental("auto", speed=True)
     remat: bool = incidental(False, speed=True)
+    deterministic: bool = incidental(False, speed=True)
     devices: int | None = incidental(None, speed=True)
     distributed: Distributed = incidental(factory=Distributed)
     study: str = incidental("single")
@@ -65,6 +74,8 @@ class Config:
     def __post_init__(self):
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision={self.precision}: legal are {', '.join(PRECISIONS)}")
+        if self.matmul_precision not in MATMUL_PRECISIONS:
+            raise ValueError(f"matmul_precision={self.matmul_precision}: legal are {', '.join(MATMUL_PRECISIONS)}")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed}: must be at least 0")
         if self.threads < 1:
@@ -82,6 +93,11 @@ class Config:
         if self.distributed.name != "none" and self.packing in ("interleaved", "vmap"):
             raise ValueError(
                 f"packing={self.packing}: not possible with distributed={self.distributed.name}; choose single"
+            )
+        if self.deterministic and self.packing == "vmap":
+            raise ValueError(
+                "deterministic=true: not possible with packing=vmap, where the number of runs that are left after a "
+                "restart changes the last bits; choose interleaved"
             )
         if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")

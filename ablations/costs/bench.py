@@ -40,7 +40,9 @@ class Result:
         )
         parts = [model, config.activation.name, config.shortcut.name, f"{pixels}x{pixels}"]
         parts += [f"batch {config.recipe.batch_size}", config.precision, *(["unrolled"] if config.unroll else [])]
+        parts += [f"matmul {config.matmul_precision}"] if config.matmul_precision != "default" else []
         parts += ["remat"] if config.remat else []
+        parts += ["deterministic"] if config.deterministic else []
         parts += [f"{self.runs} runs, {config.packing}"] if self.runs > 1 else []
         return ", ".join(parts)
 
@@ -80,7 +82,7 @@ def run(configs: list[Config], pixels: int | None = None) -> list[Result]:
     with bar("measuring", len(configs), "configurations") as update:
         update(0)
         for config, figures in zip(configs, list(calibrate.request(Figures, configs, pixels)), strict=True):
-            kind = config.precision, config.threads
+            kind = config.precision, config.matmul_precision, config.threads
             if kind not in ceilings:
                 [ceilings[kind]] = calibrate.request(Ceilings, [config])
             try:
@@ -130,10 +132,13 @@ def notes(results: list[Result]) -> list[str]:
         "Program: memory of a compiled step by XLA's analysis; peak: the most that the device or, on a CPU, the "
         "process held."
     )
-    for result in {(r.ceilings.precision, r.config.threads): r for r in results}.values():
-        ceilings = result.ceilings
+    for result in {(r.ceilings.precision, r.config.matmul_precision, r.config.threads): r for r in results}.values():
+        ceilings, config = result.ceilings, result.config
+        precision = ceilings.precision
+        if config.matmul_precision != "default":
+            precision += f", matmul_precision={config.matmul_precision}"
         lines.append(
-            f"Percent: of the ceilings measured here ({ceilings.precision}, {result.config.threads} threads on a CPU): "
+            f"Percent: of the ceilings measured here ({precision}, {config.threads} threads on a CPU): "
             f"a matrix product {rate(ceilings.flop_per_second, 'FLOP/s')}, a copy "
             f"{rate(ceilings.bytes_per_second, 'B/s')}."
         )

@@ -76,11 +76,13 @@ def timing(program: str, config: Config, *, measure: bool = True) -> Timing | No
     # The compiler's options are not part of the program: they come from this source.
     key = kept.key(
         kept.source("networks/kernels/convolution.py"),
+        kept.source("training/determinism.py"),
         program,
         config.threads,
         config.packing,
         config.runs_at_a_time,
         config.devices,
+        config.deterministic,
     )
     known = kept.read(key, Timing)
     if known is None and measure:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,12 +194,12 @@ def _free_bytes() -> int | None:
 
 
 def ceilings(config: Config) -> Ceilings:
-    """Measure a large matrix product in the configuration's precision, and a large copy: the fastest of several."""
+    """Measure a large matrix product in the configuration's two precisions, and a large copy: the fastest of several."""
     accelerator = jax.default_backend() != "cpu"
     side, megabytes = (8192, 1024) if accelerator else (1536, 128)
     matrix = jnp.ones((side, side), DTYPES[config.precision])
     large = jnp.ones(megabytes * 2**20 // 4, jnp.float32)
-    product = _fastest(jax.jit(jnp.matmul), matrix, matrix)
+    product = _fastest(jax.jit(partial(jnp.matmul, precision=config.matmul_precision)), matrix, matrix)
     copy = _fastest(jax.jit(jnp.negative), large)  # reads and writes all of it; XLA would leave a mere copy out
     return Ceilings(provenance()["device"], config.precision, 2 * side**3 / product, 2 * large.nbytes / copy)
 

@@ -78,7 +78,8 @@ def calibration(config: Config, most: int, *, measure: bool = True) -> Iterator[
     if (single := timing_of("single", 1)) is None:
         return
     yield ("single", 1), single
-    for mode in ("interleaved", "vmap", "processes"):
+    # With vmap a restart of fewer runs gives other last bits.
+    for mode in ("interleaved", *(() if config.deterministic else ("vmap",)), "processes"):
         best, runs = single.step_seconds, 2  # seconds for one step of one run
         while best and runs <= most and (timing := timing_of(mode, runs)):
             yield (mode, runs), timing

@@ -37,6 +37,7 @@ def aspects(config: Config) -> dict[str, str]:
         "steps": f"{recipe.total_steps:,}",
         "batch": str(recipe.batch_size),
         "precision": config.precision,
+        "matmul": config.matmul_precision,
         "devices": str(config.devices or ""),
     }
 
@@ -105,8 +106,19 @@ def title(plan: Plan, *, without: str = "") -> str:
     settings = [aspects(line.config) for line in plan.lines]
     shared = {aspect: value for aspect, value in settings[0].items() if len({row[aspect] for row in settings}) == 1}
     shared.pop(without, None)
-    forms = {"recipe": "recipe {}", "steps": "{} steps", "batch": "batches of {}", "devices": "spread over {}"}
-    words = [forms.get(aspect, "{}").format(value) for aspect, value in shared.items() if value]
+    forms = {
+        "recipe": "recipe {}",
+        "steps": "{} steps",
+        "batch": "batches of {}",
+        "devices": "spread over {}",
+        "matmul": "matmul_precision {}",
+    }
+    ordinary = {("matmul", "default")}  # not worth a word
+    words = [
+        forms.get(aspect, "{}").format(value)
+        for aspect, value in shared.items()
+        if value and (aspect, value) not in ordinary
+    ]
     return ", ".join([plan.lines[0].config.study, *words])
 
 

@@ -13,7 +13,7 @@ from ablations.config.study import Figure, Study
 from ablations.errors import UserError
 from ablations.reports import style
 from ablations.runs.record import FAIL_PERCENT, UnreadableRecord, failed
-from ablations.tables import table
+from ablations.tables import arithmetic, table
 
 NONE_RUN = "none of its rows is run"
 
@@ -90,7 +90,7 @@ def caption(figure: Figure, records: list[dict], unreadable: Collection[str] = (
         text.append(f"Not run: {_together(not_run)}.")
     if not_readable := [row for row in missing if row in unreadable]:
         text.append(f"Not readable: {_together(not_readable)}.")
-    return " ".join(text)
+    return " ".join([*text, *arithmetic.mixed(runs, {})])
 
 
 def _together(rows: list[str]) -> str:

@@ -82,12 +82,15 @@ def _unread(
     return [(str(folder.path.relative_to(runs_dir)), reasons.get(folder, "not finished")) for folder in begun]
 
 
+NUMBERS = ("data", "recipe", "precision", "matmul_precision")  # runs that differ in these are never compared
+
+
 def groups(study: Study, records: list[dict], unreadable: list[UnreadableRecord]) -> list[tuple[Table, list[dict]]]:
     """As few tables as possible, each of runs that may be compared, and its runs."""
     keys = (
         lambda record: None,
-        lambda record: _parts(record, ("data", "recipe", "precision")),
-        lambda record: (_parts(record, ("data", "recipe", "precision")), record["row"].partition(",")[2]),
+        lambda record: _parts(record, NUMBERS),
+        lambda record: (_parts(record, NUMBERS), record["row"].partition(",")[2]),
         lambda record: _parts(record, sorted(record["config"].keys() - {"seed", "threads"})),
     )
     *coarser, finest = keys

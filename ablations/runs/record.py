@@ -90,6 +90,11 @@ def first_difference(first, second, prefix: str = "") -> tuple:
     return first_difference(first.get(key), second.get(key), f"{prefix}.{key}" if prefix else key)
 
 
+def platform(record: dict) -> str:
+    """What a run was computed on: "cpu", "gpu" or "tpu", as JAX calls it. It stands before the name of the device."""
+    return record["device"].partition(":")[0]
+
+
 def failed(record: dict) -> bool:
     """Whether the paper's tables would print "fail": above 20 %, or diverged."""
     return record["status"] == "diverged" or record["test_error_percent"] > FAIL_PERCENT

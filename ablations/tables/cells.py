@@ -103,7 +103,7 @@ def notes(table: Table) -> list[str]:
     if tau is not None:
         lines.append(f"Kendall's tau between the paper's order and ours: {tau:.2f} over {rows} rows.")
     lines += [f"Left out: {error}." for error in table.unreadable]
-    return lines + [note for note in (table.departures, table.provenance) if note]
+    return lines + [note for note in (table.departures, table.arithmetic, table.provenance) if note]
 
 
 def _interval_note(table: Table) -> str:

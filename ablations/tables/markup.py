@@ -50,7 +50,7 @@ def as_csv(table: Table) -> str:
                 *(map(_number, comparison.interval) if comparison and comparison.interval else ["", ""]),
                 len(comparison.differences) if comparison else "",
                 verdict(line, table),
-                table.settings,
+                f"{table.settings}. {table.arithmetic}" if table.arithmetic else table.settings,
             ]
         )
     return out.getvalue()

@@ -12,8 +12,8 @@ from ablations.config.study import Row, Study
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import FAIL_PERCENT, UnreadableRecord
+from ablations.tables import arithmetic, protocol
 from ablations.tables import interval as tables_interval
-from ablations.tables import protocol
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Comparison:
 class Table:
     """settings: what was trained on what. departures: where the recipe departs from the paper's protocol.
 
-    unreadable: the records that are in no line because they cannot be read.
+    unreadable: the records that are in no line because they cannot be read. arithmetic: what f32 means in these runs.
     """
 
     study: Study
@@ -133,6 +133,7 @@ class Table:
     departures: str
     provenance: str
     unreadable: tuple[UnreadableRecord, ...] = ()
+    arithmetic: str = ""
 
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.row.name == name), None)
@@ -178,9 +179,9 @@ def make(study: Study, records: list[dict], unreadable: Sequence[UnreadableRecor
         for name, its_runs in runs.items()
         if name not in known
     ]
-    lines = []
+    lines, of_lines = [], {}
     for row in [*study.rows, *own]:
-        done = sorted(runs.get(row.tests or row.name, []), key=lambda record: record["seed"])
+        of_lines[row.name] = done = sorted(runs.get(row.tests or row.name, []), key=lambda record: record["seed"])
         images = done[0].get("test_images", 0) if done else 0
         errors, top5 = (_by_seed(done, row, name) for name in ("test_error_percent", "test_top5_error_percent"))
         lines.append(Line(row, paper.get(row.name), errors, images, top5, row.name in without))
@@ -191,6 +192,7 @@ def make(study: Study, records: list[dict], unreadable: Sequence[UnreadableRecor
         protocol.departures(study, records),
         protocol.provenance(records),
         tuple(unreadable),
+        arithmetic.note(of_lines, {line.row.name: line.row.baseline for line in lines}),
     )
 
 

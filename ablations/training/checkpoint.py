@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ablations.config.run import Config
+from ablations.config.run import Config, from_resolved
 from ablations.errors import UserError
 from ablations.terminal.units import size
 
@@ -53,7 +53,15 @@ def _configurations(folder: Path) -> Iterator[tuple[int, dict]]:
     numbered = [path for path in (folder / FOLDER).glob("*") if path.name.isdigit()]
     for path in sorted(numbered, key=lambda path: int(path.name), reverse=True):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            yield int(path.name), json.loads((path / "loop" / "metadata").read_text())["config"]
+            yield int(path.name), _complete(json.loads((path / "loop" / "metadata").read_text())["config"])
+
+
+def _complete(resolved: dict) -> dict:
+    """A checkpoint's configuration; settings that are newer than the checkpoint get their defaults, as in a record."""
+    try:
+        return from_resolved(resolved).resolved()
+    except ValueError:  # of another version, or with a shortcut that is not defined here
+        return resolved
 
 
 class Checkpoints:
@@ -147,7 +155,7 @@ class Checkpoints:
             path = self.path / str(step)
             try:
                 loop = manager.restore(step, args=ocp.args.Composite(loop=ocp.args.JsonRestore()))["loop"]
-                if loop["config"] != config:
+                if _complete(loop["config"]) != config:
                     say(f"{path} belongs to another configuration: not used")
                     continue
                 abstract = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in _to_host(like)]

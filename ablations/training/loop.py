@@ -10,7 +10,7 @@ from ablations.config.run import Config
 from ablations.data import catalogue
 from ablations.data.dataset import Dataset
 from ablations.system import interrupt
-from ablations.training import driver, evaluation, feed, outcome, processes, spread, statistics
+from ablations.training import determinism, driver, evaluation, feed, outcome, processes, spread, statistics
 from ablations.training.checkpoint import Checkpoints
 from ablations.training.clock import Clock
 from ablations.training.devices import Devices
@@ -37,14 +37,16 @@ def training(
     This is a coroutine: it yields the calls of the compiled step that it wants and is sent their results, so that
     several runs can share a device (`driver`). A run that was stopped resumes from its last checkpoint and gives the
     same bits as one that was not. If the run has several processes, all of them train, and the first one writes.
-    Returns the record, or {} in the other processes. Raises UserError if the configuration does not fit the data set,
-    and Interrupted if a signal stopped the run.
+    Returns the record, or {} in the other processes. Raises UserError if the configuration does not fit the data set
+    or the devices, and Interrupted if a signal stopped the run.
     """
     started = time.perf_counter()
     catalogue.check_fits(config.data, config.recipe.batch_size, *dataset.train_images.shape[:2])
-    steps, checkpoints = Steps(config, dataset, Devices.configured(config)), Checkpoints(folder)
+    devices = Devices.configured(config)
+    determinism.check(config, devices)
+    steps, checkpoints = Steps(config, dataset, devices), Checkpoints(folder)
     checkpoints.check_groups(config, steps.config)
-    config, devices, recipe = steps.config, steps.devices, steps.config.recipe
+    config, recipe = steps.config, steps.config.recipe
     state = steps.init()
     checkpoints.check_room(state)
     with Journal.opened(config, folder, quiet=quiet) as journal:

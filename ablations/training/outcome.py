@@ -44,6 +44,7 @@ def record(steps: Steps, tally: Tally) -> dict:
         **({"broken_images": tally.broken} if dataset.streamed else {}),
         "devices": steps.devices.count,
         "processes": steps.devices.processes,
+        **({"deterministic": True} if config.deterministic else {}),
         "config": config.resolved(),
         **made_by(type(config.shortcut)),
         "command": command(),

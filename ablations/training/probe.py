@@ -64,7 +64,7 @@ class Probe:
 
     def __init__(self, steps: Steps, images: int):
         self.steps, self.batch = steps, jax.device_put(steps.sample(images))
-        self._measure = jax.jit(partial(measure, steps))
+        self._measure = steps.programs.jit(partial(measure, steps))
 
     def __call__(self, state: State) -> dict:
         """Probe the network with this state; see `columns`."""

@@ -4,6 +4,7 @@ The devices need not be here: a program for a GPU or a TPU can be lowered and in
 platform of its devices alone decides what a program looks like, never that of the machine it is made on.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
 from ablations.data import config as data_sets
 from ablations.networks.kernels import convolution, placement
+from ablations.training import determinism
 from ablations.training.devices import Devices
 
 DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
@@ -25,11 +27,15 @@ MOST_STEPS_PER_CALL = 100
 class Programs:
     """The programs of one run, each compiled once.
 
-    threads: those of XLA on a CPU. compile_seconds: the time spent lowering and compiling so far.
+    threads: those of XLA on a CPU. matmul_precision, deterministic: as in `Config`.
+    compile_seconds: the time spent lowering and compiling so far.
     """
 
-    def __init__(self, devices: Devices, threads: int):
+    def __init__(
+        self, devices: Devices, threads: int, *, matmul_precision: str = "default", deterministic: bool = False
+    ):
         self.devices, self.threads = devices, threads
+        self.matmul_precision, self.deterministic = matmul_precision, deterministic
         self.compile_seconds = 0.0
         self._compiled = {}
 
@@ -43,14 +49,35 @@ class Programs:
 
     def trace(self, function: Callable, *arguments, **options) -> jax.stages.Traced:
         """Trace a function, in the form that is fast on the devices. arguments: arrays, or their shapes."""
-        with placement.placed(self.devices.platform, self.devices.count):
+        with placement.placed(self.devices.platform, self.devices.count), self._precision():
             return jax.jit(function, **options).trace(*arguments)
+
+    def jit(self, function: Callable) -> Callable:
+        """`jax.jit` of a function that is no step, such as a measurement, whose products are as exact as a step's."""
+        compiled = jax.jit(function)
+
+        def call(*arguments):
+            with self._precision():
+                return compiled(*arguments)
+
+        return call
+
+    def _precision(self) -> contextlib.AbstractContextManager[None]:
+        """Trace convolutions and matrix products with the run's precision, whatever the user's environment says."""
+        return jax.default_matmul_precision(self.matmul_precision)
 
     def lower(self, traced: jax.stages.Traced) -> jax.stages.Lowered:
         return traced.lower(lowering_platforms=self.devices.lowering_platforms)
 
     def compile(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-        return lowered.compile(convolution.compiler_options(self.threads, self.devices.platform))
+        return lowered.compile(self.compiler_options)
+
+    @property
+    def compiler_options(self) -> dict[str, str | bool]:
+        """XLA's options for every program."""
+        platform = self.devices.platform
+        fast = convolution.compiler_options(self.threads, platform)
+        return fast | determinism.compiler_options(self.deterministic, platform)
 
     def text(self, name: tuple | str) -> str:
         """The optimised HLO of the program that was called under this name."""

@@ -57,7 +57,12 @@ class Steps:
         self.devices = devices or Devices.here(1)
         self.devices.check(config.recipe.batch_size)
         self.config, self.dataset = config.for_devices(self.devices.count), dataset
-        self.programs = Programs(self.devices, config.threads)
+        self.programs = Programs(
+            self.devices,
+            config.threads,
+            matmul_precision=config.matmul_precision,
+            deterministic=config.deterministic,
+        )
         self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
         self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)
         self.optimizer = optimizer(config.recipe, self.network.is_convolution)

@@ -119,6 +119,7 @@ def test_the_rows_of_a_study_in_its_order(tmp_path):
     [
         ({"asked": why.ASKED["lesion"] | {"draws": 3}}, "the measurements differ in draws (3 and 20): a table never mixes"),
         ({"config": configure("model=resnet20", "recipe=short").resolved()}, "the measurements differ in recipe (short and digits)"),
+        ({"config": configure("model=resnet20", "matmul_precision=high").resolved()}, "differ in matmul_precision (high and default)"),
     ],
 )  # fmt: skip
 def test_a_table_never_mixes(change, message, tmp_path):

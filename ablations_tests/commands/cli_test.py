@@ -31,6 +31,7 @@ from ablations_tests.conftest import COMMAND, ablations, here
         (["train", "recipe.total_steps=1.5"], "recipe.total_steps=1.5: Value '1.5'"),
         (["train", "data.pad=8"], "data.pad=8: images of digits are 8 pixels wide"),
         (["train", "precision=fp8"], "precision=fp8: legal are f32, bf16"),
+        (["train", "matmul_precision=tf32"], "matmul_precision=tf32: legal are default, high, highest"),
         (["train", "seed=-1"], "seed=-1: give either the seeds"),
         (["train", "seed=x"], "seed=x: give either the seeds"),
         (["train", "seeds=2", "seed=1"], "seeds=2: give either the seeds, as seed=0,1,2, or their number, as seeds=3"),

@@ -29,6 +29,8 @@ def test_a_run_is_named_by_what_differs_from_the_defaults():
     line = "shortcut=exclusive_gating shortcut.bias=-6 activation=original model=resnet110 data=digits recipe=digits"
     assert folders(*line.split()) == ["runs/single/shortcut=exclusive_gating,shortcut.bias=-6/seed=0"]
     assert folders("runs_dir=/tmp/x", "force=true", "unroll=true") == ["/tmp/x/single/default/seed=0"]
+    assert folders("matmul_precision=default") == ["runs/single/default/seed=0"], "the name that results have already"
+    assert folders("matmul_precision=highest") == ["runs/single/matmul_precision=highest/seed=0"]
 
 
 def test_a_long_name_is_cut_and_stays_its_own():

@@ -40,6 +40,15 @@ def test_traffic_is_what_each_convolution_and_product_reads_and_writes():
     assert bytes_of(jnp.bfloat16) == bytes_of(jnp.float32) // 2
 
 
+def test_the_ceiling_of_products_is_that_of_their_precision(monkeypatch):
+    from ablations.costs import measure
+
+    programs = []
+    monkeypatch.setattr(measure, "_fastest", lambda program, *arrays: programs.append(program.lower(*arrays)) or 1.0)
+    measure.ceilings(configure("matmul_precision=highest"))
+    assert "precision = [HIGHEST, HIGHEST]" in programs[0].as_text()
+
+
 def test_rates_follow_from_the_median_step():
     figures = Figures(1, macs=1000, traffic_bytes=640, program="", calls=(1,), weights_bytes=1, state_bytes=1)
     timing = Timing(steps=(4.0, 0.5, 0.25, 0.5, 0.125))
@@ -53,6 +62,11 @@ def test_rates_follow_from_the_median_step():
     packed = replace(result, config=config)
     assert (packed.images_per_second, packed.flop_per_second) == (3 * 64, 3 * result.flop_per_second)
     assert packed.name == f"{result.name}, 3 runs, vmap"
+    exact = replace(result, config=replace(result.config, matmul_precision="highest", deterministic=True))
+    assert exact.name == f"{result.name}, matmul highest, deterministic"
+    measured_here = "of the ceilings measured here (f32{}, 1 threads on a CPU)"
+    for found, said in ((result, ""), (exact, ", matmul_precision=highest")):
+        assert any(measured_here.format(said) in note for note in bench.notes([result, exact])), found.name
     unknown = replace(result, timing=Timing(reason="killed"))
     assert bench.cells([unknown])[0]["images/s"] == "-"
     assert "Not measured: resnet110, original, identity, 8x8, batch 32, f32: killed." in bench.notes([unknown])

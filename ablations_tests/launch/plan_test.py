@@ -191,6 +191,9 @@ def test_what_all_rows_share_stands_in_the_title_and_what_differs_in_columns(kno
     found = planned("study=table2", "seeds=1")
     assert "digits (1,437 images of 8x8), recipe digits, 440 steps, batches of 64, f32" in plan_table.title(found)
     assert "model" not in plan_table.cells(found)[0]  # it stands in the names of the rows
+    found = planned("matmul_precision=default,highest")
+    assert [row["matmul"] for row in plan_table.cells(found)] == ["default", "highest"]
+    assert "f32, matmul_precision highest" in plan_table.title(planned("matmul_precision=highest"))
     found = planned("recipe.batch_size=32,64")
     assert [row["batch"] for row in plan_table.cells(found)] == ["32", "64"]
     assert "batches of" not in plan_table.title(found)

@@ -12,6 +12,7 @@ import pytest
 
 from ablations.training import checkpoint
 from ablations.training.checkpoint import Checkpoints
+from ablations_tests.conftest import configure
 
 CONFIG = {"recipe": {"momentum": 0.9}}
 
@@ -51,6 +52,17 @@ def test_the_newest_comes_back_to_the_bit_and_two_are_kept(tmp_path):
             np.testing.assert_array_equal(one, other)
     assert jax.random.normal(found["key"]) == jax.random.normal(state(3)["key"])
     assert sorted(path.name for path in (tmp_path / "checkpoints").glob("[0-9]*")) == ["2", "3"]
+
+
+def test_one_from_before_a_setting_existed_is_used_with_its_default(tmp_path):
+    config = configure()
+    older = {key: value for key, value in config.resolved().items() if key != "matmul_precision"}
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, state(1), {}, older, wait=True)
+    checkpoints.close()
+    assert restored(tmp_path, config.resolved())[0] is not None and checkpoint.newest(tmp_path, config) == 1
+    other = configure("matmul_precision=highest")
+    assert restored(tmp_path, other.resolved())[0] is None and checkpoint.newest(tmp_path, other) == 0
 
 
 def test_another_configuration_is_refused(tmp_path):

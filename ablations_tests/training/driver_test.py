@@ -212,6 +212,9 @@ def test_on_an_accelerator_the_calibration_decides_and_says_so(monkeypatch, caps
     assert packing.choose(configs[:5]) == ("vmap", 4)
     assert packing.choose(configs, measure=False) == ("single", 1)
     assert packing.choose(configs[:1]) == ("single", 1)
+    measured.clear()
+    assert packing.choose([replace(config, deterministic=True) for config in configs]) == ("processes", 4)
+    assert ("vmap", 2) not in measured, "its last bits depend on how many runs are left"
 
 
 def test_a_way_that_dies_is_left_out(monkeypatch):
@@ -334,5 +337,6 @@ def test_want_of_memory_is_not_kept(tmp_path, monkeypatch):
     assert calibrate.timing("a", config).reason
     for _ in range(2):
         assert calibrate.timing("a", config).step_seconds == 1
+    assert calibrate.timing("a", replace(config, deterministic=True), measure=False) is None, "its steps are slower"
     monkeypatch.setattr(kept, "source", lambda _: "others")
     assert calibrate.timing("a", config, measure=False) is None, "the compiler is told something else, perhaps"

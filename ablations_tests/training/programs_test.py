@@ -5,9 +5,12 @@ from collections import Counter
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 
+from ablations.config.run import MATMUL_PRECISIONS
+from ablations.data import catalogue
 from ablations.networks.activation import ORDERS
 from ablations.networks.layers import Conv
 from ablations.networks.shortcut import SHORTCUTS
@@ -15,7 +18,7 @@ from ablations.training import restore
 from ablations.training.devices import AbsentDevice, Devices
 from ablations.training.programs import Programs, steps_per_call
 from ablations.training.steps import Steps
-from ablations_tests.conftest import configure
+from ablations_tests.conftest import ROOT, configure
 
 TRACED = 1 + 3 * (2 + 2)  # convolutions of ResNet-20: the stem, and of each stage the first unit and those of the loop
 
@@ -64,6 +67,43 @@ def test_each_shortcut_and_order_has_a_program_for_an_accelerator(turn, shortcut
     number = sum(isinstance(node, Conv) for _, node in nnx.iter_graph(steps.network))
     assert convolutions(text) == {FORWARD: number, OF_KERNEL: number, OF_X: number - 1}
     assert "custom_call" not in text
+
+
+GATES = ("model.depth=8", "shortcut=exclusive_gating", "activation=full_preactivation", "remat=true")
+
+
+@pytest.mark.parametrize("chosen", MATMUL_PRECISIONS)
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_every_product_of_a_step_has_the_runs_precision(platform, chosen):
+    """Those of the backward pass, of the gates and of the classifier, too, and whatever the user's environment says."""
+    with jax.default_matmul_precision("high" if chosen == "default" else "default"):
+        text = lowered(Devices((AbsentDevice(platform),)), 2, *GATES, f"matmul_precision={chosen}")
+    products = [line for line in text.splitlines() if re.search(r"stablehlo\.(convolution|dot)", line)]
+    convolutions_of_gates = sum(convolutions(text).values())
+    assert convolutions_of_gates > 20 and len(products) == convolutions_of_gates + 3, "the classifier's, forth and back"
+    assert {tuple(re.findall(r"\b(DEFAULT|HIGH|HIGHEST)\b", line)) for line in products} == {(chosen.upper(),) * 2}
+
+
+def test_measurements_of_a_network_have_its_precision():
+    programs = Programs(Devices.here(1), threads=1, matmul_precision="highest")
+    seen = []
+    double = programs.jit(lambda x: seen.append(jax.config.jax_default_matmul_precision) or 2 * x)  # pyright: ignore[reportAttributeAccessIssue]
+    assert double(1.0) == 2 and seen == ["highest"]
+    for file in ("training/probe", "analysis/paths", "analysis/lesion", "analysis/landscape"):
+        text = (ROOT / "ablations" / f"{file}.py").read_text()
+        assert "steps.programs.jit(" in text and "jax.jit" not in text, file
+
+
+def test_on_a_cpu_f32_is_float32_and_the_three_are_the_same():
+    found = []
+    for chosen in MATMUL_PRECISIONS:
+        config = configure("model=resnet20", "model.depth=8", "recipe.batch_size=16", f"matmul_precision={chosen}")
+        steps = Steps(config, catalogue.load(config.data))
+        state, losses, _ = steps.train(steps.init(), np.arange(16, dtype=np.int32)[None])
+        found.append([losses, *jax.tree.leaves(state.params)])
+    for others in found[1:]:
+        for first, other in zip(found[0], others, strict=True):
+            np.testing.assert_array_equal(first, other)
 
 
 def test_a_program_for_this_machine_keeps_its_own_form():
