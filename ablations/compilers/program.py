@@ -4,7 +4,7 @@ All of it is of one device, and of one step. Nothing was run: the figures are XL
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from ablations.compilers.hlo import Kernel
@@ -88,8 +88,15 @@ class Program:
         return dict(sorted(sums.items(), key=lambda item: (-item[1].cycles, -item[1].bytes, item[0])))
 
     def heaviest(self, count: int) -> list[Kernel]:
-        """The kernels with the most cycles in a step or, on a GPU, with the most bytes."""
-        return sorted(self.kernels, key=lambda k: (-k.times * (k.cycles or 0), -k.times * k.size, k.name))[:count]
+        """The kernels with the most cycles in a step or, on a GPU, with the most bytes.
+
+        Kernels that are alike, as those of units that are written out, are one, with the name of the first.
+        """
+        alike: dict[tuple, list[Kernel]] = {}
+        for kernel in self.kernels:
+            alike.setdefault((kernel.kind, kernel.size, kernel.dtype, kernel.cycles, kernel.source), []).append(kernel)
+        joined = [replace(group[0], times=sum(kernel.times for kernel in group)) for group in alike.values()]
+        return sorted(joined, key=lambda k: (-k.times * (k.cycles or 0), -k.times * k.size, k.name))[:count]
 
 
 def _sum(kernels: Iterable[Kernel]) -> Sum:

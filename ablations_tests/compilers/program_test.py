@@ -76,6 +76,8 @@ def test_what_is_written_comes_back():
 def test_the_heaviest_kernels_and_kinds_come_first():
     assert [kernel.name for kernel in GPU.heaviest(2)] == ["conv", "tiny"]
     assert [kernel.name for kernel in TPU.heaviest(3)] == ["conv", "reduce", "copy-start"]
+    twice = replace(GPU, kernels=(*GPU.kernels, replace(GPU.kernels[0], name="conv.1", times=2)))
+    assert [(kernel.name, kernel.times) for kernel in twice.heaviest(1)] == [("conv", 12)], "those that are alike"
     assert list(GPU.kinds()) == ["convolution", "elementwise", "collective"]
     assert GPU.kinds()["elementwise"] == (30.5, 30 * 99_999 + 50_000, 0)
 
