@@ -19,7 +19,7 @@ from ablations_tests.conftest import ROOT
 
 # What of the checkout goes where in the wheel.
 FOLDERS = {
-    "ablations": ("ablations", ("**/*.py", "py.typed", "**/*.csv", "**/*.html", "**/*.css", "**/*.js")),
+    "ablations": ("ablations", ("**/*.py", "py.typed", "**/*.csv", "**/*.yaml", "**/*.html", "**/*.css", "**/*.js")),
     "conf": ("ablations/conf", ("*.py", "**/*.yaml")),
     "sweeps": ("ablations/sweeps", ("*.py", "**/*.yaml")),
     "results": ("ablations/results", ("*.py", "paper.csv")),
