@@ -11,7 +11,10 @@ from ablations.data import catalogue
 from ablations.terminal.bar import bar
 
 # The files that say what the compiler is told, and how its text is read.
-READ_AND_TOLD = ("networks/kernels/convolution", "compilers/compile", "compilers/hlo", "compilers/program")
+READ_AND_TOLD = (
+    *("networks/kernels/convolution", "training/determinism"),
+    *("compilers/compile", "compilers/hlo", "compilers/program"),
+)
 
 
 def programs(lines: list[tuple[Config, Figures]], target: Target) -> list[Program | str]:
@@ -45,5 +48,5 @@ def _key(config: Config, figures: Figures, target: Target) -> str:
     """What decides a compiled program: its text, the size of the data, the devices, the compiler and what it is told."""
     count = target.spread(config.devices)
     devices = (target.asked, target.device_info, count, compilers.versions(target.platform))
-    told = [kept.source(f"{name}.py") for name in READ_AND_TOLD]
+    told = [config.deterministic, *(kept.source(f"{name}.py") for name in READ_AND_TOLD)]
     return kept.key("compiled", figures.program, catalogue.sizes(config.data), *devices, *told, anywhere=True)

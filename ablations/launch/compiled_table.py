@@ -138,9 +138,17 @@ def _assumptions(plan: CompiledPlan) -> list[str]:
         parts.append(f"cycles at {target.cycles_per_second / 1e9:.2f} GHz")
     else:
         after = f" The clock of {target.title} is not published, so cycles are not turned into time."
-    if "f32" in precisions:
-        after += f" Products of f32: {'TF32' if target.platform == 'cuda' else 'one pass of bf16'}, XLA's default."
-    return [f"At least: the longest of {', '.join(parts)} ({target.source}).{after}"]
+    return [f"At least: the longest of {', '.join(parts)} ({target.source}).{after}{_products(plan)}"]
+
+
+def _products(plan: CompiledPlan) -> str:
+    """What f32 means in these programs, and where the data sheet's figure is of something faster."""
+    ordinary = "TF32" if plan.target.platform == "cuda" else "one pass of bf16"
+    chosen = {line.config.matmul_precision for line in plan.lines if line.config.precision == "f32"}
+    text = f" Products of f32: {ordinary}, XLA's default." if "default" in chosen else ""
+    if slower := " or ".join(sorted(chosen - {"default"})):
+        text += f" Products of f32 with matmul_precision={slower} are bounded as if each took {ordinary}."
+    return text
 
 
 def as_csv(plan: CompiledPlan) -> str:

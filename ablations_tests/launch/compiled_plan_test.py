@@ -71,6 +71,17 @@ def test_the_cells_of_a_gpu(known):
     assert compiled_table.title(found).endswith("bf16, for 1 x NVIDIA H100 SXM 80 GB")
 
 
+def test_the_notes_say_what_f32_means(known):
+    def said(target, *settings):
+        return compiled_table.notes(planned(target, "precision=f32", *settings))[-1]
+
+    assert said(H100).endswith(" Products of f32: TF32, XLA's default.")
+    assert said(V5E).endswith(" Products of f32: one pass of bf16, XLA's default.")
+    exact = said(V5E, "matmul_precision=highest")
+    assert exact.endswith("with matmul_precision=highest are bounded as if each took one pass of bf16.")
+    assert "XLA's default" not in exact
+
+
 def test_the_cells_of_tpus_which_are_all_used(known):
     found = planned(V5E)
     [row] = compiled_table.cells(found)
@@ -186,3 +197,5 @@ def test_a_program_is_compiled_once_and_one_that_is_refused_is_tried_again(monke
     assert compiled.step(*lines[0], H100) == Compiled(PROGRAM, "a", "b"), "with its texts, and nothing is asked"
     with pytest.raises(StopIteration):
         compiled.step(*lines[0], choose("cuda", "a100"))
+    with pytest.raises(StopIteration):
+        compiled.step(configure("deterministic=true"), FIGURES, H100)

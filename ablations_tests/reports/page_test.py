@@ -12,9 +12,11 @@ import pytest
 from ablations.cli import report
 from ablations.config import compose
 from ablations.config import jobs as sweep
+from ablations.config.study import load
 from ablations.errors import UserError
 from ablations.reports import page as reports_page
 from ablations.reports import sketch
+from ablations.runs import folder as folders
 from ablations.runs import record as records
 from ablations.runs.folder import RunFolder
 from ablations_tests.conftest import ROOT, ablations
@@ -38,6 +40,15 @@ def copy(tmp_path, *rows):
 def change(folder, **changed):
     record = json.loads((folder / "record.json").read_text())
     (folder / "record.json").write_text(json.dumps(record | changed))
+
+
+def test_runs_of_different_precision_are_two_tables(tmp_path):
+    """Each with all of its rows, though no name of a row says so."""
+    copy(tmp_path, "identity", "dropout")
+    found, unreadable = folders.read_records(tmp_path, "table1")
+    exact = [record | {"config": record["config"] | {"matmul_precision": "highest"}} for record in found]
+    made = reports_page.groups(load("table1"), found + exact, unreadable)
+    assert [sorted({record["row"] for record in of_table}) for _, of_table in made] == [["dropout", "identity"]] * 2
 
 
 @pytest.fixture(scope="module")
