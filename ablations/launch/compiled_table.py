@@ -19,6 +19,7 @@ RIGHT = (
     "program",
     "temporary",
     "peak",
+    "fits",
     "kernels",
     "small",
     "bytes a step",
@@ -89,10 +90,12 @@ def notes(plan: CompiledPlan) -> list[str]:
     target, programs = plan.target, [line.program for line in plan.lines if isinstance(line.program, Program)]
     lines = [counted(plan)]
     if any(run.steps_left for run in plan.runs):
-        lines.append(
-            f"To go: at least {duration(plan.seconds)} for all training steps, one run after the other; tests, start and "
-            f"compilation are not counted. {scientific(plan.flop_left)} FLOP; {size(plan.disk_bytes)} of disk."
+        time = (
+            f"at least {duration(plan.seconds)} for all training steps, one run after the other; tests, start and "
+            "compilation are not counted. "
         )
+        known = time if plan.seconds is not None else ""
+        lines.append(f"To go: {known}{scientific(plan.flop_left)} FLOP; {size(plan.disk_bytes)} of disk.")
     compilers = ", ".join([f"jax=={metadata.version('jax')}", *versions(target.platform)])
     lines.append(
         f"Compiled for {target.title}, which need not be here ({compilers}); nothing was run. All figures are of one "
