@@ -50,7 +50,8 @@ def _figures(line: CompiledLine, *, exchanged: bool) -> dict[str, str]:
         ["a step at least", "without launches"] if line.target.platform == "cuda" else ["cycles", "a step at least"]
     )
     if isinstance(program, str) or bound is None or share is None:
-        return dict.fromkeys(headings, "-")
+        exhausted = isinstance(program, str) and program.startswith("RESOURCE_EXHAUSTED")  # XLA's word for it
+        return dict.fromkeys(headings, "-") | ({"fits": "no"} if exhausted else {})
     values = {
         "temporary": size(program.temporary_bytes),
         "peak": size(program.peak_bytes),
@@ -105,7 +106,7 @@ def notes(plan: CompiledPlan) -> list[str]:
         lines += [*_meanings(plan.target, programs), *_assumptions(plan)]
     for line in plan.lines:
         if isinstance(line.program, str):
-            lines.append(f"Not compiled: {name(line.config)}: {line.program}.")
+            lines.append(f"Not compiled: {name(line.config)}: {line.program.rstrip('.')}.")
     return lines + [run.note for run in plan.runs if run.note]
 
 
