@@ -112,7 +112,7 @@ class Module:
         limits = {
             instruction.operands[0]
             for instruction in self._within(loop.attribute("condition"))
-            if instruction.opcode == "constant" and instruction.shape.startswith("s32[]")
+            if instruction.opcode == "constant" and instruction.shape.startswith(("s32[]", "u32[]"))
         }
         if len(limits) != 1:
             raise ValueError(f"{loop.name}: the condition of this loop compares with {sorted(limits)}")

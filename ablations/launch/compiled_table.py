@@ -19,6 +19,7 @@ RIGHT = (
     "program",
     "temporary",
     "peak",
+    "fits",
     "kernels",
     "small",
     "bytes a step",
@@ -49,7 +50,8 @@ def _figures(line: CompiledLine, *, exchanged: bool) -> dict[str, str]:
         ["a step at least", "without launches"] if line.target.platform == "cuda" else ["cycles", "a step at least"]
     )
     if isinstance(program, str) or bound is None or share is None:
-        return dict.fromkeys(headings, "-")
+        exhausted = isinstance(program, str) and program.startswith("RESOURCE_EXHAUSTED")  # XLA's word for it
+        return dict.fromkeys(headings, "-") | ({"fits": "no"} if exhausted else {})
     values = {
         "temporary": size(program.temporary_bytes),
         "peak": size(program.peak_bytes),
@@ -89,10 +91,12 @@ def notes(plan: CompiledPlan) -> list[str]:
     target, programs = plan.target, [line.program for line in plan.lines if isinstance(line.program, Program)]
     lines = [counted(plan)]
     if any(run.steps_left for run in plan.runs):
-        lines.append(
-            f"To go: at least {duration(plan.seconds)} for all training steps, one run after the other; tests, start and "
-            f"compilation are not counted. {scientific(plan.flop_left)} FLOP; {size(plan.disk_bytes)} of disk."
+        time = (
+            f"at least {duration(plan.seconds)} for all training steps, one run after the other; tests, start and "
+            "compilation are not counted. "
         )
+        known = time if plan.seconds is not None else ""
+        lines.append(f"To go: {known}{scientific(plan.flop_left)} FLOP; {size(plan.disk_bytes)} of disk.")
     compilers = ", ".join([f"jax=={metadata.version('jax')}", *versions(target.platform)])
     lines.append(
         f"Compiled for {target.title}, which need not be here ({compilers}); nothing was run. All figures are of one "
@@ -102,7 +106,7 @@ def notes(plan: CompiledPlan) -> list[str]:
         lines += [*_meanings(plan.target, programs), *_assumptions(plan)]
     for line in plan.lines:
         if isinstance(line.program, str):
-            lines.append(f"Not compiled: {name(line.config)}: {line.program}.")
+            lines.append(f"Not compiled: {name(line.config)}: {line.program.rstrip('.')}.")
     return lines + [run.note for run in plan.runs if run.note]
 
 

@@ -34,6 +34,7 @@ def test_a_program_for_an_h100(folder):
     convolutions = [kernel for kernel in kernels if kernel["kind"] == "convolution"]
     assert sum(float(kernel["times_a_step"]) for kernel in convolutions) == CONVOLUTIONS
     assert {kernel["source"].partition(":")[0] for kernel in convolutions} == {"networks/kernels/convolution.py"}
+    assert set(re.findall(r"dim_labels=(\S+?)[,\s]", hlo)) == {"b01f_o01i->b01f"}, "channels last"
     assert set(re.findall(r'custom_call_target="(__cudnn\$\w+)"', hlo)) == {
         "__cudnn$convForward", "__cudnn$convBackwardInput", "__cudnn$convBackwardFilter",
     }  # fmt: skip

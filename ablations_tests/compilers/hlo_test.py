@@ -120,6 +120,11 @@ def test_steps_of_a_call_share_its_kernels():
     assert [kernel.times for kernel in hlo.read(TEXT).kernels(steps=6)] == [0.5] * 5 + [1 / 6] * 2
 
 
+def test_a_loop_may_count_without_a_sign():
+    text = TEXT.replace("%limit = s32[] constant(3)", "%limit = u32[] constant(3)")
+    assert {kernel.times for kernel in hlo.read(text).kernels(1)} == {3, 1}
+
+
 def test_a_known_number_of_rounds_needs_no_condition():
     text = TEXT.replace("body=%body", 'body=%body, backend_config={"known_trip_count":{"n":"7"}}')
     assert {kernel.times for kernel in hlo.read(text).kernels(1)} == {7, 1}

@@ -118,10 +118,15 @@ def test_notes_say_whose_figures_these_are_and_what_they_rest_on(known):
 
 
 def test_what_a_compiler_refuses_is_a_row_with_its_words(known, monkeypatch):
-    monkeypatch.setattr(compiled, "programs", lambda lines, target: ["RESOURCE_EXHAUSTED: 17 GB of 16 GB"])
+    monkeypatch.setattr(compiled, "programs", lambda lines, target: ["RESOURCE_EXHAUSTED: 17 GB of 16 GB."])
     found = planned(V5E)
     [row] = compiled_table.cells(found)
-    assert row["kernels"] == row["a step at least"] == row["a run at least"] == "-" and found.seconds is None
+    assert (
+        row["kernels"] == row["a step at least"] == row["a run at least"] == "-"
+        and row["fits"] == "no"
+        and found.seconds is None
+    )
+    assert "at least" not in "".join(compiled_table.notes(found))
     assert compiled_table.notes(found)[-1].endswith("RESOURCE_EXHAUSTED: 17 GB of 16 GB.")
     assert len({len(line) for line in csv.reader(io.StringIO(compiled_table.as_csv(found)))}) == 1
 
