@@ -39,7 +39,11 @@ class Result:
             else f"{config.model.name} depth {config.model.depth}"
         )
         parts = [model, config.activation.name, config.shortcut.name, f"{pixels}x{pixels}"]
-        parts += [f"batch {config.recipe.batch_size}", config.precision, *(["unrolled"] if config.unroll else [])]
+        parts += [
+            f"batch {config.recipe.batch_size}",
+            config.precision,
+            *(["unrolled"] if config.unroll is True else []),
+        ]
         parts += [f"matmul {config.matmul_precision}"] if config.matmul_precision != "default" else []
         parts += ["remat"] if config.remat else []
         parts += ["deterministic"] if config.deterministic else []

@@ -54,13 +54,12 @@ class Programs:
 
     def jit(self, function: Callable) -> Callable:
         """`jax.jit` of a function that is no step, such as a measurement, whose products are as exact as a step's."""
-        compiled = jax.jit(function)
 
-        def call(*arguments):
+        def precise(*arguments):
             with self._precision():
-                return compiled(*arguments)
+                return function(*arguments)
 
-        return call
+        return jax.jit(precise)
 
     def _precision(self) -> contextlib.AbstractContextManager[None]:
         """Trace convolutions and matrix products with the run's precision, whatever the user's environment says."""
