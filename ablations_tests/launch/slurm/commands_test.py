@@ -12,7 +12,7 @@ from ablations_tests import slurm_commands
 from ablations_tests.commands.train_test import wait_for
 from ablations_tests.conftest import COMMAND, FEW_IMAGES, ablations, configure, here
 
-TINY = ("model=resnet20", "model.depth=8", *FEW_IMAGES, "recipe.total_steps=150", "recipe.evaluate_every=64")
+TINY = ("model=resnet20", "model.depth=8", *FEW_IMAGES, "recipe.total_steps=300", "recipe.evaluate_every=64")
 TINY += ("checkpoint_seconds=0.3",)
 QUEUED = ("train", *TINY, "hydra/launcher=slurm")
 
@@ -110,7 +110,9 @@ def test_a_stopped_job_is_queued_again_and_goes_on_to_the_same_bits(slurm, tmp_p
 
 
 def test_who_waits_may_leave_and_the_jobs_go_on(slurm, tmp_path):
-    command = subprocess.Popen([*COMMAND, *QUEUED], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    command = subprocess.Popen(
+        [*COMMAND, *QUEUED, "recipe.total_steps=3000"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
     wait_for(lambda: list(tmp_path.glob("runs/single/*/seed=0/progress.json")))
     command.send_signal(signal.SIGINT)
     _, errors = command.communicate(timeout=60)
