@@ -61,7 +61,7 @@ EVERY = [(i + j, shortcut, order) for i, shortcut in enumerate(SHORTCUTS) for j,
 def test_each_shortcut_and_order_has_a_program_for_an_accelerator(turn, shortcut, order, monkeypatch):
     """Each of them for one platform, so that each platform has all of both; no form of the CPU, where this is made."""
     monkeypatch.setattr(jax, "default_backend", lambda: pytest.fail("a step asks for the backend of this machine"))
-    config = configure("model.depth=14", "data=cifar10", "recipe=paper", f"shortcut={shortcut}", f"activation={order}")
+    config = configure("model.depth=8", "data=cifar10", "recipe=paper", f"shortcut={shortcut}", f"activation={order}")
     steps = Steps(config, restore.without_images(config.data), Devices((AbsentDevice(PLATFORMS[turn % 3]),)))
     text = steps.programs.lower(steps.trace_train(2)).as_text()
     number = sum(isinstance(node, Conv) for _, node in nnx.iter_graph(steps.network))
