@@ -71,6 +71,9 @@ def test_a_step_has_no_more_kernels_bytes_and_sums_than_it_needs(folder):
     alone, four = csv.DictReader(io.StringIO(done.stdout))
     assert float(alone["kernels"]) < 336 and int(alone["traffic_bytes"]) < 872e6
     assert 0 < float(four["collectives"]) < 42 and float(four["kernels"]) < 443
+    assert four["collective_dtypes"] == "bf16 f32 s32", (
+        "gradients of kernels; other sums; the number of wrong predictions"
+    )
 
 
 def test_a_loop_turns_no_map_around(folder):
