@@ -46,10 +46,10 @@ Where and how to run:
     packing=auto                how runs share a device: single, processes, interleaved, vmap, or
                                 auto for the fastest here
     runs_at_a_time=4            how many share a device; by default, on a CPU, one for each core
-    devices=8                   devices of this machine for one run; by default all, or one if there
-                                are several runs
-    unroll=true                 write out the loop over units: compiles longer, changes only the
-                                last bits
+    devices=8                   devices of this machine for one run; by default all that make
+                                it faster, or one if there are several runs
+    unroll=auto                 whether the loop over units is written out: true, false, or auto for
+                                short stacks on a GPU; compiles longer, changes only the last bits
     deterministic=true          the same bits after a restart on a GPU, too, in slower steps
     remat=true                  keep less for the backward pass: ResNet-1001 trains in a tenth of
                                 the memory, with a third more work
