@@ -72,13 +72,10 @@ class Activation(nnx.Module):
         self.bn = BatchNorm(channels) if "bn" in sequence else None
 
     def __call__(self, x):
-        kinds = list(self.sequence)
-        while kinds:
-            kind, followed = kinds.pop(0), kinds[:1]
+        for kind, before, after in zip(self.sequence, (None, *self.sequence), (*self.sequence[1:], None), strict=False):
             if kind == "bn" and self.bn is not None:
-                x = self.bn(x, relu=followed == ["relu"])
-                kinds = kinds[1:] if followed == ["relu"] else kinds
-            else:
+                x = self.bn(x, relu=after == "relu")
+            elif before != "bn":  # else it is part of the BN
                 x = nnx.relu(x)
         return x
 

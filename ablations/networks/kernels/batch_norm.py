@@ -18,7 +18,7 @@ from ablations.networks.kernels.remat import keep
 def batch_norm(
     x: jax.Array, scale: jax.Array, shift: jax.Array, centre: jax.Array, epsilon: float, relu: bool = False
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """x: (groups, ..., C); scale, shift and centre: (C,) -> y like x, and each group's mean and (biased) variance, (groups, C).
+    """x: (groups, ..., C); scale, shift and centre: (C,) -> y like x, each group's mean and (biased) variance, (groups, C).
 
     y = scale (x - mean) / sqrt(variance + epsilon) + shift or, with `relu`, the positive part of that. Statistics are
     float32. centre: numbers near the means, such as the running ones; they change nothing but rounding, see `_moments`.
