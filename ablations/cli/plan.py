@@ -1,9 +1,15 @@
 """`ablations plan`: what a study or a sweep will cost, and how much of it is done."""
 
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 from ablations.cli.arguments import TARGET, chosen_target, split
 from ablations.errors import UserError
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
+
+if TYPE_CHECKING:
+    from ablations.launch.plan import Plan
 
 HELP = """\
 ablations plan [key=value ...]
@@ -63,15 +69,20 @@ def command(arguments: list[str]) -> int:
     with compose.hydra() as context:
         jobs = sweep.plan(context, overrides)
         if target:
-            ahead = compiled_plan.make(jobs, target)
-            title, cells, notes = compiled_table.title(ahead), compiled_table.cells(ahead), compiled_table.notes(ahead)
-            right, as_csv = compiled_table.RIGHT, compiled_table.as_csv(ahead)
+            plan = compiled_plan.make(jobs, target)
         else:
             plan = make(context, jobs, overrides, calibrate=settings["calibrate"] == "true")
-            title, cells, notes = plan_table.title(plan), plan_table.cells(plan), plan_table.notes(plan)
-            right, as_csv = plan_table.RIGHT, plan_table.as_csv(plan)
-    if settings["format"] == "terminal" and not settings["out"]:
-        grid.show(title, cells, right, notes)
-        return 0
-    give_out(as_csv if settings["format"] == "csv" else grid.markdown(title, cells, notes), settings["out"])
+    _show(compiled_table if target else plan_table, plan, settings["format"], settings["out"])
     return 0
+
+
+def _show(table: ModuleType, plan: "Plan", form: str, out: str) -> None:
+    """table: the module that turns this kind of plan into text."""
+    if form == "csv":
+        give_out(table.as_csv(plan), out)
+        return
+    title, cells, notes = table.title(plan), table.cells(plan), table.notes(plan)
+    if form == "terminal" and not out:
+        grid.show(title, cells, table.RIGHT, notes)
+    else:
+        give_out(grid.markdown(title, cells, notes), out)

@@ -1,10 +1,8 @@
 """The kernels of a compiled training step as text: the heaviest of them, the sums of each kind, all of them as CSV."""
 
-import csv
-import io
-
 from ablations.compilers.hlo import Kernel
 from ablations.compilers.program import Program, Sum
+from ablations.terminal import grid
 from ablations.terminal.units import millions, size
 
 FORMATS = ("terminal", "markdown", "csv")
@@ -67,9 +65,6 @@ def notes(program: Program) -> list[str]:
 
 def as_csv(program: Program) -> str:
     """One line for each kernel, in their order, in plain numbers."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("kernel", "kind", "times_a_step", "bytes", "cycles", "dtype", "source"))
-    for k in program.kernels:
-        writer.writerow((k.name, k.kind, round(k.times, 4), round(k.size), k.cycles, k.dtype, k.source))
-    return out.getvalue()
+    heading = ("kernel", "kind", "times_a_step", "bytes", "cycles", "dtype", "source")
+    rows = ((k.name, k.kind, round(k.times, 4), round(k.size), k.cycles, k.dtype, k.source) for k in program.kernels)
+    return grid.as_csv(heading, rows)

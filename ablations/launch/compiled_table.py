@@ -1,7 +1,5 @@
 """A plan for devices that are not here as text: for a terminal, in Markdown, as CSV."""
 
-import csv
-import io
 from importlib import metadata
 
 from ablations.compilers.program import LAUNCH_SECONDS, SMALL_BYTES, Bound, Program
@@ -10,6 +8,7 @@ from ablations.launch import plan_table
 from ablations.launch.compiled_plan import CompiledLine, CompiledPlan
 from ablations.launch.plan import Run
 from ablations.launch.plan_table import counted, name, numbered, seeds, varied
+from ablations.terminal import grid
 from ablations.terminal.units import duration, millions, rate, scientific, short, size
 
 RIGHT = (
@@ -157,17 +156,12 @@ def _products(plan: CompiledPlan) -> str:
 
 def as_csv(plan: CompiledPlan) -> str:
     """One line for each run, in plain numbers."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     first = ("study", "row", "seed", "state", "step", "total_steps", "target", "devices", "program")
     memory = ("steps_a_call", "temporary_bytes", "peak_bytes", "argument_bytes", "needed_bytes", "memory_bytes")
     counts = ("kernels", "small_kernels", "traffic_bytes", "collectives", "collective_bytes", "collective_dtypes")
     bounds = ("cycles", "flop", "step_seconds", "bound", "step_seconds_without_launches", "run_seconds")
-    writer.writerow((*first, *memory, *counts, *bounds))
-    for line in plan.lines:
-        for run in line.runs:
-            writer.writerow(_plain(run, line))
-    return out.getvalue()
+    rows = (_plain(run, line) for line in plan.lines for run in line.runs)
+    return grid.as_csv((*first, *memory, *counts, *bounds), rows)
 
 
 def _plain(run: Run, line: CompiledLine) -> list:

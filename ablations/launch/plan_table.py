@@ -1,13 +1,12 @@
 """A plan as text: for a terminal, in Markdown, as CSV."""
 
-import csv
-import io
 from itertools import groupby
 
 from ablations.config.run import Config
 from ablations.costs import cost
 from ablations.data import catalogue
 from ablations.launch.plan import STATES, Line, Plan, Run
+from ablations.terminal import grid
 from ablations.terminal.units import duration, scientific, size
 
 FORMATS = ("terminal", "markdown", "csv")
@@ -171,14 +170,9 @@ def notes(plan: Plan) -> list[str]:
 
 def as_csv(plan: Plan) -> str:
     """One line for each run, in plain numbers."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     names = ("study", "row", "seed", "state", "step", "total_steps", "parameters", "macs", "flop", "activation_bytes")
-    writer.writerow((*names, "program", "step_seconds", "run_seconds", "devices", "device_bytes"))
-    for line in plan.lines:
-        for run in line.runs:
-            writer.writerow(_plain(run, line))
-    return out.getvalue()
+    names += ("program", "step_seconds", "run_seconds", "devices", "device_bytes")
+    return grid.as_csv(names, (_plain(run, line) for line in plan.lines for run in line.runs))
 
 
 def _plain(run: Run, line: Line) -> list:

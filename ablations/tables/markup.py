@@ -1,59 +1,51 @@
 """A table as text for other programs: Markdown, CSV, LaTeX, HTML."""
 
-import csv
-import io
 import re
 import statistics
 from html import escape
 
 from ablations.tables.cells import HEADER, NUMERIC, cells, missing, notes, title, used
-from ablations.tables.table import Table
+from ablations.tables.table import Line, Table
 from ablations.tables.verdict import verdict
-from ablations.terminal.grid import markdown_grid
+from ablations.terminal import grid
 
 
 def markdown(table: Table) -> str:
     columns = used(table)
     rows = [[HEADER[i] for i in columns], *([cells(line, table)[i] for i in columns] for line in table.lines)]
     below = [part for note in notes(table) for part in (note, "")][:-1]
-    return "\n".join([f"**{title(table)}**", "", table.settings, "", *markdown_grid(rows), "", *below]) + "\n"
+    return "\n".join([f"**{title(table)}**", "", table.settings, "", *grid.markdown_grid(rows), "", *below]) + "\n"
 
 
 def as_csv(table: Table) -> str:
     """One line for each row; the errors of its seeds are separated by spaces."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
+    heading = (
         "study row paper median mean std interval_low interval_high interval n diverged errors baseline "
-        "baseline_difference baseline_low baseline_high pairs verdict settings".split()
+        "baseline_difference baseline_low baseline_high pairs verdict settings"
     )
-    for line in table.lines:
-        comparison = table.comparison(line)
-        writer.writerow(
-            [
-                table.study.name,
-                line.row.name,
-                line.paper["value"] if line.paper else "",
-                _number(line.median) if line.n else missing(line) if line.row.overrides is not None else "",
-                _number(statistics.mean(line.finite)) if line.finite else "",
-                _number(statistics.stdev(line.finite)) if len(line.finite) > 1 else "",
-                *(
-                    [*map(_number, line.interval), "binomial" if line.n == 1 else "bootstrap"]
-                    if line.interval
-                    else [""] * 3
-                ),
-                line.n,
-                line.diverged,
-                " ".join(map(_number, line.finite)),
-                line.row.baseline,
-                _number(comparison.mean) if comparison else "",
-                *(map(_number, comparison.interval) if comparison and comparison.interval else ["", ""]),
-                len(comparison.differences) if comparison else "",
-                verdict(line, table),
-                f"{table.settings}. {table.arithmetic}" if table.arithmetic else table.settings,
-            ]
-        )
-    return out.getvalue()
+    return grid.as_csv(heading.split(), (_plain(line, table) for line in table.lines))
+
+
+def _plain(line: Line, table: Table) -> list:
+    comparison = table.comparison(line)
+    return [
+        table.study.name,
+        line.row.name,
+        line.paper["value"] if line.paper else "",
+        _number(line.median) if line.n else missing(line) if line.row.overrides is not None else "",
+        _number(statistics.mean(line.finite)) if line.finite else "",
+        _number(statistics.stdev(line.finite)) if len(line.finite) > 1 else "",
+        *([*map(_number, line.interval), "binomial" if line.n == 1 else "bootstrap"] if line.interval else [""] * 3),
+        line.n,
+        line.diverged,
+        " ".join(map(_number, line.finite)),
+        line.row.baseline,
+        _number(comparison.mean) if comparison else "",
+        *(map(_number, comparison.interval) if comparison and comparison.interval else ["", ""]),
+        len(comparison.differences) if comparison else "",
+        verdict(line, table),
+        f"{table.settings}. {table.arithmetic}" if table.arithmetic else table.settings,
+    ]
 
 
 def _number(value: float) -> str:

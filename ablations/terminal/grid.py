@@ -1,8 +1,10 @@
-"""A grid of cells on a terminal or in Markdown: a title, rows, and notes below them."""
+"""A grid of cells on a terminal or in Markdown, with a title and notes below it, or as CSV."""
 
+import csv
+import io
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,3 +49,10 @@ def markdown_grid(rows: list[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def as_csv(heading: Iterable[str], rows: Iterable[Iterable]) -> str:
+    """Comma-separated values; None becomes an empty cell."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([heading, *rows])
+    return out.getvalue()
