@@ -78,14 +78,12 @@ def command(arguments: list[str]) -> int:
 
 
 def _compiled(config: "Config", target: "Target") -> "Compiled":
-    from ablations.launch.compiled_plan import checked
+    from ablations.launch.compiled_plan import prepared
 
-    target.check_compiler()
-    config = checked(config, target)
-    from ablations.costs import calibrate, compiled
+    [(config, figures)] = prepared([config], target)
+    from ablations.costs import compiled
     from ablations.terminal.bar import bar
 
-    [figures] = calibrate.figures([config], target)
     with bar("compiling", 1, "programs") as update:
         update(0)
         made = compiled.step(config, figures, target)

@@ -88,10 +88,16 @@ def checked(config: Config, target: Target) -> Config:
 
 def compiled(configs: list[Config], target: Target) -> tuple[list[cost.Figures], list[Program | str]]:
     """The figures and the program of each configuration."""
+    from ablations.costs import compiled as compilation
+
+    lines = prepared(configs, target)
+    return [figures for _, figures in lines], compilation.programs(lines, target)
+
+
+def prepared(configs: list[Config], target: Target) -> list[tuple[Config, cost.Figures]]:
+    """Each configuration as it is compiled, with its figures. Raises UserError as `checked`, and without a compiler."""
     target.check_compiler()
     configs = [checked(config, target) for config in configs]
     from ablations.costs import calibrate
-    from ablations.costs import compiled as compilation
 
-    figures = calibrate.figures(configs, target)
-    return figures, compilation.programs(list(zip(configs, figures, strict=True)), target)
+    return list(zip(configs, calibrate.figures(configs, target), strict=True))
