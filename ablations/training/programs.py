@@ -6,14 +6,20 @@ platform of its devices alone decides what a program looks like, never that of t
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
+from ablations import setting
 from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
 from ablations.data import config as data_sets
+from ablations.data.dataset import Dataset
+from ablations.networks import registry
 from ablations.networks.kernels import convolution, placement
 from ablations.training import determinism
 from ablations.training.devices import Devices
@@ -28,16 +34,25 @@ class Programs:
     """The programs of one run, each compiled once.
 
     threads: those of XLA on a CPU. matmul_precision, deterministic: as in `Config`.
-    compile_seconds: the time spent lowering and compiling so far.
+    alike: whatever else decides the programs, as `alike` says. Runs of one process for which all of this is equal share
+        their programs; with None, a run has its own.
+    compile_seconds: the time that this run has spent lowering and compiling so far.
     """
 
     def __init__(
-        self, devices: Devices, threads: int, *, matmul_precision: str = "default", deterministic: bool = False
+        self,
+        devices: Devices,
+        threads: int,
+        *,
+        matmul_precision: str = "default",
+        deterministic: bool = False,
+        alike: Hashable = None,
     ):
         self.devices, self.threads = devices, threads
         self.matmul_precision, self.deterministic = matmul_precision, deterministic
         self.compile_seconds = 0.0
-        self._compiled = {}
+        shared = devices, threads, matmul_precision, deterministic, alike
+        self._compiled = _compiled(shared) if alike else {}
 
     def call(self, name: tuple | str, function: Callable, *arguments, **options):
         """Call a function, compiled at the first call under this name. options: those of `jax.jit`."""
@@ -80,7 +95,7 @@ class Programs:
 
     def text(self, name: tuple | str) -> str:
         """The optimised HLO of the program that was called under this name."""
-        return self._compiled[name].as_text()
+        return self._compiled[name].as_text() or ""  # not every platform has it
 
     def compile_and_time(self, trace: Callable[[], jax.stages.Traced]) -> tuple[jax.stages.Compiled, dict[str, float]]:
         """Compile a program, without keeping it. Also returns the seconds for tracing, lowering and compiling."""
@@ -92,6 +107,26 @@ class Programs:
         compiled = self.compile(lowered)
         seconds = {"trace_seconds": trace_end - start, "lower_seconds": lower_end - trace_end}
         return compiled, seconds | {"compile_seconds": time.perf_counter() - lower_end}
+
+
+def alike(config: Config, graphdef: nnx.GraphDef, data: dict[str, jax.Array], dataset: Dataset) -> Hashable:
+    """All that the programs of a run have in them besides their arguments; None if the run is to have its own, as with
+    a user's shortcut: a function that it calls may have been defined anew since.
+
+    graphdef, data: of its `Steps`.
+    """
+    if not registry.is_ours(type(config.shortcut)):
+        return None
+    settings = setting.deciding(replace(config, seed=0)) | setting.speed(config)
+    del settings["shortcut"]  # graphdef has what is compiled in; its numbers are arguments
+    shapes = jax.tree.map(jax.typeof, data), dataset.classes, dataset.test_images.shape
+    return graphdef, repr(settings), repr(shapes)
+
+
+@lru_cache(maxsize=8)
+def _compiled(shared: Hashable) -> dict[tuple | str, jax.stages.Compiled]:
+    """The programs, by name, of all runs for which `shared` is equal."""
+    return {}
 
 
 def needed_bytes(compiled: jax.stages.Compiled) -> tuple[int, int] | tuple[None, None]:

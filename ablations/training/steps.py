@@ -18,7 +18,7 @@ from ablations.training import augmentation, colour
 from ablations.training.devices import Devices, Placed
 from ablations.training.feed import Batches
 from ablations.training.optimizer import learning_rates, optimizer
-from ablations.training.programs import DTYPES, Programs
+from ablations.training.programs import DTYPES, Programs, alike
 
 
 class State(NamedTuple):
@@ -40,8 +40,8 @@ class Steps:
     compiled programs, so such rows share them.
 
     devices: those that the steps are spread over; one by default. `recipe.bn_group=device` is a number in `config`.
-    normalization: the mean and the divisor of images if they are known already, as from a weights file. The training
-        set is then not copied to the devices: a step takes images in place of their indices.
+    normalization: the mean and the divisor of images if they are known, as from a weights file. The training set is then
+        not copied to the devices: a step takes images in place of their indices.
     """
 
     DONATE = {"donate_argnums": 0}  # a step reuses the memory of its argument, the state
@@ -57,12 +57,6 @@ class Steps:
         self.devices = devices or Devices.here(1)
         self.devices.check(config.recipe.batch_size)
         self.config, self.dataset = config.for_devices(self.devices.count), dataset
-        self.programs = Programs(
-            self.devices,
-            config.threads,
-            matmul_precision=config.matmul_precision,
-            deterministic=config.deterministic,
-        )
         self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
         self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)
         self.optimizer = optimizer(config.recipe, self.network.is_convolution)
@@ -73,6 +67,9 @@ class Steps:
             data = self.devices.replicate(normalization)
         self.normalization = normalization
         self.data = data | {"key": self.devices.replicate(randomness.key(config.seed, "augmentation"))}
+        exactly = {"matmul_precision": config.matmul_precision, "deterministic": config.deterministic}
+        others = alike(self.config, self.graphdef, self.data, dataset)
+        self.programs = Programs(self.devices, config.threads, **exactly, alike=others)
 
     def _build(self, keys) -> families.Network:
         config, channels = self.config, self.dataset.train_images.shape[-1]
@@ -80,11 +77,11 @@ class Steps:
         return families.network(config.model, config.activation, config.shortcut, **sizes, rngs=nnx.Rngs(**keys))
 
     def init(self) -> State:
-        """The state before the first step."""
+        """The state before the first step. Its program has the numbers of the shortcut in it."""
         # Drawing weights takes milliseconds; on a CPU, optimising the program that does it takes seconds.
         options = {"xla_backend_optimization_level": 0} if self.devices.platform == "cpu" else None
-        keys = randomness.network_keys(self.config.seed)
-        return self.devices.replicate(self.programs.call("init", self._init, keys, compiler_options=options))
+        name, keys = ("init", repr(self.config.shortcut)), randomness.network_keys(self.config.seed)
+        return self.devices.replicate(self.programs.call(name, self._init, keys, compiler_options=options))
 
     def _init(self, keys) -> State:
         _, params, others = nnx.split(self._build(keys), nnx.Param, ...)

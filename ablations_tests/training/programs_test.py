@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,8 @@ from ablations.config.run import MATMUL_PRECISIONS
 from ablations.data import catalogue
 from ablations.networks.activation import ORDERS
 from ablations.networks.layers import Conv
-from ablations.networks.shortcut import SHORTCUTS
-from ablations.training import restore
+from ablations.networks.shortcut import SHORTCUTS, Shortcut
+from ablations.training import programs, restore
 from ablations.training.devices import AbsentDevice, Devices
 from ablations.training.programs import Programs, steps_per_call
 from ablations.training.steps import Steps
@@ -85,9 +86,9 @@ def test_every_product_of_a_step_has_the_runs_precision(platform, chosen):
 
 
 def test_measurements_of_a_network_have_its_precision():
-    programs = Programs(Devices.here(1), threads=1, matmul_precision="highest")
+    own = Programs(Devices.here(1), threads=1, matmul_precision="highest")
     seen = []
-    double = programs.jit(lambda x: seen.append(jax.config.jax_default_matmul_precision) or 2 * x)  # pyright: ignore[reportAttributeAccessIssue]
+    double = own.jit(lambda x: seen.append(jax.config.jax_default_matmul_precision) or 2 * x)  # pyright: ignore[reportAttributeAccessIssue]
     assert double(1.0) == 2 and seen == ["highest"]
     for file in ("training/probe", "analysis/paths", "analysis/lesion", "analysis/landscape"):
         text = (ROOT / "ablations" / f"{file}.py").read_text()
@@ -119,8 +120,69 @@ def test_a_program_for_four_devices_that_are_elsewhere_shards_the_images():
 
 
 def test_a_program_is_compiled_once():
-    programs = Programs(Devices.here(1), threads=1)
-    assert programs.call("double", lambda x: 2 * x, jnp.ones(3)).tolist() == [2, 2, 2]
-    seconds = programs.compile_seconds
-    assert programs.call("double", lambda x: 3 * x, jnp.ones(3)).tolist() == [2, 2, 2] and seconds > 0
-    assert programs.compile_seconds == seconds and programs.text("double").startswith("HloModule")
+    own = Programs(Devices.here(1), threads=1)
+    assert own.call("double", lambda x: 2 * x, jnp.ones(3)).tolist() == [2, 2, 2]
+    seconds = own.compile_seconds
+    assert own.call("double", lambda x: 3 * x, jnp.ones(3)).tolist() == [2, 2, 2] and seconds > 0
+    assert own.compile_seconds == seconds and own.text("double").startswith("HloModule")
+
+
+SMALL = ("model=resnet20", "model.depth=8", "recipe.batch_size=16")
+GATED = ("shortcut=exclusive_gating", "shortcut.bias=-6")
+
+
+def begun(*overrides: str) -> tuple[np.ndarray, bool]:
+    """The weights and losses of two steps, and whether their programs were there already."""
+    config = configure(*SMALL, *overrides)
+    steps = Steps(config, catalogue.load(config.data))
+    state, losses, _ = steps.train(steps.init(), np.arange(16, dtype=np.int32)[None])
+    seconds = steps.programs.compile_seconds
+    state, more, _ = steps.train(state, np.arange(16, 32, dtype=np.int32)[None])
+    assert steps.programs.compile_seconds == seconds
+    return np.concatenate([losses, more, *map(np.ravel, jax.tree.leaves(state.params))]), seconds == 0
+
+
+def test_runs_that_differ_in_numbers_share_their_programs_and_give_what_they_give_alone():
+    def of_both(forget: bool) -> list[np.ndarray]:
+        programs._compiled.cache_clear()
+        results = []
+        for numbers in (("seed=1", *GATED), ("seed=2", *GATED, "shortcut.bias=-5")):
+            if forget:
+                programs._compiled.cache_clear()
+            results.append(begun(*numbers)[0])
+        return results
+
+    for alone, shared in zip(of_both(forget=True), of_both(forget=False), strict=True):
+        np.testing.assert_array_equal(alone, shared)
+    assert begun("seed=3", *GATED, "shortcut.bias=-5")[1], "nothing of it was compiled anew"
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["recipe.learning_rate=0.01", "data.pad=0", "threads=2", "unroll=true", "data.train_images=1000", "precision=bf16"],
+)
+def test_runs_that_differ_in_more_have_programs_of_their_own(other):
+    def kept(*overrides):
+        config = configure(*SMALL, *GATED, *overrides)
+        return Steps(config, catalogue.load(config.data)).programs._compiled
+
+    assert kept() is kept("seed=1") and kept() is not kept(other)
+
+
+def test_a_users_shortcut_is_compiled_anew_for_each_run(forgotten):
+    factors = [1.0]
+
+    @dataclass
+    class Factored(Shortcut):
+        name: str = "factored"
+
+        def layers(self, build):
+            return {"h": build.match()}
+
+        @staticmethod
+        def equation(x, fx, h):
+            return factors[-1] * h(x) + fx  # as of a function that a cell of a notebook defines anew
+
+    before, _ = begun("shortcut=factored")
+    factors.append(0.5)
+    assert not np.array_equal(begun("shortcut=factored")[0], before)

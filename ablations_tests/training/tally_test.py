@@ -53,7 +53,7 @@ def test_a_run_goes_on_from_a_loop_that_was_written_as_a_dict(tmp_path):
     assert read_metrics(stopped) == read_metrics(whole)
     one, other = (load_file(folder / "weights.safetensors") for folder in (whole, stopped))
     assert all(np.array_equal(one[name], other[name]) for name in one)
-    assert again["wall_seconds"] > 9 and again["compile_seconds"] > 6 and again["train_loss"] == record["train_loss"]
+    assert again["wall_seconds"] > 9 and again["compile_seconds"] >= 6 and again["train_loss"] == record["train_loss"]
 
 
 def test_steps_are_counted_up_to_the_first_loss_that_is_not_finite():
