@@ -2,7 +2,7 @@
 
 from ablations.runs.record import FAIL_PERCENT
 from ablations.tables.cells import resolution
-from ablations.tables.table import Line, Table
+from ablations.tables.table import Line, Table, compare
 from ablations.tables.verdict import verdict
 
 
@@ -55,7 +55,8 @@ def _learning(ordered: list[Line]) -> list[Line]:
 def _unsure(ordered: list[Line]) -> list[str]:
     """The rows that learn and that the seeds cannot tell from the best row."""
     best, *others = _learning(ordered)
-    compared = [(line, line.against(best)) for line in others if line.median > best.median]
+    behind = [line for line in others if line.median > best.median]
+    compared = zip(behind, compare([(line, best) for line in behind]), strict=True)
     return [line.row.name for line, comparison in compared if comparison is None or not comparison.resolved]
 
 
@@ -78,7 +79,7 @@ def _next(ordered: list[Line]) -> str:
         return ""
     best, second = ordered[0], behind[0]
     text = f"After {best.row.name} comes {second.row.name}, with {_error(second)}."
-    comparison = second.against(best)
+    [comparison] = compare([(second, best)])
     if comparison is None or comparison.interval is None:
         return f"{text} Without two seeds that both have, nobody can say how much of the difference is chance."
     low, high = comparison.interval

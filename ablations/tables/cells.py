@@ -71,10 +71,14 @@ def _against(line: Line, table: Table) -> str:
     if comparison is None:
         return ""
     text = f"{comparison.mean:+.2f}"
-    if comparison.interval:
-        text += f" [{comparison.interval[0]:+.2f}, {comparison.interval[1]:+.2f}]"
+    if comparison.interval and comparison.p is not None:
+        text += f" [{comparison.interval[0]:+.2f}, {comparison.interval[1]:+.2f}] p {_p(comparison.p)}"
     pairs = len(comparison.differences)
     return text if pairs == line.n else f"{text} ({pairs} {'pair' if pairs == 1 else 'pairs'})"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def used(table: Table) -> list[int]:
@@ -99,7 +103,9 @@ def notes(table: Table) -> list[str]:
         lines.append("Ours where there are two: top-1/top-5, of one crop of each image; all else is of top-1.")
     if table.study.paper_note:
         lines.append(f"The column paper: {table.study.paper_note}.")
-    lines += [note for note in (_interval_note(table), _baseline_note(table), resolution(table)) if note]
+    lines += [
+        note for note in (_interval_note(table), _baseline_note(table), resolution(table), _disagreement(table)) if note
+    ]
     if tau is not None:
         lines.append(f"Kendall's tau between the paper's order and ours: {tau:.2f} over {rows} rows.")
     lines += [f"Left out: {error}." for error in table.unreadable]
@@ -110,7 +116,7 @@ def _interval_note(table: Table) -> str:
     with_interval = [line for line in table.lines if line.interval]
     kinds = []
     if any(line.n > 1 for line in with_interval):
-        kinds.append("bootstrap of the mean over seeds (too narrow below ten seeds)")
+        kinds.append("Student's t over seeds (the data set and its split are fixed), cut off at 0 and 100 %")
     if any(line.n == 1 for line in with_interval):
         kinds.append("for one seed exact binomial over test images, in which other seeds are not")
     return f"95 % interval: {'; '.join(kinds)}." if kinds else ""
@@ -124,8 +130,20 @@ def _baseline_note(table: Table) -> str:
     which = " or ".join(names) if len(names) < 5 else "the row of the same network or setting"
     note = f"The baseline of a row is {which}; the difference from it is a mean over equal seeds, in points"
     if any(comparison.interval for _, comparison in compared):
-        note += ", with Student's paired interval at 95 %, not corrected for the number of rows"
+        tests = sum(comparison.p is not None for _, comparison in compared)
+        note += ", with Student's paired interval at 95 % and the p of the paired t-test"
+        note += f", Holm-corrected for {tests} comparisons; a verdict needs p up to 0.05" if tests > 1 else ""
     return note + "."
+
+
+def _disagreement(table: Table) -> str:
+    """The rows of which some seeds fail and others do not, with exact intervals of the probability of a fail."""
+    texts = []
+    for line in table.lines:
+        if 0 < line.failing < line.n:
+            low, high = interval.proportion(line.failing, line.n)
+            texts.append(f"{line.row.name} in {line.failing} of {line.n} ({low:.0f} to {high:.0f} %)")
+    return f"Seeds that fail, with the exact 95 % interval of how often others would: {'; '.join(texts)}." if texts else ""
 
 
 def resolution(table: Table) -> str:

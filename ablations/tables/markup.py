@@ -21,7 +21,7 @@ def as_csv(table: Table) -> str:
     """One line for each row; the errors of its seeds are separated by spaces."""
     heading = (
         "study row paper median mean std interval_low interval_high interval n diverged errors baseline "
-        "baseline_difference baseline_low baseline_high pairs verdict settings"
+        "baseline_difference baseline_low baseline_high baseline_p pairs verdict settings"
     )
     return grid.as_csv(heading.split(), (_plain(line, table) for line in table.lines))
 
@@ -35,13 +35,14 @@ def _plain(line: Line, table: Table) -> list:
         _number(line.median) if line.n else missing(line) if line.row.overrides is not None else "",
         _number(statistics.mean(line.finite)) if line.finite else "",
         _number(statistics.stdev(line.finite)) if len(line.finite) > 1 else "",
-        *([*map(_number, line.interval), "binomial" if line.n == 1 else "bootstrap"] if line.interval else [""] * 3),
+        *([*map(_number, line.interval), "binomial" if line.n == 1 else "student"] if line.interval else [""] * 3),
         line.n,
         line.diverged,
         " ".join(map(_number, line.finite)),
         line.row.baseline,
         _number(comparison.mean) if comparison else "",
         *(map(_number, comparison.interval) if comparison and comparison.interval else ["", ""]),
+        f"{comparison.p:.4g}" if comparison and comparison.p is not None else "",
         len(comparison.differences) if comparison else "",
         verdict(line, table),
         f"{table.settings}. {table.arithmetic}" if table.arithmetic else table.settings,

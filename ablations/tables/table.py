@@ -59,18 +59,22 @@ class Line:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """At 95 %: of the mean over seeds or, for one run, over test images. None if a run diverged."""
+        """At 95 %, in percent: of the mean over seeds or, for one run, over test images. None if a run diverged."""
         if not self.n or self.diverged or (self.n == 1 and not self.test_images):
             return None
-        return (
-            tables_interval.binomial(self.finite[0], self.test_images)
-            if self.n == 1
-            else tables_interval.bootstrap(self.finite)
-        )
+        if self.n == 1:
+            return tables_interval.binomial(self.finite[0], self.test_images)
+        low, high = tables_interval.student(self.finite)
+        return max(low, 0.0), min(high, 100.0)
 
     @property
     def fails(self) -> bool:
         return self.median > FAIL_PERCENT
+
+    @property
+    def failing(self) -> int:
+        """How many runs fail, each by itself."""
+        return self.diverged + sum(error > FAIL_PERCENT for error in self.finite)
 
     @property
     def paper_fails(self) -> bool:
@@ -89,21 +93,25 @@ class Line:
         """Whether both the paper and we have a result."""
         return bool(self.n) and (self.paper_fails or self.paper_error is not None)
 
-    def against(self, baseline: "Line") -> "Comparison | None":
-        """The differences from another row, over the seeds that both have; None if they share none."""
-        differences = [
-            error - other
+    def differences(self, other: "Line") -> tuple[float, ...]:
+        """The differences from another row, in points, over the seeds that both have."""
+        return tuple(
+            error - theirs
             for seed, error in sorted(self.errors.items())
-            if error is not None and (other := baseline.errors.get(seed)) is not None
-        ]
-        return Comparison(tuple(differences)) if differences else None
+            if error is not None and (theirs := other.errors.get(seed)) is not None
+        )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The differences between two rows, in points, one for each seed."""
+    """The differences between two rows, in points, one for each seed.
+
+    p: of the paired t-test, corrected for the number of rows that are compared; None for a single seed, which says
+        nothing about others.
+    """
 
     differences: tuple[float, ...]
+    p: float | None = None
 
     @property
     def mean(self) -> float:
@@ -111,13 +119,25 @@ class Comparison:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """At 95 %; None for a single seed, which says nothing about others."""
-        return tables_interval.paired(list(self.differences)) if len(self.differences) > 1 else None
+        """At 95 %, not corrected for the number of rows; None for a single seed."""
+        return tables_interval.student(self.differences) if len(self.differences) > 1 else None
 
     @property
     def resolved(self) -> bool:
-        """Whether 0 lies outside the interval."""
-        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+        """Whether the seeds can tell the two rows apart."""
+        return self.p is not None and self.p <= 1 - tables_interval.LEVEL
+
+
+def compare(pairs: Sequence[tuple[Line, Line]]) -> list[Comparison | None]:
+    """Each row against another one, over the seeds that both have; None if they share none.
+
+    The p-values are corrected for the number of pairs (Holm 1979).
+    """
+    differences = [line.differences(other) for line, other in pairs]
+    tested = [i for i, found in enumerate(differences) if len(found) > 1]
+    corrected = tables_interval.holm([tables_interval.p_value(differences[i]) for i in tested])
+    p_values = dict(zip(tested, corrected, strict=True))
+    return [Comparison(found, p_values.get(i)) if found else None for i, found in enumerate(differences)]
 
 
 @dataclass(frozen=True)
@@ -138,10 +158,16 @@ class Table:
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.row.name == name), None)
 
+    @cached_property
+    def _comparisons(self) -> dict[str, Comparison | None]:
+        pairs = {
+            line.row.name: (line, baseline) for line in self.lines if (baseline := self.line(line.row.baseline))
+        }
+        return dict(zip(pairs, compare(list(pairs.values())), strict=True))
+
     def comparison(self, line: Line) -> Comparison | None:
-        """A row compared with its baseline."""
-        baseline = self.line(line.row.baseline)
-        return line.against(baseline) if baseline else None
+        """A row compared with its baseline; None if it has none, or shares no seed with it."""
+        return self._comparisons.get(line.row.name)
 
 
 def select(records: list[dict], settings: dict[str, str]) -> list[dict]:

@@ -1,8 +1,8 @@
-"""Intervals against SciPy, and the power that two-sided t-tests have."""
+"""Intervals and tests against SciPy and published examples, and the power that two-sided t-tests have."""
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, nct, t
+from scipy.stats import binomtest, nct, t, ttest_rel
 
 from ablations.tables import interval
 
@@ -13,14 +13,38 @@ def test_one_run_is_exact_binomial(wrong):
     assert interval.binomial(100 * wrong / 360, 360) == pytest.approx((100 * expected.low, 100 * expected.high))
 
 
-def test_the_bootstrap_is_that_of_the_mean_and_always_the_same():
-    """Of two seeds the percentiles are known: both draws are the lower one in a quarter of cases."""
-    assert interval.bootstrap([3.0, 5.0]) == (3.0, 5.0)
-    errors = list(np.random.default_rng(1).normal(6.6, 0.2, size=200))
-    low, high = interval.bootstrap(errors)
-    half = 1.96 * np.std(errors) / 200**0.5
-    assert (low, high) == pytest.approx((np.mean(errors) - half, np.mean(errors) + half), abs=0.005)
-    assert interval.bootstrap(errors) == (low, high)
+# Student (1908), from Cushny and Peebles (1905): hours of sleep gained by ten patients with two drugs.
+FIRST = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+SECOND = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+
+
+def test_students_own_example():
+    """The mean difference is 1.58 hours, t = 4.06 with 9 degrees of freedom, p = 0.0028."""
+    differences = [second - first for first, second in zip(FIRST, SECOND, strict=True)]
+    assert interval.student(differences) == pytest.approx((0.70, 2.46), abs=0.005)
+    assert interval.p_value(differences) == pytest.approx(0.002833, abs=1e-6)
+    assert interval.p_value(differences) == pytest.approx(float(ttest_rel(SECOND, FIRST).pvalue))
+    assert interval.p_value([0.28, 0.28]) == 1.0
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_an_interval_of_few_seeds_holds_the_mean_as_often_as_it_says(n):
+    drawn = np.random.default_rng(n).normal(6.6, 0.2, size=(4000, n))
+    inside = [low <= 6.6 <= high for low, high in map(interval.student, drawn.tolist())]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
+
+
+@pytest.mark.parametrize(
+    "p_values,corrected",
+    [
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # R's p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
+        ([0.6, 0.5], [1.0, 1.0]),
+        ([0.02], [0.02]),
+        ([], []),
+    ],
+)
+def test_holm(p_values, corrected):
+    assert interval.holm(p_values) == pytest.approx(corrected)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10, 50])

@@ -130,11 +130,30 @@ def test_rows_are_compared_over_equal_seeds():
     """Student's paired interval, as scipy has it; seeds that one of the two lacks are left out."""
     errors, others = {0: 3.0, 1: 5.0, 2: 10.0, 7: 1.0}, {2: 12.0, 0: 4.5, 1: 5.5}
     lines = [table.Line(studies.Row(name, ()), None, of) for name, of in (("a", errors), ("b", others))]
-    comparison = lines[1].against(lines[0])
-    assert comparison.differences == (1.5, 0.5, 2.0)
-    expected = ttest_rel([4.5, 5.5, 12.0], [3.0, 5.0, 10.0]).confidence_interval()
+    [comparison] = table.compare([(lines[1], lines[0])])
+    assert comparison and comparison.differences == (1.5, 0.5, 2.0)
+    test = ttest_rel([4.5, 5.5, 12.0], [3.0, 5.0, 10.0])
+    expected = test.confidence_interval()
     assert comparison.interval == pytest.approx((expected.low, expected.high))
-    assert lines[0].against(table.Line(studies.Row("c", ()), None, {9: 1.0})) is None
+    assert comparison.p == pytest.approx(float(test.pvalue))
+    assert table.compare([(lines[0], table.Line(studies.Row("c", ()), None, {9: 1.0}))]) == [None]
+
+
+def test_a_verdict_is_corrected_for_the_number_of_rows():
+    """Alone p is 0.011; among four rows it is 0.043, among seven 0.075."""
+    baseline, row = three("identity", 3.0, 4.0, 5.0), three("exclusive_gating_-6", 4.0, 5.2, 6.44)
+    others = ["exclusive_gating_-7", "shortcut_only_gating_0", "shortcut_only_gating_-6", "conv1x1", "dropout", "plain"]
+    said = []
+    for count in (0, 3, 6):
+        noise = [run for name in others[:count] for run in three(name, 3.0, 5.0, 5.0)]
+        said.append(texts("exclusive_gating_-6", baseline + row + noise)["verdict"])
+    assert said == ["agrees: worse than identity"] * 2 + ["not resolved by 3 seeds"]
+
+
+def test_rows_whose_seeds_disagree_are_named_with_an_exact_interval():
+    shown = cells.notes(made(three("identity", 3.0, 30.0, 5.0) + three("plain", 90.0, 90.0, 89.0)))
+    [note] = [note for note in shown if note.startswith("Seeds that fail")]
+    assert note.endswith("would: identity in 1 of 3 (1 to 91 %).")
 
 
 @pytest.mark.parametrize(
