@@ -19,8 +19,8 @@ class Table:
     content: its lines with all numbers, a `tables.table.Table`.
 
     >>> table = runs.table()
-    >>> print(table.text("csv").splitlines()[0][:22])
-    study,row,paper,median
+    >>> print(table.text("csv").splitlines()[0][:26])
+    study,row,table_row,table_
     """
 
     def __init__(self, content: table.Table):

@@ -23,6 +23,7 @@ class Row:
     data: the row's data set in a study with several; "": the command chooses.
     baseline: the row with which it is compared, seed by seed; "" for none.
     tests: the row whose runs are tested again, with crops of `test_crop` pixels.
+    cell: where it stands in a table with columns: the names of that table's row and column; () for nowhere.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Row:
     baseline: str = ""
     tests: str = ""
     test_crop: str = ""
+    cell: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, str]:
@@ -139,16 +141,20 @@ def _rows(content: dict) -> tuple[Row, ...]:
     """The rows of `rows`, then those of `grid`: every combination of one choice from each axis.
 
     A study's baseline is a row, or a choice of the first axis: then the row with the same choices on the other axes.
+    If the study has `columns`, the choices of the last axis are the columns of its table: "{} layers" writes each.
     """
     rows: list[dict[str, Any]] = [
-        {"name": row["row"], "overrides": _overrides(row)} | {k: str(row[k]) for k in LABELS if k in row}
+        {"name": row["row"], "overrides": _overrides(row), "cell": tuple(map(str, row.get("cell", ())))}
+        | {k: str(row[k]) for k in LABELS if k in row}
         for row in content.get("rows", ())
     ]
     axes = [list(axis.items()) for axis in content.get("grid", ())]
     cells = [dict(cell) for cell in product(*axes)] if axes else []
     for cell in cells:
         overrides = tuple(override for choice in cell.values() for override in choice)
-        rows.append({"name": "_".join(map(str, cell)), "overrides": overrides})
+        *others, last = map(str, cell)
+        place = ("_".join(others), content["columns"].format(last)) if "columns" in content else ()
+        rows.append({"name": "_".join([*others, last]), "overrides": overrides, "cell": place})
     known = {row["name"] for row in rows}
     study_baseline = str(content.get("baseline", ""))
     baselines = {"_".join(map(str, cell)): "_".join([study_baseline, *map(str, list(cell)[1:])]) for cell in cells}
@@ -173,6 +179,9 @@ def _figure(content: dict, rows: tuple[Row, ...]) -> Figure:
 
 def _check(study: Study, what: str, source: str) -> None:
     known = [row.name for row in study.rows]
+    cells = [row.cell for row in study.rows if row.cell]
+    if len(set(cells)) < len(cells) or any(len(cell) != 2 for cell in cells):
+        raise UserError(f"{what}: a cell of {source} is not that of one row: [its row in the table, its column]")
     if not known or len(set(known)) < len(known):
         raise UserError(f"{what}: {source} has {'two rows of the same name' if known else 'no rows'}")
     for row in study.rows:

@@ -23,6 +23,7 @@ from ablations.errors import UserError
 from ablations.reports import sketch
 from ablations.runs.folder import RunFolder, read_records, run_folders
 from ablations.runs.record import UnreadableRecord
+from ablations.tables import columns
 from ablations.tables.answer import answer
 from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.tables.table import Table, by_row, make, select, unreadable_rows
@@ -122,7 +123,7 @@ ORDER += tuple(name for name in HEADER if name not in ORDER)
 
 def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dict:
     """What report.html shows of a table and its runs."""
-    study, columns = table.study, sorted(used(table), key=[HEADER.index(name) for name in ORDER].index)
+    study, shown = table.study, sorted(used(table), key=[HEADER.index(name) for name in ORDER].index)
     runs = by_row(study, records)
     lowest = min((line.median for line in table.lines if line.n), default=None)
     lines = []
@@ -135,7 +136,7 @@ def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dic
                 "run": line.n,
                 "fails": line.fails,
                 "best": line.n and line.median == lowest and not line.fails,
-                "cells": [(texts[i], _number(texts[i]) if HEADER[i] in SORTED_BY_NUMBER else None) for i in columns],
+                "cells": [(texts[i], _number(texts[i]) if HEADER[i] in SORTED_BY_NUMBER else None) for i in shown],
                 "seeds": Markup(sketch.seeds(list(line.errors.values()), line.paper_error)) if line.n else "",
                 "runs": [_run(record) for record in runs.get(line.row.name, [])],
             }
@@ -145,7 +146,9 @@ def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dic
         "title": title(table),
         "table": table,
         "answer": answer(table),
-        "header": [(HEADER[i], HEADER[i] in NUMERIC) for i in columns],
+        "columns": columns.of(table),
+        "is_number": columns.NUMERIC,
+        "header": [(HEADER[i], HEADER[i] in NUMERIC) for i in shown],
         "lines": lines,
         "notes": notes(table),
         "missing": _missing(table, records, runs_dir),

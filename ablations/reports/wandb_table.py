@@ -23,7 +23,7 @@ def publish(logger: Logger, table: Table, records: list[dict], runs_dir: Path, s
     from PIL import Image
 
     from ablations.reports import figure
-    from ablations.tables import cells
+    from ablations.tables import cells, columns
 
     study = table.study
     options = {"id": run_id("table", study.name, settings), "name": f"{study.name} table", "group": study.name}
@@ -38,7 +38,11 @@ def publish(logger: Logger, table: Table, records: list[dict], runs_dir: Path, s
         run = start(vars(logger), runs_dir / study.name, resume=True, **options)
         rows: list[Any] = [list(cells.cells(line, table)) for line in table.lines]
         media = {name: wandb.Image(image) for name, image in media.items()}
-        run.log({"table": wandb.Table(columns=list(cells.HEADER), data=rows)} | media)
+        tables = {"table": wandb.Table(columns=list(cells.HEADER), data=rows)}
+        if by_column := columns.of(table):
+            heading: list[Any] = ["", *map(": ".join, by_column.shown())]
+            tables["columns"] = wandb.Table(columns=heading, data=[list(texts) for texts in by_column.texts()])
+        run.log(tables | media)
         where = place_of(run)
         finish(run, exit_code=0)
     except (wandb.Error, TimeoutError, OSError) as error:

@@ -1,13 +1,16 @@
 """What a table says, in sentences for someone who has not read the paper; every number is computed from the runs."""
 
 from ablations.runs.record import FAIL_PERCENT
-from ablations.tables.cells import resolution
+from ablations.tables import cells, columns
 from ablations.tables.table import Line, Table, compare
 from ablations.tables.verdict import verdict
 
+FEW = 3  # of more groups of rows, only the best of each is named
+
 
 def answer(table: Table) -> list[str]:
-    """First which row is best and how certain that is, then what else the rows say.
+    """First which rows learn in each column, if the table has columns; then which row is best, how certain that is, and
+    what else the rows say.
 
     Rows with different baselines, such as networks of different depth, are different questions: each group has its own
     answer.
@@ -16,9 +19,11 @@ def answer(table: Table) -> list[str]:
     if not ordered_groups:
         return ["Nothing of this study has been run yet."]
     sentences = [" ".join(_best(ordered) for ordered in ordered_groups)]
-    for ordered in ordered_groups:
-        sentences.append(_next(ordered))
-    sentences += [_fails(table), resolution(table), _paper(table)]
+    if len(ordered_groups) <= FEW:
+        sentences += [_next(ordered) for ordered in ordered_groups]
+    by_column = columns.of(table)
+    sentences = [columns.reading(by_column), *sentences] if by_column else [*sentences, _fails(table)]
+    sentences += [cells.resolution(table), _paper(table)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -40,11 +45,11 @@ def _best(ordered: list[Line]) -> str:
     if len(ordered) == 1:
         return f"Only {best.row.name} is run: {_error(best)}."
     ties = [line.row.name for line in ordered if line.median == best.median]
-    text = f"{'Best is' if len(ties) == 1 else 'Best are'} {_list(ties)}, with {_error(best)}"
+    text = f"{'Best is' if len(ties) == 1 else 'Best are'} {cells.listed(ties)}, with {_error(best)}"
     unsure = _unsure(ordered)
     if unsure:
         seeds = f"{best.n} seeds" if best.n > 1 else "one seed"
-        return f"{text}; {seeds} cannot tell it from {_list(unsure)}."
+        return f"{text}; {seeds} cannot tell it from {cells.listed(unsure)}."
     return f"{text}{', the only row that learns' if len(_learning(ordered)) == 1 else ''}."
 
 
@@ -94,7 +99,9 @@ def _fails(table: Table) -> str:
     failing = [line.row.name for line in run if line.fails]
     if not failing or len(failing) == len(run):
         return ""
-    return f"{len(failing)} of {len(run)} rows fail, which is a median above {FAIL_PERCENT:g} %: {_list(failing)}."
+    return (
+        f"{len(failing)} of {len(run)} rows fail, which is a median above {FAIL_PERCENT:g} %: {cells.listed(failing)}."
+    )
 
 
 def _paper(table: Table) -> str:
@@ -116,15 +123,11 @@ def _paper(table: Table) -> str:
     learning = [text.format(count) for text, count in counts.items() if count]
     if not failing and not learning:
         return ""
-    parts = [f"of the rows that fail, {_list(failing)}"] if failing else []
-    parts += [f"of those that learn in both, {_list(learning)}"] if learning else []
+    parts = [f"of the rows that fail, {cells.listed(failing)}"] if failing else []
+    parts += [f"of those that learn in both, {cells.listed(learning)}"] if learning else []
     text = f"Beside the paper: {'; '.join(parts)}."
     return (
         f"{text} These runs are not the paper's, so compare the order, not the figures: see the notes."
         if table.departures
         else text
     )
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

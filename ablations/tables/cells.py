@@ -39,6 +39,10 @@ def cells(line: Line, table: Table) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def missing(line: Line) -> str:
     """What stands in place of the error of a row that has none."""
     return NOT_READABLE if line.unreadable else NOT_RUN
@@ -143,7 +147,9 @@ def _disagreement(table: Table) -> str:
         if 0 < line.failing < line.n:
             low, high = interval.proportion(line.failing, line.n)
             texts.append(f"{line.row.name} in {line.failing} of {line.n} ({low:.0f} to {high:.0f} %)")
-    return f"Seeds that fail, with the exact 95 % interval of how often others would: {'; '.join(texts)}." if texts else ""
+    return (
+        f"Seeds that fail, with the exact 95 % interval of how often others would: {'; '.join(texts)}." if texts else ""
+    )
 
 
 def resolution(table: Table) -> str:

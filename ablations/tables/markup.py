@@ -2,8 +2,10 @@
 
 import re
 import statistics
+from collections.abc import Sequence
 from html import escape
 
+from ablations.tables import columns
 from ablations.tables.cells import HEADER, NUMERIC, cells, missing, notes, title, used
 from ablations.tables.table import Line, Table
 from ablations.tables.verdict import verdict
@@ -11,16 +13,20 @@ from ablations.terminal import grid
 
 
 def markdown(table: Table) -> str:
-    columns = used(table)
-    rows = [[HEADER[i] for i in columns], *([cells(line, table)[i] for i in columns] for line in table.lines)]
+    shown = used(table)
+    rows = [[HEADER[i] for i in shown], *([cells(line, table)[i] for i in shown] for line in table.lines)]
+    grids = [rows]
+    if by_column := columns.of(table):
+        grids.insert(0, [["", *map(": ".join, by_column.shown())], *by_column.texts()])
     below = [part for note in notes(table) for part in (note, "")][:-1]
-    return "\n".join([f"**{title(table)}**", "", table.settings, "", *grid.markdown_grid(rows), "", *below]) + "\n"
+    above = [line for rows in grids for line in (*grid.markdown_grid(rows), "")]
+    return "\n".join([f"**{title(table)}**", "", table.settings, "", *above, *below]) + "\n"
 
 
 def as_csv(table: Table) -> str:
-    """One line for each row; the errors of its seeds are separated by spaces."""
+    """One line for each row of the study, whether or not it is a cell of a table with columns; the errors of its seeds are separated by spaces."""
     heading = (
-        "study row paper median mean std interval_low interval_high interval n diverged errors baseline "
+        "study row table_row table_column paper median mean std interval_low interval_high interval n diverged errors baseline "
         "baseline_difference baseline_low baseline_high baseline_p pairs verdict settings"
     )
     return grid.as_csv(heading.split(), (_plain(line, table) for line in table.lines))
@@ -31,6 +37,7 @@ def _plain(line: Line, table: Table) -> list:
     return [
         table.study.name,
         line.row.name,
+        *(line.row.cell or ("", "")),
         line.paper["value"] if line.paper else "",
         _number(line.median) if line.n else missing(line) if line.row.overrides is not None else "",
         _number(statistics.mean(line.finite)) if line.finite else "",
@@ -64,21 +71,36 @@ SPECIAL |= {"±": r"$\pm$", "<": "$<$", ">": "$>$"}
 
 
 def latex(table: Table) -> str:
-    """A `table` environment; the document needs \\usepackage{booktabs}. Columns that repeat the row's name are left out."""
-    columns = [i for i in used(table) if HEADER[i] not in ("figure", "on shortcut", "on F")]
-    align = "".join("r" if HEADER[i] in NUMERIC else "l" for i in columns)
-    rows = [" & ".join(_latex(cells(line, table)[i]) for i in columns) + r" \\" for line in table.lines]
+    """A `table` environment; the document needs \\usepackage{booktabs}. Columns that repeat the row's name are left out.
+
+    A table with columns is laid out as the paper's Tables 2 and 3, each column's name above its parts.
+    """
+    if by_column := columns.of(table):
+        shown = by_column.shown()
+        numeric = [part in columns.NUMERIC for _, part in shown]
+        spans = [(name, len(by_column.parts[name])) for name in by_column.names]
+        above = ["".join(rf" & \multicolumn{{{width}}}{{c}}{{{_latex(name)}}}" for name, width in spans) + r" \\"]
+        first = [2 + sum(width for _, width in spans[:i]) for i in range(len(spans))]
+        rules = [rf"\cmidrule(lr){{{a}-{a + width - 1}}}" for a, (_, width) in zip(first, spans, strict=True)]
+        above.append("".join(rules))
+        heading, rows = ["", *(part for _, part in shown)], by_column.texts()
+    else:
+        used_columns = [i for i in used(table) if HEADER[i] not in ("figure", "on shortcut", "on F")]
+        numeric, above = [HEADER[i] in NUMERIC for i in used_columns[1:]], []
+        heading = [HEADER[i] for i in used_columns]
+        rows = [[cells(line, table)[i] for i in used_columns] for line in table.lines]
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
             r"\begin{table}",
             r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
             rf"\caption{{{_latex(table.study.question)} {_latex(table.settings)}.}}",
-            rf"\makebox[\textwidth]{{\begin{{tabular}}{{{align}}}",
+            rf"\makebox[\textwidth]{{\begin{{tabular}}{{l{''.join('lr'[is_number] for is_number in numeric)}}}",
             r"\toprule",
-            " & ".join(_latex(HEADER[i]) for i in columns) + r" \\",
+            *above,
+            _latex_row(heading),
             r"\midrule",
-            *rows,
+            *map(_latex_row, rows),
             r"\bottomrule",
             r"\end{tabular}}",
             "",
@@ -90,29 +112,36 @@ def latex(table: Table) -> str:
     )
 
 
+def _latex_row(texts: Sequence[str]) -> str:
+    return " & ".join(map(_latex, texts)) + r" \\"
+
+
 def _latex(text: str) -> str:
     text = "".join(SPECIAL.get(character, character) for character in text)
     return re.sub(r"(?<!\w)-(?=\d)", "$-$", text)  # minus signs
 
 
 def html(table: Table) -> str:
-    """A <table> with its title and notes, to be put into any page."""
-    columns = used(table)
+    """A <table> with its title and notes, to be put into any page. A table with columns is followed by its cells as rows."""
+    shown = used(table)
+    heading = [(HEADER[i], HEADER[i] in NUMERIC) for i in shown]
+    grids = [([], heading, [[cells(line, table)[i] for i in shown] for line in table.lines])]
+    if by_column := columns.of(table):
+        spans = [("", 1), *((name, len(by_column.parts[name])) for name in by_column.names)]
+        parts = [("", False), *((part, part in columns.NUMERIC) for _, part in by_column.shown())]
+        grids.insert(0, (spans, parts, by_column.texts()))
+    caption = f"<caption>{escape(title(table))}<br>{escape(table.settings)}</caption>"
+    lines = []
+    for i, (above, heading, rows) in enumerate(grids):
+        lines += ["<table>", *([] if i else [caption]), "<thead>"]
+        if above:
+            lines.append(f"<tr>{''.join(f'<th colspan={width}>{escape(name)}</th>' for name, width in above)}</tr>")
+        lines += [_html_row([name for name, _ in heading], heading, "th"), "</thead>", "<tbody>"]
+        lines += [*(_html_row(row, heading, "td") for row in rows), "</tbody>", "</table>"]
+    return "\n".join([*lines, *(f"<p>{escape(note)}</p>" for note in notes(table)), ""])
 
-    def row(values, tag):
-        texts = [f"<{tag}{' class=number' * (HEADER[i] in NUMERIC)}>{escape(values[i])}</{tag}>" for i in columns]
-        return f"<tr>{''.join(texts)}</tr>"
 
-    return "\n".join(
-        [
-            "<table>",
-            f"<caption>{escape(title(table))}<br>{escape(table.settings)}</caption>",
-            f"<thead>{row(HEADER, 'th')}</thead>",
-            "<tbody>",
-            *(row(cells(line, table), "td") for line in table.lines),
-            "</tbody>",
-            "</table>",
-            *(f"<p>{escape(note)}</p>" for note in notes(table)),
-            "",
-        ]
-    )
+def _html_row(texts: Sequence[str], heading: Sequence[tuple[str, bool]], tag: str) -> str:
+    described = zip(texts, heading, strict=True)
+    row = [f"<{tag}{' class=number' * is_number}>{escape(text)}</{tag}>" for text, (_, is_number) in described]
+    return f"<tr>{''.join(row)}</tr>"

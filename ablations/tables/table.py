@@ -160,9 +160,7 @@ class Table:
 
     @cached_property
     def _comparisons(self) -> dict[str, Comparison | None]:
-        pairs = {
-            line.row.name: (line, baseline) for line in self.lines if (baseline := self.line(line.row.baseline))
-        }
+        pairs = {line.row.name: (line, baseline) for line in self.lines if (baseline := self.line(line.row.baseline))}
         return dict(zip(pairs, compare(list(pairs.values())), strict=True))
 
     def comparison(self, line: Line) -> Comparison | None:

@@ -78,7 +78,7 @@ def test_a_value_names_the_same_run_as_its_word():
     [
         (("model",), "model: settings are key=value, such as configure"),
         (("seed=0,1",), "these settings make 2 runs (default seed=0, default seed=1)"),
-        (("study=demo",), "these settings make 8 runs (identity seed=0, plain seed=0, "),
+        (("study=demo",), "these settings make 16 runs (identity_20 seed=0, identity_110 seed=0, "),
         (("shortcut=identty",), "shortcut=identty: unknown; legal are constant_scaling"),
     ],
 )

@@ -25,7 +25,7 @@ FOLDERS = {
     "results": ("ablations/results", ("*.py", "paper.csv")),
 }
 
-ROW = ("study=demo", "row=identity", "model.depth=8", "recipe.total_steps=2", "recipe.evaluate_every=2")
+ROW = ("study=demo", "row=identity_110", "model.depth=8", "recipe.total_steps=2", "recipe.evaluate_every=2")
 
 
 def run(*arguments, **options) -> str:
@@ -92,8 +92,8 @@ def test_a_row_and_its_table_without_the_checkout(installed, tmp_path):
     assert record["commit"] == "unknown", "there is no repository here"
     assert record["versions"]["ablations"] == __version__
     table = run(installed / "ablations", "table", "study=demo", "format=csv", cwd=tmp_path).splitlines()
-    assert table[1].startswith("demo,identity,6.61,"), "the paper's figure is in the wheel"
-    assert f"{record['test_error_percent']:.4f}" in table[1]
+    assert table[1].startswith("demo,identity_20,identity,20 layers,8.75,"), "the paper's figure is in the wheel"
+    assert f"{record['test_error_percent']:.4f}" in table[2]
 
 
 def test_the_pythons_that_it_says_are_those_that_are_tested():

@@ -84,7 +84,7 @@ def test_a_sweep_is_all_combinations():
 
 
 # Rows: of the paper's tables those that can be run, of the others all combinations.
-ROWS = {"demo": 8, "table1": 16, "table2": 10, "table3": 12, "table4": 9, "degradation": 8, "depth": 40, "gates": 45}
+ROWS = {"demo": 16, "table1": 16, "table2": 10, "table3": 12, "table4": 9, "degradation": 8, "depth": 40, "gates": 45}
 ROWS |= {"switches": 19, "table5": 5}
 
 
@@ -98,7 +98,7 @@ def test_every_study_composes_and_its_rows_are_the_papers(name):
     if name.startswith(("table", "degradation")):
         assert rows == list(paper), "the paper's rows in the paper's order, none else"
     elif name == "demo":
-        assert set(rows) < set(paper)
+        assert {row for row in rows if row.endswith("_110")} < set(paper) and "identity_20" in paper
     else:
         assert set(paper) < set(rows)
 

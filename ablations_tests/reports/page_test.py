@@ -90,7 +90,8 @@ def test_the_command_for_what_is_not_run_runs_it(digits):
 
 
 def test_the_command_keeps_what_the_others_were_run_with():
-    text = reports_page.make_page(ROOT / "results" / "cifar10", [reports_page.studies.load("table1")], {})
+    chosen = {"recipe.total_steps": "1564"}
+    text = reports_page.make_page(ROOT / "results" / "cifar10", [reports_page.studies.load("table1")], chosen)
     command = shlex.split(re.search(r"<pre[^>]*>(ablations train [^<]*)</pre>", text)[1])
     assert "recipe.total_steps=1564" in command and "model=resnet20" in command
     assert "row=identity" not in command and "seed=0" not in command and "seeds=1" in command

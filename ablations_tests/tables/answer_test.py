@@ -81,7 +81,8 @@ def test_rows_with_another_baseline_are_another_question():
         "resnet164_full_preactivation": [5.0, 5.4, 4.9],
     }  # fmt: skip
     lines = tuple(Line(row, None, dict(enumerate(errors.get(row.name, [])))) for row in study.rows)
-    first, of_110, of_164, *_ = answer(Table(study, "", lines, "", ""))
+    learning, first, of_110, of_164, *_ = answer(Table(study, "", lines, "", ""))
+    assert learning == "resnet110: all 2 learn; resnet164: all 3 learn."
     assert first == (
         "Best is resnet110_full_preactivation, with 5.10 % test error (the median of 3 seeds, from 5.00 to 5.30 %). "
         "Best is resnet164_full_preactivation, with 5.00 % test error (the median of 3 seeds, from 4.90 to 5.40 %); "
