@@ -186,7 +186,8 @@ def test_departures_from_the_paper_are_named():
         "Recipe paper departs from the paper's protocol in bn_group none (the paper: 64)."
     )
     assert departures("recipe=paper", "recipe.bn_group=64") == (
-        "Trained on digits, which is not the paper's data: compare the order, not the figures."
+        "Trained on digits, which is not the paper's data: compare the order, not the figures. "
+        f"{protocol.CANNOT_SHOW['digits']}"
     )
     assert "total_steps 6400 (the paper: 64000)" in departures("recipe=short")
     assert "label_smoothing" not in departures("recipe=paper") and "schedule cosine" in departures("recipe=modern")
