@@ -85,9 +85,14 @@ class Line:
             return None
 
     @property
+    def in_paper(self) -> bool:
+        """Whether the paper has a result: an error, or a fail."""
+        return self.paper_fails or self.paper_error is not None
+
+    @property
     def comparable(self) -> bool:
         """Whether both the paper and we have a result."""
-        return bool(self.n) and (self.paper_fails or self.paper_error is not None)
+        return bool(self.n) and self.in_paper
 
     def against(self, baseline: "Line") -> "Comparison | None":
         """The differences from another row, over the seeds that both have; None if they share none."""
