@@ -1,5 +1,6 @@
 """`ablations critical`: the depth at which each shortcut or activation order begins to fail."""
 
+import sys
 from pathlib import Path
 
 from ablations.cli.arguments import key_values
@@ -62,6 +63,8 @@ def command(arguments: list[str]) -> int:
         critical_table.show(made)
     else:
         give_out(forms["markdown" if form == "terminal" else form](made), out)
+    for error in unreadable if form == "csv" else ():  # csv has no place for notes
+        print(f"ablations: left out: {error}", file=sys.stderr)
     return 0
 
 

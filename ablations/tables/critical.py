@@ -48,7 +48,7 @@ class Line:
     def product(self, depth: float) -> float | None:
         """Eqn. 8: the product of the factors on all shortcuts of a network of this depth; None if they are not numbers."""
         shortcut, model = self.config.shortcut, self.config.model
-        units = (depth - 2) / BRANCHES[model.branch]  # 6n + 2 or 9n + 2 layers have 3n units, of 2 or 3 layers each
+        units = (depth - 2) / BRANCHES[model.branch]  # all layers but the first and the last are in units
         if not shortcut.at_dimension_change:
             units -= len(model.units) - (model.branch != "bottleneck")  # the first unit keeps its shape
         return None if self.scale is None else abs(self.scale) ** units

@@ -84,6 +84,8 @@ def notes(critical: Critical) -> list[str]:
             f"Kendall's tau between the paper's order at {critical.paper_depth} layers and that of the critical depths: "
             f"{tau:.2f} over {count} rows; fails are tied there, those that fail at no depth or at all are tied here."
         )
+    if others := [line.row.name for line in made.lines if line.n and not line.row.choices]:
+        lines.append(f"Left out, as they have no depth in the study's grid: {', '.join(others)}.")
     lines += [f"Left out: {error}." for error in made.unreadable]
     return lines + [note for note in (made.departures, made.arithmetic, made.provenance) if note]
 

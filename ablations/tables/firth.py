@@ -39,12 +39,13 @@ def penalised(logit: "np.ndarray", x: "np.ndarray", fails: "np.ndarray", runs: "
     the sum of w_i w_j (x_i - x_j)^2 over all pairs, which loses no digits where the weights are small.
     """
     import numpy as np
-    from scipy.special import log_expit, logsumexp
 
-    likelihood = fails @ log_expit(logit) + (runs - fails) @ log_expit(-logit)
-    log_w = np.log(runs) + log_expit(logit) + log_expit(-logit)  # w = n p (1 - p)
+    log_p, log_q = -np.logaddexp(0, -logit), -np.logaddexp(0, logit)  # of a fail, of a success
+    likelihood = fails @ log_p + (runs - fails) @ log_q
+    log_w = np.log(runs) + log_p + log_q
     i, j = np.triu_indices(len(x), 1)
-    return float(likelihood + logsumexp(log_w[i] + log_w[j] + 2 * np.log(np.abs(x[i] - x[j]))) / 2)
+    information = np.logaddexp.reduce(log_w[i] + log_w[j] + 2 * np.log(np.abs(x[i] - x[j])))
+    return float(likelihood + information / 2)
 
 
 def fit(x: "np.ndarray", fails: "np.ndarray", runs: "np.ndarray") -> tuple[float, float]:
@@ -100,7 +101,7 @@ def crossing(outcomes: dict[int, tuple[int, int]]) -> Crossing:
         nearest = min(max(c, first), last)
         if rejected(end) <= 0:
             return None
-        return math.exp(nearest if rejected(nearest) > 0 else brentq(rejected, end, nearest))
+        return math.exp(nearest if rejected(nearest) > 0 else brentq(rejected, end, nearest, xtol=1e-6))
 
     x = math.exp(max(-700.0, min(c, 700.0)))
     return Crossing(x, limit(first) if c > first else None, limit(last) if c < last else None)
