@@ -97,7 +97,8 @@ def make(
         done = {depth: runs[name] for depth, name in sorted(rows.items()) if name in runs}
         if done:
             outcomes = {depth: (sum(map(failed, of_depth)), len(of_depth)) for depth, of_depth in done.items()}
-            record, paper = next(iter(done.values()))[0], made.line(rows.get(paper_depth, ""))
+            record = next(iter(done.values()))[0]
+            paper = made.line(rows[paper_depth]) if paper_depth in rows else None
             config = from_resolved(record["config"], record.get("shortcut_class"))
             measured = {
                 at: {depth: of_row[name] for depth, name in rows.items() if name in of_row}

@@ -8,7 +8,7 @@ from ablations.tables.critical import AT, Critical, Line
 from ablations.terminal import grid
 
 FIRST = "fails at depth"  # the heading of the first column; those of the depths follow
-MEASURED = dict(zip(AT, ("measured before training", "measured after training"), strict=True))
+MEASURED = {"start": "measured before training", "end": "measured after training"}
 
 
 def cells(critical: Critical) -> list[dict[str, str]]:

@@ -176,5 +176,8 @@ def test_the_paper_s_order_is_that_of_the_depth_it_is_most_about(name, depth, re
     table = critical.table.Table(study, "", lines, "", "")
     assert critical._paper_depth(table, critical.depths(study)) == depth
     assert sum(line.in_paper for line in lines if line.row.choices[1] == str(depth)) == results
+    first, *others = [line for line in lines if line.row.choices[1] in ("20", "110")]
+    more = [replace(line, paper={"value": "fail"} if line.row.choices[1] == "20" else None) for line in others]
+    assert critical._paper_depth(replace(table, lines=(first, lines[4], *more)), critical.depths(study)) == 20
     none = replace(table, lines=tuple(replace(line, paper=None) for line in lines))
     assert critical._paper_depth(none, critical.depths(study)) is None

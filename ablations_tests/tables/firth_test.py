@@ -109,6 +109,7 @@ def test_the_interval_holds_the_truth_in_95_of_100_cases():
         ((1, 0, 0, 0, 0, 0), 3, firth.Crossing(math.inf, low=110)),  # fails do not grow with depth
         ((3, 3, 3, 3, 3, 2), 3, firth.Crossing(0.0, high=32)),
         ((1, 1, 0, 0, 1, 0), 4, firth.Crossing(math.inf, low=56)),  # at most 1 head in 12 coins: 0.3 %, in 8: 3.5 %
+        ((1, 1, 1, 0, 0, 0), 2, firth.Crossing(math.inf)),  # 3 in 12 coins: 7 %; that of 20 layers comes first
         ((3, 3, 3, 0, 0, 0), 3, firth.Crossing(math.nan)),
     ],
 )
