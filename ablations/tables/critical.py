@@ -82,7 +82,7 @@ def make(
 ) -> Critical:
     """The study's choices, in its order. measurements: of `ablations probe`.
 
-    Raises UserError if the study's grid has no depths or its runs only one, or where `table.make` does.
+    Raises UserError if the study's grid has no depths, or its runs only one or others, or where `table.make` does.
     """
     depth_of = depths(study)
     made, runs = table.make(study, records, unreadable), table.by_row(study, records)
@@ -90,6 +90,9 @@ def make(
     if len(trained) < 2:
         have = f"are all of {trained[0]} layers" if trained else "are of none of its rows"
         raise UserError(f"study={study.name}: the runs {have}; a critical depth needs runs of two depths or more")
+    for name in runs.keys() & depth_of.keys():
+        if (layers := runs[name][0]["config"]["model"]["depth"]) != depth_of[name]:
+            raise UserError(f"study={study.name}: the runs of row {name} have {layers} layers, not {depth_of[name]}")
     paper_depth, products = _paper_depth(made, depth_of), _products(study, measurements)
     lines = []
     for choice in dict.fromkeys(row.choices[0] for row in study.rows if row.choices):

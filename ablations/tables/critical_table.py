@@ -68,8 +68,8 @@ def notes(critical: Critical) -> list[str]:
     ]
     if any(line.crossing.x in (0, math.inf) for line in critical.lines):
         lines.append(
-            "Where fails do not grow with depth, or there are none, no curve is fitted: the limit is the farthest depth at "
-            "and beyond which so many seeds would end so in at most 2.5 % of cases if half of them were to fail."
+            "Where no run fails or all do, or fails do not grow with depth, no curve is fitted: at the limit, an even chance to "
+            "fail there and beyond would give such runs in at most 2.5 % of cases."
         )
     lines.append(
         "Factor: that on one shortcut before training; Eqn. 8: the product of all of them at the critical depth. If it "

@@ -167,6 +167,16 @@ def test_what_differs_is_never_mixed(tmp_path):
         critical.make(STUDY, records)
 
 
+def test_a_row_must_have_the_depth_that_it_is_named_by(tmp_path):
+    """`model.depth=8` may be added to a command, and would put runs of 8 layers into every column."""
+    depths.write(tmp_path, {"identity": (0, 0)})
+    records, _ = read_records(tmp_path, "depth")
+    for record in records:
+        record["config"] = record["config"] | {"model": record["config"]["model"] | {"depth": 8}}
+    with pytest.raises(UserError, match=r"runs of row identity_(20|32) have 8 layers, not"):
+        critical.make(STUDY, records)
+
+
 @pytest.mark.parametrize("name,depth,results", [("depth", 110, 8), ("depth_orders", 110, 5)])
 def test_the_paper_s_order_is_that_of_the_depth_it_is_most_about(name, depth, results):
     study = studies.load(name)
