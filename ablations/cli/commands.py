@@ -7,7 +7,20 @@ from importlib import import_module
 from types import ModuleType
 
 COMMANDS = (
-    *("plan", "bench", "train", "status", "table", "figure", "report", "data", "eval", "export", "dashboard"),
+    *(
+        "plan",
+        "bench",
+        "train",
+        "status",
+        "table",
+        "critical",
+        "figure",
+        "report",
+        "data",
+        "eval",
+        "export",
+        "dashboard",
+    ),
     *("probe", "lesion", "landscape", "inspect", "completion"),
 )
 
@@ -26,6 +39,7 @@ All commands; `ablations COMMAND --help` explains each:
     ablations train       train one network, a sweep, or all rows of a study
     ablations status      say which runs are done, running, waiting or failed, also in a queue
     ablations table       print a study's table from the runs on disk
+    ablations critical    say at which depth each shortcut or order begins to fail
     ablations figure      draw a study's figures from the runs on disk
     ablations report      make one page of a folder of runs: answers, tables, figures, each run
     ablations data        prepare a data set, once: CIFAR-10, CIFAR-100, ImageNet

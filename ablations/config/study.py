@@ -10,7 +10,7 @@ import yaml
 
 from ablations.errors import UserError
 
-KINDS = ("curves", "against")
+KINDS, SCALES = ("curves", "against"), ("linear", "log")
 LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests", "test_crop")
 
 
@@ -24,6 +24,7 @@ class Row:
     baseline: the row with which it is compared, seed by seed; "" for none.
     tests: the row whose runs are tested again, with crops of `test_crop` pixels.
     cell: where it stands in a table with columns: the names of that table's row and column; () for nowhere.
+    choices: of a row of a grid its choice from each axis.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Row:
     tests: str = ""
     test_crop: str = ""
     cell: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, str]:
@@ -59,7 +61,7 @@ class Figure:
     x: a number of the configuration, such as model.depth.
     series: the parts of the configuration that define a line of a figure "against", such as [shortcut]. Runs without `x`
         are a horizontal line.
-    label: the label of the x axis, if not `x` itself.
+    label: the label of the x axis, if not `x` itself. x_scale: of the x axis, "linear" or "log".
     """
 
     name: str
@@ -69,6 +71,7 @@ class Figure:
     x: str = ""
     series: tuple[str, ...] = ()
     label: str = ""
+    x_scale: str = "linear"
 
 
 @dataclass(frozen=True)
@@ -152,9 +155,9 @@ def _rows(content: dict) -> tuple[Row, ...]:
     cells = [dict(cell) for cell in product(*axes)] if axes else []
     for cell in cells:
         overrides = tuple(override for choice in cell.values() for override in choice)
-        *others, last = map(str, cell)
+        *others, last = choices = tuple(map(str, cell))
         place = ("_".join(others), content["columns"].format(last)) if "columns" in content else ()
-        rows.append({"name": "_".join([*others, last]), "overrides": overrides, "cell": place})
+        rows.append({"name": "_".join(choices), "overrides": overrides, "choices": choices, "cell": place})
     known = {row["name"] for row in rows}
     study_baseline = str(content.get("baseline", ""))
     baselines = {"_".join(map(str, cell)): "_".join([study_baseline, *map(str, list(cell)[1:])]) for cell in cells}
@@ -193,6 +196,8 @@ def _check(study: Study, what: str, source: str) -> None:
         this = f"{what}: figure {figure.name} of {source}"
         if figure.kind not in KINDS:
             raise UserError(f"{this} is of kind {figure.kind}; legal are {', '.join(KINDS)}")
+        if figure.x_scale not in SCALES:
+            raise UserError(f"{this} has x_scale {figure.x_scale}; legal are {', '.join(SCALES)}")
         if (figure.kind == "against") != bool(figure.x and figure.series):
             raise UserError(
                 f"{this}: kind against needs x and series, such as x: model.depth, series: [shortcut]; kind curves takes neither"

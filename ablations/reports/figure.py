@@ -186,8 +186,7 @@ def _against(axes, runs: dict[str, list[dict]], figure: Figure) -> None:
             xs = sorted(points)
             median, *band = _over_seeds([points[x] for x in xs], 100.0)
             style.line(axes, xs, median, look, label=name, band=band)
-    axes.set_xlabel(figure.label or figure.x)
-    axes.set_xticks(numbers)
+    style.number_axis(axes, numbers, figure.label or figure.x, scale=figure.x_scale)
 
 
 def _error(record: dict) -> float:

@@ -124,7 +124,7 @@ def error_axis(axes: Axes, *, fails: bool) -> None:
     """Test error in percent, 0 to 20 as in the paper.
 
     fails: whether a run ends above 20 %. If so, the part from 20 to 100 is shown too, shaded and compressed eight
-    times.
+    times, above a line at 20.
     """
     axes.set_ylabel("test error (%)")
     axes.grid(axis="y")
@@ -136,6 +136,7 @@ def error_axis(axes: Axes, *, fails: bool) -> None:
     axes.set_yscale("function", functions=(_compress, _expand))
     axes.set_ylim(0, 100)
     axes.axhspan(FAIL_PERCENT, 100, color=SHADE, linewidth=0, zorder=0)
+    axes.hlines(FAIL_PERCENT, 0, 1, transform=axes.get_yaxis_transform(), color=INK, linewidth=0.8)
     axes.yaxis.set_major_locator(FixedLocator([0, 5, 10, 15, FAIL_PERCENT, 60, 100]))
     axes.yaxis.set_minor_locator(NullLocator())
 
@@ -165,6 +166,16 @@ def step_axis(axes: Axes, steps: int) -> None:
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value / 1000:g}k" if steps > 5000 else f"{value:g}")
     )
+
+
+def number_axis(axes: Axes, numbers: Sequence[float], label: str, *, scale: str) -> None:
+    """A number of the configuration, with a tick at each one that is there; scale: "linear" or "log"."""
+    axes.set_xlabel(label)
+    axes.set_xscale(scale)
+    axes.set_xticks(numbers)
+    if scale == "log":
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
 
 
 def legend(axes: Axes, title: str, *, missing: Sequence[str] = ()) -> None:

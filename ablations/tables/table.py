@@ -89,9 +89,14 @@ class Line:
             return None
 
     @property
+    def in_paper(self) -> bool:
+        """Whether the paper has a result: an error, or a fail."""
+        return self.paper_fails or self.paper_error is not None
+
+    @property
     def comparable(self) -> bool:
         """Whether both the paper and we have a result."""
-        return bool(self.n) and (self.paper_fails or self.paper_error is not None)
+        return bool(self.n) and self.in_paper
 
     def differences(self, other: "Line") -> tuple[float, ...]:
         """The differences from another row, in points, over the seeds that both have."""

@@ -1,5 +1,6 @@
 """Whether our rows agree with the paper's: a verdict for each, and Kendall's tau for their order."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 from ablations.tables.table import Line, Table
@@ -22,29 +23,31 @@ def verdict(line: Line, table: Table) -> str:
     if comparison is None or not comparison.resolved:
         return f"not resolved by {len(comparison.differences) if comparison else 0} seeds".replace("1 seeds", "1 seed")
     ours = "worse" if comparison.mean > 0 else "better"
-    theirs = "worse" if _paper_key(line) > _paper_key(baseline) else "better"
+    theirs = "worse" if paper_key(line) > paper_key(baseline) else "better"
     return f"{'agrees' if ours == theirs else 'differs'}: {ours} than {baseline.row.name}"
 
 
 def kendall_tau(table: Table) -> tuple[float | None, int]:
-    """Kendall's tau-b between the paper's order and ours, and the number of rows; all rows that fail are tied.
-
-    None for fewer than three rows, or if one of the orders consists of ties only.
-    """
+    """Kendall's tau-b between the paper's order and ours, as `tau_b` has it, and the number of rows; all fails are tied."""
     lines = [line for line in table.lines if line.comparable]
-    concordant = discordant = paper_pairs = our_pairs = 0
-    for first, second in combinations(lines, 2):
-        paper = _sign(_paper_key(first), _paper_key(second))
-        ours = _sign(_our_key(first), _our_key(second))
-        paper_pairs, our_pairs = paper_pairs + bool(paper), our_pairs + bool(ours)
-        concordant, discordant = concordant + (paper * ours > 0), discordant + (paper * ours < 0)
-    if len(lines) < 3 or not paper_pairs or not our_pairs:
-        return None, len(lines)
-    return (concordant - discordant) / (paper_pairs * our_pairs) ** 0.5, len(lines)
+    return tau_b([paper_key(line) for line in lines], [_our_key(line) for line in lines]), len(lines)
 
 
-def _paper_key(line: Line) -> float:
-    return float("inf") if line.paper_error is None else line.paper_error  # comparable and without an error: it fails
+def tau_b(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Kendall's tau-b between two orders of the same things; inf is a place like any other.
+
+    None for fewer than three things, or if one of the orders consists of ties only.
+    """
+    ones, others = ([_sign(*pair) for pair in combinations(order, 2)] for order in (first, second))
+    pairs = sum(map(abs, ones)) * sum(map(abs, others))  # those that are not tied, in each order
+    if len(first) < 3 or not pairs:
+        return None
+    return sum(one * other for one, other in zip(ones, others, strict=True)) / pairs**0.5
+
+
+def paper_key(line: Line) -> float:
+    """The place of a row for which the paper has a result: its error in percent; inf if it fails."""
+    return float("inf") if line.paper_error is None else line.paper_error
 
 
 def _our_key(line: Line) -> float:

@@ -44,7 +44,7 @@ from ablations_tests.conftest import COMMAND, ablations, here
         (["train", "--sed"], "--sed: unknown option"),
         (["train", "shortcut="], "shortcut="),
         (["train", "a=[1"], "a=[1"),
-        (["tran"], "tran: unknown command; legal are plan, bench, train, status, table, figure, report"),
+        (["tran"], "tran: unknown command; legal are plan, bench, train, status, table, critical, figure, report"),
         (["table"], "study=... is missing; legal are degradation, demo"),
         (["table", "study=table1"], "runs_dir=runs: there is no such folder"),
         (["table", "table1"], "table1: settings are key=value"),

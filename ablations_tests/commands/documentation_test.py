@@ -19,7 +19,7 @@ import pytest
 
 import ablations as ab
 from ablations import cli
-from ablations_tests import official, pictures
+from ablations_tests import depths, official, pictures
 from ablations_tests.conftest import ROOT
 
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
@@ -137,8 +137,9 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory):
-    """A folder in which a study was run."""
+    """A folder in which a study was run, and where records of another lie."""
     folder = tmp_path_factory.mktemp("begun")
+    depths.write(folder / "runs", {"identity": (0, 0), "dropout": (0, 2)})
     with pytest.MonkeyPatch.context() as monkeypatch:
         assert Shell(monkeypatch, folder).ablations(BEGIN.split()) == 0
     return folder

@@ -84,8 +84,8 @@ def test_a_sweep_is_all_combinations():
 
 
 # Rows: of the paper's tables those that can be run, of the others all combinations.
-ROWS = {"demo": 16, "table1": 16, "table2": 10, "table3": 12, "table4": 9, "degradation": 8, "depth": 40, "gates": 45}
-ROWS |= {"switches": 19, "table5": 5}
+ROWS = {"demo": 16, "table1": 16, "table2": 10, "table3": 12, "table4": 9, "degradation": 8, "depth": 48, "gates": 45}
+ROWS |= {"depth_orders": 30, "switches": 19, "table5": 5}
 
 
 @pytest.mark.parametrize("name", study.names())
@@ -129,6 +129,9 @@ def test_a_grid_is_every_combination_and_its_baseline_stands_beside_each(tmp_pat
     rows = {row.name: row for row in study.load("depth").rows}
     assert rows["conv1x1_56"].overrides == ("shortcut=conv1x1", "model=resnet56")
     assert rows["conv1x1_56"].baseline == "identity_56" and rows["identity_56"].baseline == ""
+    assert rows["conv1x1_56"].choices == ("conv1x1", "56") and rows["conv1x1_164"].overrides[1:] == (
+        *("model=resnet110", "model.depth=164"),
+    )
     gates = {row.name: row for row in study.load("gates").rows}
     assert gates["two_conv3x3_bn_no_relu_-6"].baseline == "identity"
     file = tmp_path / "mine.yaml"

@@ -14,6 +14,7 @@ from ablations.errors import UserError
 from ablations.reports import figure, style
 from ablations.runs import record as records
 from ablations.runs.folder import read_records
+from ablations_tests import depths
 from ablations_tests.conftest import ROOT, ablations, configure
 
 DIGITS = ROOT / "results" / "digits"
@@ -109,6 +110,8 @@ def test_the_error_axis_is_the_paper_s_unless_something_fails(tmp_path, monkeypa
     run(tmp_path, "conv1x1", [90.0, 20.1])
     made, (axes,), _ = drawn(monkeypatch, curves("identity", "conv1x1"), tmp_path)
     assert axes.get_ylim() == (0, 100) and "above 20 %" in made.get_supxlabel()
+    (limit,) = axes.collections[-1].get_segments()
+    assert [list(point) for point in limit] == [[0, 20], [1, 20]], "a line at 20 % from side to side"
     heights = axes.transData.transform([(0, error) for error in (0, 10, 20, 60, 100)])[:, 1]
     assert heights[2] - heights[1] == pytest.approx(heights[1] - heights[0])
     assert heights[4] - heights[3] == pytest.approx((heights[2] - heights[0]) / 4) == heights[3] - heights[2]
@@ -147,6 +150,26 @@ def test_error_against_goes_by_the_configuration_not_by_names(tmp_path, monkeypa
     assert set(level.get_ydata()) == {4.0}
     assert list(one.get_xdata()) == [-8, -6] and list(one.get_ydata()) == [8, 30]
     assert list(three.get_xdata()) == [-7, -6] and list(three.get_ydata()) == [5, 7.5]
+
+
+def test_error_against_depth_has_a_band_and_a_log_axis(tmp_path, monkeypatch):
+    """The study `depth`: a line a shortcut, from the lowest to the highest of its seeds, at depths in equal ratios."""
+    for seed, error in enumerate((4.0, 6.0, 5.0)):
+        depths.one(tmp_path, "identity_20", seed, error)
+    depths.one(tmp_path, "identity_164", 0, 7.0)
+    depths.one(tmp_path, "dropout_20", 0, 30.0)
+    depths.one(tmp_path, "dropout_32", 0, 90.0)
+    of_depth = study.load("depth")
+    with monkeypatch.context() as patch:
+        patch.setattr(style, "render", lambda made, *_, **__: made)
+        made = figure.draw(of_depth.figures[0], of_depth, read_records(tmp_path, "depth")[0], "svg")
+    (axes,) = made.axes
+    assert labels(axes) == ["identity", "dropout"]
+    assert list(axes.lines[0].get_xdata()) == [20, 164] and list(axes.lines[0].get_ydata()) == [5, 7]
+    assert {tuple(point) for point in axes.collections[0].get_paths()[0].vertices} == {(20, 4), (20, 6), (164, 7)}
+    assert axes.get_xscale() == "log" and list(axes.get_xticks()) == [20, 32, 164]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["20", "32", "164"]
+    assert "band: lowest to highest error" in made.get_supxlabel().replace("\n", " ")
 
 
 def test_lines_and_what_is_not_run_are_named_in_short(monkeypatch):
@@ -204,6 +227,7 @@ def test_lines_are_told_apart_without_colour():
 @pytest.mark.parametrize("broken,message", [
     ({"kind": "pie"}, "is of kind pie; legal are curves, against"),
     ({"kind": "against"}, "kind against needs x and series"),
+    ({"x_scale": "logit"}, "has x_scale logit; legal are linear, log"),
     ({"panels": [{"title": "", "rows": ["nobody"]}]}, "has a row nobody, which is not a row of the study"),
     ({"colour": "red"}, "is not a study file"),
 ])  # fmt: skip
