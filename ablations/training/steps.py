@@ -140,16 +140,26 @@ class Steps:
 
     def _loss(self, params, others, images, labels):
         network = self.merge(params, others, train=True)
+        running = nnx.as_pure(nnx.state(network, nnx.BatchStat))
         logits = network(images.astype(DTYPES[self.config.precision]))
+        self._average(network, running)
         targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), self.config.recipe.label_smoothing)
         loss = optax.softmax_cross_entropy(logits, targets).mean()
         wrong = (logits.argmax(-1) != labels).sum()
         return loss, (nnx.as_pure(nnx.state(network, nnx.Not(nnx.Param))), wrong)
 
+    def _average(self, network, running):
+        """Average the BN statistics of the batch, which the network holds after a step, into the running ones.
+
+        This is done for all units of a stack at once: in the units, a GPU would run kernels for each of them.
+        """
+        momentum, batch = self.config.recipe.bn_momentum, nnx.as_pure(nnx.state(network, nnx.BatchStat))
+        nnx.update(network, jax.tree.map(lambda old, new: momentum * old + (1 - momentum) * new, running, batch))
+
     def merge(self, params, others, *, train: bool) -> families.Network:
         """The network with these arrays, in training mode or in test mode."""
         network, recipe = nnx.merge(self.graphdef, params, others), self.config.recipe
-        network.train(momentum=recipe.bn_momentum, group=recipe.bn_group) if train else network.eval()
+        network.train(group=recipe.bn_group) if train else network.eval()
         network.set_attributes(unroll=self.config.unroll, remat=self.config.remat)
         return network
 
