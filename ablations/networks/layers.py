@@ -7,6 +7,7 @@ from flax import nnx
 from ablations.networks.kernels import remat
 from ablations.networks.kernels.batch_norm import batch_norm, normalise
 from ablations.networks.kernels.convolution import convolve
+from ablations.networks.kernels.relu import relu
 
 # He et al. 2015, "Delving Deep into Rectifiers"; std sqrt(2 / (k k out)) as in the authors' Torch code.
 he_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -75,7 +76,7 @@ class Activation(nnx.Module):
             if kind == "bn" and self.bn is not None:
                 x = self.bn(x, relu=after == "relu")
             elif before != "bn":  # else it is part of the BN
-                x = nnx.relu(x)
+                x = relu(x)
         return x
 
 
