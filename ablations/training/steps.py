@@ -142,19 +142,11 @@ class Steps:
         network = self.merge(params, others, train=True)
         running = nnx.as_pure(nnx.state(network, nnx.BatchStat))
         logits = network(images.astype(DTYPES[self.config.precision]))
-        self._average(network, running)
+        average_statistics(network, running, self.config.recipe.bn_momentum)
         targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), self.config.recipe.label_smoothing)
         loss = optax.softmax_cross_entropy(logits, targets).mean()
         wrong = (logits.argmax(-1) != labels).sum()
         return loss, (nnx.as_pure(nnx.state(network, nnx.Not(nnx.Param))), wrong)
-
-    def _average(self, network, running):
-        """Average the BN statistics of the batch, which the network holds after a step, into the running ones.
-
-        This is done for all units of a stack at once: in the units, a GPU would run kernels for each of them.
-        """
-        momentum, batch = self.config.recipe.bn_momentum, nnx.as_pure(nnx.state(network, nnx.BatchStat))
-        nnx.update(network, jax.tree.map(lambda old, new: momentum * old + (1 - momentum) * new, running, batch))
 
     def merge(self, params, others, *, train: bool) -> families.Network:
         """The network with these arrays, in training mode or in test mode."""
@@ -189,6 +181,17 @@ class Steps:
             images, labels = self.dataset.test_images, self.dataset.test_labels
         chosen = stratified(labels)[:size]
         return np.asarray(images[chosen]), labels[chosen]
+
+
+def average_statistics(network: families.Network, running: nnx.State, momentum: float) -> None:
+    """Average the BN statistics of a batch, which the network holds after it, into the running ones.
+
+    Once for all units of a stack: within them, XLA would copy all running statistics on a GPU.
+
+    momentum: the weight of the running mean and (biased) variance.
+    """
+    batch = nnx.as_pure(nnx.state(network, nnx.BatchStat))
+    nnx.update(network, jax.tree.map(lambda old, new: momentum * old + (1 - momentum) * new, running, batch))
 
 
 @lru_cache(maxsize=1)  # runs that share a device share the images on it
