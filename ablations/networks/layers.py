@@ -7,6 +7,7 @@ from flax import nnx
 from ablations.networks.kernels import remat
 from ablations.networks.kernels.batch_norm import batch_norm, normalise
 from ablations.networks.kernels.convolution import convolve
+from ablations.networks.kernels.relu import relu
 
 # He et al. 2015, "Delving Deep into Rectifiers"; std sqrt(2 / (k k out)) as in the authors' Torch code.
 he_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -32,7 +33,8 @@ class BatchNorm(nnx.Module):
 
     group: the number of images that share statistics when training, None for the whole batch. The
         paper's 2 GPUs saw 64 images each.
-    momentum: the weight of the old value in the running mean and (biased) variance.
+    mean, variance: (C,), averages over batches. A call in training mode leaves the (biased) ones of its batch here,
+        averaged over groups; `training.steps` averages over batches, for all units at once.
     """
 
     def __init__(self, channels: int):
@@ -41,7 +43,6 @@ class BatchNorm(nnx.Module):
         self.mean = nnx.BatchStat(jnp.zeros(channels))
         self.variance = nnx.BatchStat(jnp.ones(channels))
         self.use_running_average = False
-        self.momentum = 0.9
         self.group: int | None = None
         self.epsilon = 1e-5
 
@@ -57,10 +58,9 @@ class BatchNorm(nnx.Module):
         y, mean, variance = batch_norm(  # pyright: ignore[reportGeneralTypeIssues]
             groups, self.scale[...], self.shift[...], centre, self.epsilon, relu
         )
-        for running, batch in ((self.mean, mean), (self.variance, variance)):
-            batch = jax.lax.stop_gradient(batch).mean(0)
-            # Not `running[...] = `, in which Flax compares two shardings: slow to trace in a deep network.
-            running.set_value(self.momentum * running[...] + (1 - self.momentum) * batch)
+        for variable, batch in ((self.mean, mean), (self.variance, variance)):
+            # Not `variable[...] = `, in which Flax compares two shardings: slow to trace in a deep network.
+            variable.set_value(jax.lax.stop_gradient(batch).mean(0))
         return y.reshape(x.shape)
 
 
@@ -76,7 +76,7 @@ class Activation(nnx.Module):
             if kind == "bn" and self.bn is not None:
                 x = self.bn(x, relu=after == "relu")
             elif before != "bn":  # else it is part of the BN
-                x = nnx.relu(x)
+                x = relu(x)
         return x
 
 

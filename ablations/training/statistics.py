@@ -39,7 +39,7 @@ def _moments(steps: Steps, params, others, data, batch) -> dict:
     """The first and second moments of each BN's input over a batch, keyed by the paths of its mean and its variance."""
     network = steps.merge(params, others, train=True)
     # Over the whole batch: with groups, the variance of their means would be lost.
-    network.set_attributes(momentum=0.0, group=None)
+    network.set_attributes(group=None)
     network(steps.input(batch_of(data, batch)[0], data))
     statistics = nnx.to_flat_state(nnx.as_pure(nnx.state(network, nnx.BatchStat)))
     means = {path: value for path, value in statistics if path[-1] == "mean"}

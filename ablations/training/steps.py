@@ -140,7 +140,9 @@ class Steps:
 
     def _loss(self, params, others, images, labels):
         network = self.merge(params, others, train=True)
+        running = nnx.as_pure(nnx.state(network, nnx.BatchStat))
         logits = network(images.astype(DTYPES[self.config.precision]))
+        average_statistics(network, running, self.config.recipe.bn_momentum)
         targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), self.config.recipe.label_smoothing)
         loss = optax.softmax_cross_entropy(logits, targets).mean()
         wrong = (logits.argmax(-1) != labels).sum()
@@ -149,7 +151,7 @@ class Steps:
     def merge(self, params, others, *, train: bool) -> families.Network:
         """The network with these arrays, in training mode or in test mode."""
         network, recipe = nnx.merge(self.graphdef, params, others), self.config.recipe
-        network.train(momentum=recipe.bn_momentum, group=recipe.bn_group) if train else network.eval()
+        network.train(group=recipe.bn_group) if train else network.eval()
         network.set_attributes(unroll=self.config.unroll, remat=self.config.remat)
         return network
 
@@ -179,6 +181,17 @@ class Steps:
             images, labels = self.dataset.test_images, self.dataset.test_labels
         chosen = stratified(labels)[:size]
         return np.asarray(images[chosen]), labels[chosen]
+
+
+def average_statistics(network: families.Network, running: nnx.State, momentum: float) -> None:
+    """Average the BN statistics of a batch, which the network holds after it, into the running ones.
+
+    Once for all units of a stack: within them, XLA would copy all running statistics on a GPU.
+
+    momentum: the weight of the running mean and (biased) variance.
+    """
+    batch = nnx.as_pure(nnx.state(network, nnx.BatchStat))
+    nnx.update(network, jax.tree.map(lambda old, new: momentum * old + (1 - momentum) * new, running, batch))
 
 
 @lru_cache(maxsize=1)  # runs that share a device share the images on it

@@ -114,7 +114,7 @@ def gradients_by_hand(steps, params, others, images):
 
     def network():
         network = nnx.merge(steps.graphdef, params, others)
-        network.train(momentum=0.5, group=None)
+        network.train(group=None)
         network.set_attributes(deterministic=True, raise_if_not_found=False)
         return network
 
@@ -158,7 +158,7 @@ def test_the_signal_and_the_gate_of_the_first_unit():
     @jax.jit
     def by_hand(params, others):
         network = nnx.merge(steps.graphdef, params, others)
-        network.train(momentum=0.5, group=None)
+        network.train(group=None)
         x = network.embed(first_images(steps, 16)[0])
         unit = network.stages[0].first
         read, fx = unit.branches(x)
