@@ -27,7 +27,7 @@ from ablations_tests.conftest import COMMAND, ablations, here
         (["train", "shortcut.name=dropout"], "choose a shortcut with shortcut=dropout"),
         (["train", "recipe.batch_size=0"], "recipe.batch_size=0: must be at least 1"),
         (["train", "recipe.batch_size=5000", "data=digits"], "the training set of digits has 1437 images"),
-        (["train", "recipe.bn_group=7"], "recipe.bn_group=7: must divide recipe.batch_size=64"),
+        (["train", "recipe.bn_group=7"], "recipe.bn_group=7: must divide recipe.batch_size=32"),
         (["train", "recipe.total_steps=1.5"], "recipe.total_steps=1.5: Value '1.5'"),
         (["train", "data.pad=8"], "data.pad=8: images of digits are 8 pixels wide"),
         (["train", "precision=fp8"], "precision=fp8: legal are f32, bf16"),
@@ -124,7 +124,7 @@ def test_completion_in_a_real_bash(tmp_path):
 
 def test_cfg_prints_every_setting(tmp_path):
     done = here("train", "--cfg", "job", "shortcut=dropout", "shortcut.rate=0.3", cwd=tmp_path)
-    assert "rate: 0.3" in done.stdout and "total_steps: 440" in done.stdout and "hydra" not in done.stdout
+    assert "rate: 0.3" in done.stdout and "total_steps: 880" in done.stdout and "hydra" not in done.stdout
 
 
 def test_export(finished):

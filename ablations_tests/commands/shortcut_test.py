@@ -127,7 +127,7 @@ def test_the_pages_configuration_file(tmp_path, forgotten):
     for line in "".join(blocks("Add a configuration file", "bash")).splitlines():
         command, *words = typed(line)
         done = here("train", "--cfg", "job", *words[:-5], cwd=tmp_path)
-        assert done.returncode == 0 and "total_steps: 880" in done.stdout, done.stderr
+        assert done.returncode == 0 and "total_steps: 1760" in done.stdout, done.stderr
 
 
 def test_completion_and_help_know_it(tmp_path):

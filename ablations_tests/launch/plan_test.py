@@ -78,7 +78,7 @@ def test_rows_that_differ_only_in_a_number_share_a_program_and_no_others_do():
     assert gated == program(gate, "shortcut.bias=-6", "seed=3")
     assert scaled == program(scaling, "shortcut.residual_scale=1")
     different = [program(), gated, scaled, program("shortcut=conv1x1"), program("precision=bf16")]
-    different += [program("recipe.learning_rate=0.3"), program("recipe.batch_size=32"), program("model.depth=20")]
+    different += [program("recipe.learning_rate=0.3"), program("recipe.batch_size=64"), program("model.depth=20")]
     different += [program("model.depth=20", "unroll=true")]
     assert len(set(different)) == len(different)
 
@@ -129,11 +129,11 @@ def test_a_data_set_that_is_not_here_is_planned_and_not_trained(tmp_path):
 
 def test_seconds_are_start_steps_and_tests():
     config = configure("recipe.total_steps=100", "recipe.evaluate_every=30", "recipe.bn_statistics=running")
-    # 360 test images in batches of 64 are 6 batches; tests after 30, 60, 90 and 100 steps.
-    assert cost.seconds(config, TIMING, 0) == 1 + 2 + 100 * 0.5 + 4 * 6 * 0.125
-    assert cost.seconds(config, TIMING, 60) == 1 + 2 + 40 * 0.5 + 2 * 6 * 0.125
+    # 360 test images in batches of 32 are 12 batches; tests after 30, 60, 90 and 100 steps.
+    assert cost.seconds(config, TIMING, 0) == 1 + 2 + 100 * 0.5 + 4 * 12 * 0.125
+    assert cost.seconds(config, TIMING, 60) == 1 + 2 + 40 * 0.5 + 2 * 12 * 0.125
     exact = configure("recipe.total_steps=100", "recipe.evaluate_every=30", "recipe.bn_statistics=exact")
-    assert cost.seconds(exact, TIMING, 0) == cost.seconds(config, TIMING, 0) + 22 * 0.125
+    assert cost.seconds(exact, TIMING, 0) == cost.seconds(config, TIMING, 0) + 44 * 0.125
     assert cost.seconds(config, Timing(reason="too large"), 0) is None
 
 
@@ -148,7 +148,7 @@ def test_a_program_is_compiled_once_for_all_runs(known):
     assert found.at_a_time <= 3 and found.program_count == 1
     found = replace(found, at_a_time=1)
     assert found.seconds_left == pytest.approx(3 * one + (9 - 2))
-    assert found.flop_left == 3 * 6 * 100 * 64 * 100
+    assert found.flop_left == 3 * 6 * 100 * 32 * 100
     assert found.disk_bytes == 3 * 40 + 3 * 90  # weights; two checkpoints kept and one being written
 
 
@@ -189,7 +189,7 @@ def test_states_are_read_off_the_folders(tmp_path, known):
 
 def test_what_all_rows_share_stands_in_the_title_and_what_differs_in_columns(known):
     found = planned("study=table2", "seeds=1")
-    assert "digits (1,437 images of 8x8), recipe digits, 440 steps, batches of 64, f32" in plan_table.title(found)
+    assert "digits (1,437 images of 8x8), recipe digits, 880 steps, batches of 32, f32" in plan_table.title(found)
     assert "model" not in plan_table.cells(found)[0]  # it stands in the names of the rows
     found = planned("matmul_precision=default,highest")
     assert [row["matmul"] for row in plan_table.cells(found)] == ["default", "highest"]
@@ -210,7 +210,7 @@ def test_the_command_measures_once_and_then_imports_no_jax(briefly, tmp_path, mo
     assert [row["seed"] for row in rows] == ["0", "1", "0", "1"] and {row["state"] for row in rows} == {"missing"}
     for row in rows:
         # A step takes a part of the run, and its temporaries hold at least the input of each of 6 convolutions.
-        assert 0 < 440 * float(row["step_seconds"]) < float(row["run_seconds"])
+        assert 0 < 880 * float(row["step_seconds"]) < float(row["run_seconds"])
         assert int(row["activation_bytes"]) > 64 * 8 * 8 * 16 * 4 * 2
     code = "import sys; from ablations.cli import dispatch; dispatch('plan', sys.argv[1:]); assert 'jax' not in sys.modules"
     again = subprocess.run([*COMMAND[:1], "-c", code, *settings], cwd=tmp_path, capture_output=True, text=True)

@@ -267,7 +267,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_others(tmp_path, capsys):
 
 def test_what_differs_is_never_mixed(tmp_path):
     run(tmp_path, "identity", [4.0])
-    run(tmp_path, "conv1x1", [4.0], config=CONFIG | {"recipe": CONFIG["recipe"] | {"total_steps": 880}})
+    run(tmp_path, "conv1x1", [4.0], config=CONFIG | {"recipe": CONFIG["recipe"] | {"total_steps": 1760}})
     with pytest.raises(UserError, match="differ in recipe.total_steps"):
         cli_figure.command(["study=table1", f"runs_dir={tmp_path}"])
 

@@ -162,7 +162,7 @@ def test_what_differs_is_never_mixed(tmp_path):
     depths.write(tmp_path, {"identity": (0, 0)})
     records, _ = read_records(tmp_path, "depth")
     config = records[0]["config"]
-    records[0]["config"] = config | {"recipe": config["recipe"] | {"total_steps": 880}}
+    records[0]["config"] = config | {"recipe": config["recipe"] | {"total_steps": 1760}}
     with pytest.raises(UserError, match=r"differ in recipe\.total_steps"):
         critical.make(STUDY, records)
 

@@ -70,16 +70,16 @@ def test_the_learning_rate_grows_with_the_batch():
 def test_total_steps_scale_the_schedule(total):
     rates, _ = curve(f"recipe.total_steps={total}")
     step = np.arange(total)
-    warm = round(0.05 * total)
-    expected = np.select([step < warm, step < total / 2, step < 3 * total / 4], [0.002, 0.02, 0.002], 0.0002)
+    warming = 0.005 + (0.05 - 0.005) * step / (total / 2)
+    expected = np.select([step < total / 2, step < 3 * total / 4, step < 0.9 * total], [warming, 0.05, 0.005], 0.0005)
     np.testing.assert_allclose(rates, expected, rtol=1e-5)
 
 
 def test_cosine():
     rates, _ = curve("recipe.schedule=cosine", "recipe.warmup_fraction=0.1", "recipe.total_steps=1000")
     step = np.arange(1000)
-    warm = 0.002 + (0.02 - 0.002) * step / 100
-    expected = np.where(step < 100, warm, 0.01 * (1 + np.cos(np.pi * (step - 100) / 900)))
+    warm = 0.005 + (0.05 - 0.005) * step / 100
+    expected = np.where(step < 100, warm, 0.025 * (1 + np.cos(np.pi * (step - 100) / 900)))
     np.testing.assert_allclose(rates, expected, atol=1e-6)
 
 
@@ -112,5 +112,5 @@ def test_sgd_against_numpy(nesterov):
         params = jax.tree.map(jnp.add, params, updates)
         decayed_g = g + 0.1 * w
         v = 0.9 * v + decayed_g
-        w = w - 0.02 * (decayed_g + 0.9 * v if nesterov else v)
+        w = w - 0.05 * (decayed_g + 0.9 * v if nesterov else v)
         np.testing.assert_allclose(params["kernel"], w, rtol=1e-5)
