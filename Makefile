@@ -1,4 +1,4 @@
-# make demo: eight shortcuts at 20 and at 110 layers on handwritten digits, at most six minutes on two cores. make test:
+# make demo: eight shortcuts at 20 and at 110 layers on handwritten digits, six to nine minutes on two cores. make test:
 # the whole suite.
 # make check: format, lint, types and which package imports which, a minute; make format mends the first two.
 # make bench: training speed beside PyTorch on this processor, at most ten minutes. make bench-gpu: on this machine's

@@ -36,15 +36,15 @@ class Columns:
         """Each column's name with each of its parts, except some, in the order in which they are printed."""
         return [(name, part) for name in self.names for part in self.parts[name] if part not in without]
 
-    def texts(self, without: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    def texts(self, without: Sequence[str] = ()) -> list[list[str]]:
         """What is printed of each row: its name, then what `shown` says."""
-        return [(row, *(self._text(row, name, part) for name, part in self.shown(without))) for row in self.rows]
+        return [[row, *(self._text(row, name, part) for name, part in self.shown(without))] for row in self.rows]
 
     def _text(self, row: str, name: str, part: str) -> str:
         line = self.rows[row].get(name)
         if line is None:
             return ""
-        texts = dict(zip(cells.HEADER, cells.cells(line, self.table), strict=True))
+        texts: dict[str, str] = dict(zip(cells.HEADER, cells.cells(line, self.table), strict=True))
         texts["mean ± std (n)"] = f"{texts['mean ± std']} ({line.n})" if line.n else ""
         # The columns show which row is the baseline, and the parts how many seeds there are.
         texts["verdict"] = verdict(line, self.table).partition(" than ")[0].partition(" by ")[0]
