@@ -54,7 +54,7 @@ def test_the_cells_of_a_gpu(known):
     found = planned(H100, "seeds=2")
     [row] = compiled_table.cells(found)
     assert row | {"seeds": str(row["seeds"])} == {
-        "row": "recipe.total_steps=1000,recipe.evaluate_every=1000,precision=bf16",
+        "row": "recipe.total_steps=1000,recipe.evaluate_every=1000,recipe.batch_size=64,precision=bf16",
         "program": "1",
         "temporary": "2.0 MB",
         "peak": "3.0 MB",
@@ -158,7 +158,7 @@ def test_markdown(known):
         ("plan topology=v5e:2x2", "topology=v5e:2x2: say what to compile for, too: platform=tpu"),
         ("plan platform=gpu", "platform=gpu: legal are cuda, tpu"),
         ("plan platform=cuda target=h100 devices=16 recipe.batch_size=128", "one host has at most 8"),
-        ("plan platform=cuda target=h100 devices=3", "recipe.batch_size=64: does not divide among 3 devices"),
+        ("plan platform=cuda target=h100 devices=3", "recipe.batch_size=32: does not divide among 3 devices"),
         ("plan platform=tpu topology=v5e:2x4 recipe.batch_size=100", "does not divide among 8 devices; 96 and 104 do"),
         ("inspect model=resnet20", "inspect needs platform=cuda target=h100, or platform=tpu topology=v5e:1x1"),
         ("inspect platform=cuda target=h100 seed=0,1", "these settings are 2 runs; give one value of each"),
