@@ -7,20 +7,8 @@ from importlib import import_module
 from types import ModuleType
 
 COMMANDS = (
-    *(
-        "plan",
-        "bench",
-        "train",
-        "status",
-        "table",
-        "critical",
-        "figure",
-        "report",
-        "data",
-        "eval",
-        "export",
-        "dashboard",
-    ),
+    *("plan", "bench", "train", "status", "table", "critical", "figure", "report"),
+    *("data", "eval", "export", "dashboard"),
     *("probe", "lesion", "landscape", "inspect", "completion"),
 )
 

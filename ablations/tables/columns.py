@@ -6,7 +6,6 @@ from functools import cached_property
 
 from ablations.tables import cells
 from ablations.tables.table import Line, Table
-from ablations.tables.verdict import verdict
 
 PARTS = ("paper", "ours", "ours - paper", "mean ± std (n)", "verdict")
 
@@ -28,7 +27,11 @@ class Columns:
     def parts(self) -> dict[str, list[str]]:
         """What is printed of each column: that which is not empty in all its rows."""
         return {
-            name: [part for part in PARTS if any(self._text(row, name, part) not in ("", "-") for row in self.rows)]
+            name: [
+                part
+                for part in PARTS
+                if any(row.get(name, {}).get(part, "-") not in ("", "-") for row in self._texts.values())
+            ]
             for name in self.names
         }
 
@@ -38,17 +41,25 @@ class Columns:
 
     def texts(self, without: Sequence[str] = ()) -> list[list[str]]:
         """What is printed of each row: its name, then what `shown` says."""
-        return [[row, *(self._text(row, name, part) for name, part in self.shown(without))] for row in self.rows]
+        shown = self.shown(without)
+        return [
+            [row, *(cells.get(name, {}).get(part, "") for name, part in shown)] for row, cells in self._texts.items()
+        ]
 
-    def _text(self, row: str, name: str, part: str) -> str:
-        line = self.rows[row].get(name)
-        if line is None:
-            return ""
-        texts: dict[str, str] = dict(zip(cells.HEADER, cells.cells(line, self.table), strict=True))
-        texts["mean ± std (n)"] = f"{texts['mean ± std']} ({line.n})" if line.n else ""
-        # The columns show which row is the baseline, and the parts how many seeds there are.
-        texts["verdict"] = verdict(line, self.table).partition(" than ")[0].partition(" by ")[0]
-        return texts[part]
+    @cached_property
+    def _texts(self) -> dict[str, dict[str, dict[str, str]]]:
+        """Of each row, by column: each part as text."""
+        return {
+            row: {name: _parts(line, self.table) for name, line in lines.items()} for row, lines in self.rows.items()
+        }
+
+
+def _parts(line: Line, table: Table) -> dict[str, str]:
+    texts: dict[str, str] = dict(zip(cells.HEADER, cells.cells(line, table), strict=True))
+    texts["mean ± std (n)"] = f"{texts['mean ± std']} ({line.n})" if line.n else ""
+    # The columns show which row is the baseline, and the parts how many seeds there are.
+    texts["verdict"] = texts["verdict"].partition(" than ")[0].partition(" by ")[0]
+    return texts
 
 
 def of(table: Table) -> Columns | None:
