@@ -3,7 +3,9 @@
 import re
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
+from itertools import accumulate
 
 from ablations.tables import columns
 from ablations.tables.cells import HEADER, NUMERIC, cells, missing, notes, title, used
@@ -12,14 +14,40 @@ from ablations.tables.verdict import verdict
 from ablations.terminal import grid
 
 
+@dataclass(frozen=True)
+class Grid:
+    """A table as texts. spans: what stands above the heading, and over how many columns. heading: (name, is a number)."""
+
+    spans: list[tuple[str, int]]
+    heading: list[tuple[str, bool]]
+    rows: list[list[str]]
+
+
+def _by_row(table: Table, without: Sequence[str] = ()) -> Grid:
+    shown = [i for i in used(table) if HEADER[i] not in without]
+    rows = [[cells(line, table)[i] for i in shown] for line in table.lines]
+    return Grid([], [(HEADER[i], HEADER[i] in NUMERIC) for i in shown], rows)
+
+
+def _by_column(by_column: columns.Columns) -> Grid:
+    spans = [("", 1), *((name, len(by_column.parts[name])) for name in by_column.names)]
+    heading = [("", False), *((part, part in columns.NUMERIC) for _, part in by_column.shown())]
+    return Grid(spans, heading, by_column.texts())
+
+
+def _grids(table: Table) -> list[Grid]:
+    """The table with columns, if the study has them, and the table with a line for each row of the study."""
+    by_column = columns.of(table)
+    return [*([_by_column(by_column)] if by_column else []), _by_row(table)]
+
+
 def markdown(table: Table) -> str:
-    shown = used(table)
-    rows = [[HEADER[i] for i in shown], *([cells(line, table)[i] for i in shown] for line in table.lines)]
-    grids = [rows]
-    if by_column := columns.of(table):
-        grids.insert(0, [["", *map(": ".join, by_column.shown())], *by_column.texts()])
+    above = []
+    for made in _grids(table):
+        over = [name for name, width in made.spans for _ in range(width)] or [""] * len(made.heading)
+        heading = [f"{name}: {part}" if name else part for name, (part, _) in zip(over, made.heading, strict=True)]
+        above += [*grid.markdown_grid([heading, *made.rows]), ""]
     below = [part for note in notes(table) for part in (note, "")][:-1]
-    above = [line for rows in grids for line in (*grid.markdown_grid(rows), "")]
     return "\n".join([f"**{title(table)}**", "", table.settings, "", *above, *below]) + "\n"
 
 
@@ -75,32 +103,28 @@ def latex(table: Table) -> str:
 
     A table with columns is laid out as the paper's Tables 2 and 3, each column's name above its parts.
     """
-    if by_column := columns.of(table):
-        shown = by_column.shown()
-        numeric = [part in columns.NUMERIC for _, part in shown]
-        spans = [(name, len(by_column.parts[name])) for name in by_column.names]
-        above = ["".join(rf" & \multicolumn{{{width}}}{{c}}{{{_latex(name)}}}" for name, width in spans) + r" \\"]
-        first = [2 + sum(width for _, width in spans[:i]) for i in range(len(spans))]
-        rules = [rf"\cmidrule(lr){{{a}-{a + width - 1}}}" for a, (_, width) in zip(first, spans, strict=True)]
-        above.append("".join(rules))
-        heading, rows = ["", *(part for _, part in shown)], by_column.texts()
-    else:
-        used_columns = [i for i in used(table) if HEADER[i] not in ("figure", "on shortcut", "on F")]
-        numeric, above = [HEADER[i] in NUMERIC for i in used_columns[1:]], []
-        heading = [HEADER[i] for i in used_columns]
-        rows = [[cells(line, table)[i] for i in used_columns] for line in table.lines]
+    by_column, above = columns.of(table), []
+    made = _by_column(by_column) if by_column else _by_row(table, without=("figure", "on shortcut", "on F"))
+    if made.spans:
+        last = list(accumulate(width for _, width in made.spans))
+        spans = [(name, width, end) for (name, width), end in zip(made.spans, last, strict=True) if name]
+        above.append(
+            "".join(rf" & \multicolumn{{{width}}}{{c}}{{{_latex(name)}}}" for name, width, _ in spans) + r" \\"
+        )
+        above.append("".join(rf"\cmidrule(lr){{{end - width + 1}-{end}}}" for _, width, end in spans))
+    align = "".join("lr"[is_number] for _, is_number in made.heading)
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
             r"\begin{table}",
             r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
             rf"\caption{{{_latex(table.study.question)} {_latex(table.settings)}.}}",
-            rf"\makebox[\textwidth]{{\begin{{tabular}}{{l{''.join('lr'[is_number] for is_number in numeric)}}}",
+            rf"\makebox[\textwidth]{{\begin{{tabular}}{{{align}}}",
             r"\toprule",
             *above,
-            _latex_row(heading),
+            _latex_row([name for name, _ in made.heading]),
             r"\midrule",
-            *map(_latex_row, rows),
+            *map(_latex_row, made.rows),
             r"\bottomrule",
             r"\end{tabular}}",
             "",
@@ -123,21 +147,16 @@ def _latex(text: str) -> str:
 
 def html(table: Table) -> str:
     """A <table> with its title and notes, to be put into any page. A table with columns is followed by its cells as rows."""
-    shown = used(table)
-    heading = [(HEADER[i], HEADER[i] in NUMERIC) for i in shown]
-    grids = [([], heading, [[cells(line, table)[i] for i in shown] for line in table.lines])]
-    if by_column := columns.of(table):
-        spans = [("", 1), *((name, len(by_column.parts[name])) for name in by_column.names)]
-        parts = [("", False), *((part, part in columns.NUMERIC) for _, part in by_column.shown())]
-        grids.insert(0, (spans, parts, by_column.texts()))
     caption = f"<caption>{escape(title(table))}<br>{escape(table.settings)}</caption>"
     lines = []
-    for i, (above, heading, rows) in enumerate(grids):
+    for i, made in enumerate(_grids(table)):
         lines += ["<table>", *([] if i else [caption]), "<thead>"]
-        if above:
-            lines.append(f"<tr>{''.join(f'<th colspan={width}>{escape(name)}</th>' for name, width in above)}</tr>")
-        lines += [_html_row([name for name, _ in heading], heading, "th"), "</thead>", "<tbody>"]
-        lines += [*(_html_row(row, heading, "td") for row in rows), "</tbody>", "</table>"]
+        if made.spans:
+            lines.append(
+                f"<tr>{''.join(f'<th colspan={width}>{escape(name)}</th>' for name, width in made.spans)}</tr>"
+            )
+        lines += [_html_row([name for name, _ in made.heading], made.heading, "th"), "</thead>", "<tbody>"]
+        lines += [*(_html_row(row, made.heading, "td") for row in made.rows), "</tbody>", "</table>"]
     return "\n".join([*lines, *(f"<p>{escape(note)}</p>" for note in notes(table)), ""])
 
 
