@@ -9,7 +9,7 @@ from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
 from ablations.data.config import DataConfig
 from ablations.networks.activation import ORDERS
-from ablations.networks.resnet.config import ModelConfig
+from ablations.networks.families.resnet import ResNet
 from ablations.networks.shortcut import Identity
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -41,7 +41,7 @@ class Case:
         return Config(
             shortcut=Identity(),
             activation=ORDERS[self.order],
-            model=ModelConfig(**_read("model", self.model)),
+            model=ResNet(**_read("model", self.model)),
             data=DataConfig(**_read("data", self.data) | ({"colour": "none"} if self.data == "imagenet" else {})),
             recipe=RecipeConfig(name="bench", **recipe),
             precision=self.precision,

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ablations.networks import architecture
 from ablations.networks.activation import ActivationOrder
-from ablations.networks.resnet.config import ModelConfig
+from ablations.networks.family import ModelConfig
 
 
 class Activation(nn.Module):
@@ -51,26 +52,21 @@ class ZeroPadding(nn.Module):
 class Unit(nn.Module):
     """x' = f(h(x) + F(x))."""
 
-    def __init__(self, model: ModelConfig, order: ActivationOrder, channels: int, width: int, stride: int, first: bool):
+    def __init__(self, unit: architecture.Unit, order: ActivationOrder, channels: int):
         super().__init__()
-        if model.branch == "one_layer":
-            shapes = [(channels, width, 3, stride)]
-        elif model.branch == "basic":
-            shapes = [(channels, width, 3, stride), (width, width, 3, 1)]
-        else:
-            strides = (stride, 1) if model.bottleneck_stride == "first_1x1" else (1, stride)
-            shapes = [(channels, width, 1, strides[0]), (width, width, 3, strides[1]), (width, 4 * width, 1, 1)]
-        filters = shapes[-1][1]
-        self.before = Activation([] if first else order.before, channels)
+        shapes, filters = [], channels
+        for layer in unit.branch:
+            shapes.append((filters, layer.filters, layer.kernel, layer.stride))
+            filters = layer.filters
+        self.before = Activation(order.before if unit.before else [], channels)
         self.convolutions = nn.ModuleList(nn.Conv2d(i, o, k, s, k // 2, bias=False) for i, o, k, s in shapes)
         sequences = [order.between] * (len(shapes) - 1) + [order.after]
         self.activations = nn.ModuleList(Activation(s, o) for s, (_, o, _, _) in zip(sequences, shapes, strict=True))
         self.shortcut = nn.ModuleDict()
         self.reads_activated = False
-        if (channels, stride) != (filters, 1):
-            projection = model.dimension_change == "projection"
-            self.reads_activated = projection and model.projection_reads_activated
-            shape = channels, filters, stride
+        if unit.changes(channels):
+            self.reads_activated, projection = unit.reads_activated, unit.match.projection_kernel
+            shape = channels, filters, architecture.stride(unit.branch)
             self.shortcut["h"] = Projection(*shape, bn="bn" in order.after) if projection else ZeroPadding(*shape)
         self.after_addition = Activation(order.after_addition, filters)
 
@@ -93,17 +89,17 @@ class ResNet(nn.Module):
 
     def __init__(self, model: ModelConfig, order: ActivationOrder, *, classes: int, image_channels: int):
         super().__init__()
-        kernel, stride = (7, 2) if model.stem == "imagenet" else (3, 1)
-        self.stem = nn.Conv2d(image_channels, model.stem_width, kernel, stride, kernel // 2, bias=False)
-        self.stem_activation = Activation(["bn", "relu"], model.stem_width)
-        self.pool = nn.MaxPool2d(3, 2, 1) if model.stem == "imagenet" else nn.Identity()
-        self.stages, channels = nn.ModuleList(), model.stem_width
-        for i, (count, width) in enumerate(zip(model.units, model.widths, strict=True)):
-            units = []
-            for j in range(count):
-                units.append(Unit(model, order, channels, width, 2 if i and not j else 1, not i and not j))
-                channels = 4 * width if model.branch == "bottleneck" else width
+        data = model.architecture()
+        stem, channels = data.stem, data.stem.filters
+        self.stem = nn.Conv2d(image_channels, channels, stem.kernel, stem.stride, stem.kernel // 2, bias=False)
+        self.stem_activation = Activation(["bn", "relu"], channels)
+        self.pool = nn.MaxPool2d(3, 2, 1) if data.stages[0].entry else nn.Identity()
+        self.stages = nn.ModuleList()
+        for stack in data.stacks:
+            before = [stack.channels, *[stack.filters] * (len(stack.units) - 1)]
+            units = [Unit(unit, order, count) for unit, count in zip(stack.units, before, strict=True)]
             self.stages.append(Stage(units))
+        channels = data.stacks[-1].filters
         self.head_activation = Activation(order.before, channels)
         self.head = nn.Linear(channels, classes)
         for module in self.modules():

@@ -79,7 +79,7 @@ class Lesions:
         self.units = sum(self.counts)
         starts = np.cumsum([0, *self.counts])
         self.changing = {
-            int(start) for start, stage in zip(starts, steps.network.stages, strict=False) if _changes(stage.first)
+            int(start) for start, stage in zip(starts, steps.network.stages, strict=False) if stage.first.changes
         }
         self.free = [unit for unit in range(self.units) if unit not in self.changing]
         # The first unit of a stage is not stacked: in the first stage it may lack its first activation.
@@ -181,12 +181,6 @@ def kendall_tau(order: np.ndarray) -> float:
     """Kendall's tau between an order of 0 ... n - 1 and the natural order: 1 for the same, -1 for the reverse."""
     later = np.triu(np.ones((len(order),) * 2, bool), 1)
     return float(np.mean(np.sign(order[None, :] - order[:, None])[later]))
-
-
-def _changes(unit) -> bool:
-    """Whether a unit changes the shape of x."""
-    kernel, stride = unit.convolutions[0].kernel, max(conv.stride for conv in unit.convolutions)
-    return stride != 1 or kernel.shape[2] != unit.convolutions[-1].kernel.shape[3]
 
 
 def logits(steps: Steps, params, others, data, images, codes, orders):

@@ -10,7 +10,7 @@ from ablations.api.runs import Run
 from ablations.config.run import Config
 from ablations.data import catalogue
 from ablations.errors import UserError
-from ablations.networks.families import Network
+from ablations.networks.network import Network
 from ablations.runs.folder import RunFolder
 from ablations.training import environment, restore
 from ablations.training.steps import State, Steps

@@ -25,8 +25,9 @@ from ablations.config.run import Config
 from ablations.data.config import DataConfig
 from ablations.errors import UserError
 from ablations.networks import registry
-from ablations.networks.activation import ORDERS, PAPER
-from ablations.networks.resnet.config import ModelConfig, units_per_stage
+from ablations.networks.activation import ORDERS, OURS
+from ablations.networks.families.resnet import units_per_stage
+from ablations.networks.family import FAMILIES
 from ablations.networks.shortcut import SHORTCUTS
 
 LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
@@ -141,15 +142,18 @@ def register_schemas() -> dict[str, str]:
     for name, node in ORDERS.items():
         if name != node.name:
             raise UserError(f"ORDERS[{name!r}]: its order is named {node.name!r}; the two names must be equal")
-        if node is not PAPER.get(name, node):
+        if node is not OURS.get(name, node):
             raise UserError(f"ORDERS[{name!r}] is one of the project's orders: give yours another name")
         _choice("activation", name, node)
     for name, node in LOGGERS.items():
         store.store(group="schema/logger", name=name, node=node)
     for name, node in DISTRIBUTED.items():
         store.store(group="schema/distributed", name=name, node=node)
-    for group, node in (("model", ModelConfig), ("data", DataConfig), ("recipe", RecipeConfig)):
-        store.store(group="schema", name=group, node=node)
+    for name, node in FAMILIES.items():
+        store.store(group="schema/model", name=name, node=node)
+    schemas = {"model": FAMILIES["resnet"], "data": DataConfig, "recipe": RecipeConfig}
+    for name, node in schemas.items():  # schema/model: files from before there were other families
+        store.store(group="schema", name=name, node=node)
     return faults
 
 

@@ -9,8 +9,9 @@ from ablations.config.distributed import Distributed
 from ablations.config.logger import Logger
 from ablations.config.recipe import RecipeConfig, refusal
 from ablations.data.config import DataConfig
+from ablations.networks import families  # noqa: F401, so that they are registered
 from ablations.networks.activation import ActivationOrder
-from ablations.networks.resnet.config import ModelConfig
+from ablations.networks.family import FAMILIES, ModelConfig
 from ablations.networks.shortcut import Shortcut, find_class
 from ablations.setting import deciding, incidental
 
@@ -131,8 +132,11 @@ def from_resolved(resolved: dict, source: dict | None = None) -> Config:
     Raises ValueError, which names the setting, if one is unknown, missing or not legal. If the class of the shortcut is
     not defined, that is a registry.Undefined, which says what to type.
     """
-    parts = {"activation": ActivationOrder, "model": ModelConfig, "data": DataConfig, "recipe": RecipeConfig}
     settings = dict(_group(resolved, "config"))
+    family = _group(settings.get("model"), "model").get("family", "resnet")
+    if family not in FAMILIES:
+        raise ValueError(f"model.family={family}: unknown; legal are {', '.join(FAMILIES)}")
+    parts = {"activation": ActivationOrder, "model": FAMILIES[family], "data": DataConfig, "recipe": RecipeConfig}
     shortcut = find_class(_group(settings.get("shortcut"), "shortcut").get("name"), source)
     for part, kind in ({"shortcut": shortcut} | parts).items():
         settings[part] = _instance(kind, _group(settings.get(part), part), f"{part}.")

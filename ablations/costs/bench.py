@@ -33,12 +33,7 @@ class Result:
     @property
     def name(self) -> str:
         config, pixels = self.config, self.pixels or catalogue.kind(self.config.data).image[0]
-        model = (
-            config.model.name
-            if str(config.model.depth) in config.model.name
-            else f"{config.model.name} depth {config.model.depth}"
-        )
-        parts = [model, config.activation.name, config.shortcut.name, f"{pixels}x{pixels}"]
+        parts = [config.model.label, config.activation.name, config.shortcut.name, f"{pixels}x{pixels}"]
         parts += [
             f"batch {config.recipe.batch_size}",
             config.precision,

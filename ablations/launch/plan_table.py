@@ -30,7 +30,7 @@ def aspects(config: Config) -> dict[str, str]:
     model, recipe, (train, _) = config.model, config.recipe, catalogue.sizes(config.data)
     image_size = "x".join(map(str, catalogue.kind(config.data).image[:2]))
     return {
-        "model": model.name if str(model.depth) in model.name else f"{model.name}, depth {model.depth}",
+        "model": model.label,
         "data": f"{config.data.name} ({train:,} images of {image_size})",
         "recipe": recipe.name,
         "steps": f"{recipe.total_steps:,}",

@@ -36,6 +36,12 @@ class ActivationOrder:
             if sequence.count("bn") > 1:
                 raise ValueError(f"activation.{place}={sequence}: a place can have only one bn")
 
+    @property
+    def outside(self) -> list[str]:
+        """What follows a convolution outside of units: BN and ReLU, or ReLU alone if the order has no BN."""
+        places = (self.before, self.between, self.after, self.after_addition)
+        return ["bn", "relu"] if any("bn" in place for place in places) else ["relu"]
+
 
 ORDERS = {
     order.name: order
@@ -49,4 +55,10 @@ ORDERS = {
     ]
 }  # fmt: skip
 
-PAPER = dict(ORDERS)
+# Those of other families: of units whose output is linear (MobileNet v2), and of networks without BN (VGG, U-Net).
+for order in [
+    ActivationOrder("linear_bottleneck", [], ["bn", "relu"], ["bn"], []),
+    ActivationOrder("without_bn", [], ["relu"], [], ["relu"]),
+]:
+    ORDERS[order.name] = order
+OURS = dict(ORDERS)

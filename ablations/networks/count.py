@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
-from ablations.networks.families import Network
 from ablations.networks.kernels.convolution import use_form
+from ablations.networks.network import Network
 
 
 def parameters(network: Network) -> int:
@@ -52,7 +52,8 @@ def _macs(equation) -> int:
     if name == "conv_general_dilated":
         kernel, out = equation.invars[1].aval.shape, equation.outvars[0].aval.shape
         filters = kernel[params["dimension_numbers"].rhs_spec[0]]
-        return math.prod(out) * math.prod(kernel) // filters
+        # A convolution with zeros between its pixels multiplies by them, too: they do not count.
+        return math.prod(out) * math.prod(kernel) // filters // math.prod(params["lhs_dilation"])
     if name == "dot_general":
         ((contracted, _), _), left = params["dimension_numbers"], equation.invars[0].aval.shape
         return math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contracted)

@@ -1,5 +1,7 @@
 """The layers that units are made of: convolution, BN, activation, gate, dropout, change of shape."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -9,8 +11,13 @@ from ablations.networks.kernels.batch_norm import batch_norm, normalise
 from ablations.networks.kernels.convolution import convolve
 from ablations.networks.kernels.relu import relu
 
-# He et al. 2015, "Delving Deep into Rectifiers"; std sqrt(2 / (k k out)) as in the authors' Torch code.
-he_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+INITS = {
+    # He et al. 2015, "Delving Deep into Rectifiers"; std sqrt(2 / (k k out)) as in the authors' Torch code.
+    "he_fan_out": nnx.initializers.variance_scaling(2.0, "fan_out", "normal"),
+    "he_fan_in": nnx.initializers.variance_scaling(2.0, "fan_in", "normal"),
+    "glorot_uniform": nnx.initializers.glorot_uniform(),  # Glorot and Bengio 2010; what Keras takes
+}
+FUNCTIONS = {"relu": relu, "relu6": nnx.relu6, "hardswish": nnx.hard_swish}
 
 
 class Number(nnx.Variable):
@@ -18,14 +25,33 @@ class Number(nnx.Variable):
 
 
 class Conv(nnx.Module):
-    """Convolution with zero padding (k - 1) / 2; (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), D)."""
+    """Convolution with zero padding (k - 1) / 2, or `pad`, on every side: (N, H, W, C) -> (N, H', W', D).
 
-    def __init__(self, channels: int, filters: int, kernel: int, stride: int = 1, *, rngs: nnx.Rngs):
-        self.stride = stride
-        self.kernel = nnx.Param(he_normal(rngs.params(), (kernel, kernel, channels, filters)))
+    With the former H' = ceil(H / stride). groups: each filter sees C / groups channels.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        pad: int | None = None,
+        bias: bool = False,
+        init: str = "he_fan_out",
+        rngs: nnx.Rngs,
+    ):
+        self.stride, self.groups, self.pad = stride, groups, pad
+        self.kernel = nnx.Param(INITS[init](rngs.params(), (kernel, kernel, channels // groups, filters)))
+        self.bias = nnx.Param(jnp.zeros(filters)) if bias else None
 
     def __call__(self, x):
-        return remat.keep(convolve(x, self.kernel.astype(x.dtype), self.stride), "convolution")
+        y = convolve(x, self.kernel.astype(x.dtype), self.stride, pad=self.pad, groups=self.groups)
+        if self.bias is not None:
+            y = y + self.bias.astype(x.dtype).reshape(1, 1, 1, -1)
+        return remat.keep(y, "convolution")
 
 
 class BatchNorm(nnx.Module):
@@ -65,18 +91,18 @@ class BatchNorm(nnx.Module):
 
 
 class Activation(nnx.Module):
-    """The sequence of "bn" and "relu" in one place of an activation order."""
+    """The sequence of "bn" and "relu" in one place of an activation order. function: what "relu" is in this network."""
 
-    def __init__(self, sequence: list[str], channels: int):
-        self.sequence = tuple(sequence)
+    def __init__(self, sequence: Sequence[str], channels: int, function: str = "relu"):
+        self.sequence, self.function = tuple(sequence), function
         self.bn = BatchNorm(channels) if "bn" in sequence else None
 
     def __call__(self, x):
         for kind, before, after in zip(self.sequence, (None, *self.sequence), (*self.sequence[1:], None), strict=False):
             if kind == "bn" and self.bn is not None:
-                x = self.bn(x, relu=after == "relu")
-            elif before != "bn":  # else it is part of the BN
-                x = relu(x)
+                x = self.bn(x, relu=after == "relu" == self.function)
+            elif before != "bn" or self.function != "relu":  # else it is part of the BN
+                x = FUNCTIONS[self.function](x)
         return x
 
 
@@ -129,8 +155,8 @@ class DropoutLayer(nnx.Module):
 class Projection(nnx.Module):
     """A convolution that may change the shape of x, followed by BN if `bn`: a shortcut of option B or C."""
 
-    def __init__(self, channels, filters, stride, *, kernel: int, bn: bool, rngs: nnx.Rngs):
-        self.conv = Conv(channels, filters, kernel, stride, rngs=rngs)
+    def __init__(self, channels, filters, stride, *, kernel: int, bn: bool, rngs: nnx.Rngs, **design):
+        self.conv = Conv(channels, filters, kernel, stride, rngs=rngs, **design)
         self.bn = BatchNorm(filters) if bn else None
 
     def __call__(self, x):

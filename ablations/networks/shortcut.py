@@ -209,5 +209,23 @@ class Dropout(Shortcut):
             raise ValueError(f"shortcut.rate={self.rate}: a rate is at least 0 and below 1")
 
 
-# All shortcuts by name: these six, and those that are defined elsewhere.
+@dataclass
+class NoShortcut(Shortcut):
+    """Nothing is added to F(x): the plain network of the same layers, and the published form of VGG and others."""
+
+    name: str = "none"
+
+    def layers(self, build):
+        return {}
+
+    @property
+    def scale(self):
+        return 0.0
+
+    @staticmethod
+    def equation(x, fx):
+        return fx
+
+
+# All shortcuts by name: these seven, and those that are defined elsewhere.
 SHORTCUTS, find_class = registry.SHORTCUTS, registry.find_class

@@ -1,42 +1,31 @@
 """The addition in a unit: x and F(x) are summed by one shortcut class, with the layers that it needs."""
 
-from dataclasses import dataclass
-
 import jax.numpy as jnp
 from flax import nnx
 
 from ablations.networks import registry
+from ablations.networks.architecture import Match
 from ablations.networks.layers import DropoutLayer, Gate, Number, Projection, ZeroPadding
 from ablations.networks.shortcut import Shortcut
-
-
-@dataclass(frozen=True)
-class Match:
-    """How x gets the shape of F(x) if the two differ.
-
-    projection_kernel: the size of a projection's kernel; None for zero padding. bn: whether a projection is followed
-    by BN. padding: see `ModelConfig`.
-    """
-
-    projection_kernel: int | None = None
-    bn: bool = False
-    padding: str = "end"
 
 
 class Build:
     """Makes the layers of a shortcut from one shape to another, so that the shortcut need not know the shapes.
 
-    shape: (channels of x, channels of F(x), stride of F).
+    shape: (channels of x, channels of F(x), stride of F). bn: whether BN follows a projection that changes the shape.
+    init: how its weights are drawn.
     """
 
-    def __init__(self, shape: tuple[int, int, int], match: Match, *, rngs: nnx.Rngs):
-        self.shape, self.match_settings, self.rngs = shape, match, rngs
+    def __init__(
+        self, shape: tuple[int, int, int], match: Match, *, bn: bool, init: str = "he_fan_out", rngs: nnx.Rngs
+    ):
+        self.shape, self.match_settings, self.bn, self.init, self.rngs = shape, match, bn, init, rngs
 
     def match(self) -> nnx.Module:
         """The layer h: x itself, or what gives x the shape of F(x)."""
         channels, filters, stride = self.shape
         if (channels, stride) != (filters, 1) and self.match_settings.projection_kernel:
-            return self.projection(kernel=self.match_settings.projection_kernel, bn=self.match_settings.bn)
+            return self.projection(kernel=self.match_settings.projection_kernel, bn=self.bn)
         return ZeroPadding(*self.shape, padding=self.match_settings.padding)
 
     def number(self, value: float) -> Number:
@@ -46,19 +35,20 @@ class Build:
         return Gate(*self.shape, bias=bias, rngs=self.rngs, **design)
 
     def projection(self, *, kernel: int, bn: bool) -> Projection:
-        return Projection(*self.shape, kernel=kernel, bn=bn, rngs=self.rngs)
+        design = {"bias": self.match_settings.bias, "init": self.init}
+        return Projection(*self.shape, kernel=kernel, bn=bn, rngs=self.rngs, **design)
 
     def dropout(self, rate: float, *, inverted: bool) -> DropoutLayer:
         return DropoutLayer(rate, inverted=inverted, rngs=self.rngs)
 
 
 class Skip(nnx.Module):
-    """A shortcut with its layers: (x, F(x)) -> their sum, by the equation of the shortcut. shape: see `Build`."""
+    """A shortcut with its layers: (x, F(x)) -> their sum, by the equation of the shortcut. shape, design: see `Build`."""
 
-    def __init__(self, shortcut: Shortcut, shape: tuple[int, int, int], match: Match, *, rngs: nnx.Rngs):
+    def __init__(self, shortcut: Shortcut, shape: tuple[int, int, int], match: Match, *, rngs: nnx.Rngs, **design):
         self.kind, self.equation = type(shortcut), type(shortcut).equation
         with registry.blamed_on(self.kind):
-            layers = shortcut.layers(Build(shape, match, rngs=rngs))
+            layers = shortcut.layers(Build(shape, match, rngs=rngs, **design))
         self.names = tuple(layers)
         for name, layer in layers.items():
             setattr(self, name, layer)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ablations.config.run import Config, from_resolved
 from ablations.config.study import Study
 from ablations.errors import UserError
-from ablations.networks.resnet.config import BRANCHES
+from ablations.networks.families.resnet import BRANCHES, ResNet
 from ablations.runs.record import UnreadableRecord, failed
 from ablations.tables import firth, table
 from ablations.tables.verdict import paper_key, tau_b
@@ -48,6 +48,8 @@ class Line:
     def product(self, depth: float) -> float | None:
         """Eqn. 8: the product of the factors on all shortcuts of a network of this depth; None if they are not numbers."""
         shortcut, model = self.config.shortcut, self.config.model
+        if not isinstance(model, ResNet):
+            return None
         units = (depth - 2) / BRANCHES[model.branch]  # all layers but the first and the last are in units
         if not shortcut.at_dimension_change:
             units -= len(model.units) - (model.branch != "bottleneck")  # the first unit keeps its shape

@@ -13,7 +13,7 @@ from ablations import randomness
 from ablations.config.run import Config
 from ablations.data import moments as data_moments
 from ablations.data.dataset import Dataset, stratified
-from ablations.networks import families
+from ablations.networks.network import Network
 from ablations.training import augmentation, colour
 from ablations.training.devices import Devices, Placed
 from ablations.training.feed import Batches
@@ -71,10 +71,11 @@ class Steps:
         others = alike(self.config, self.graphdef, self.data, dataset)
         self.programs = Programs(self.devices, config.threads, **exactly, alike=others)
 
-    def _build(self, keys) -> families.Network:
+    def _build(self, keys) -> Network:
         config, channels = self.config, self.dataset.train_images.shape[-1]
         sizes = {"classes": self.dataset.classes, "image_channels": channels}
-        return families.network(config.model, config.activation, config.shortcut, **sizes, rngs=nnx.Rngs(**keys))
+        architecture = config.model.architecture()
+        return Network(architecture, config.activation, config.shortcut, **sizes, rngs=nnx.Rngs(**keys))
 
     def init(self) -> State:
         """The state before the first step. Its program has the numbers of the shortcut in it."""
@@ -148,7 +149,7 @@ class Steps:
         wrong = (logits.argmax(-1) != labels).sum()
         return loss, (nnx.as_pure(nnx.state(network, nnx.Not(nnx.Param))), wrong)
 
-    def merge(self, params, others, *, train: bool) -> families.Network:
+    def merge(self, params, others, *, train: bool) -> Network:
         """The network with these arrays, in training mode or in test mode."""
         network, recipe = nnx.merge(self.graphdef, params, others), self.config.recipe
         network.train(group=recipe.bn_group) if train else network.eval()
@@ -183,7 +184,7 @@ class Steps:
         return np.asarray(images[chosen]), labels[chosen]
 
 
-def average_statistics(network: families.Network, running: nnx.State, momentum: float) -> None:
+def average_statistics(network: Network, running: nnx.State, momentum: float) -> None:
     """Average the BN statistics of a batch, which the network holds after it, into the running ones.
 
     Once for all units of a stack: within them, XLA would copy all running statistics on a GPU.

@@ -15,9 +15,10 @@ from ablations.config import imports, searchpath
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
 from ablations.networks import activation, registry
+from ablations.networks.architecture import Match
 from ablations.networks.registry import SHORTCUTS
 from ablations.networks.shortcut import ConstantScaling, Identity, Shortcut
-from ablations.networks.skip import Match, Skip
+from ablations.networks.skip import Skip
 from ablations_tests.conftest import configure
 
 CLASS = """
@@ -84,7 +85,7 @@ def test_an_order_is_one_entry_of_data():
     assert configure("activation=mine").activation == activation.ORDERS["mine"]
     del activation.ORDERS["mine"]
     with pytest.raises(
-        UserError, match="activation=mine: unknown; legal are bn_after_addition, full_preactivation, or"
+        UserError, match="activation=mine: unknown; legal are bn_after_addition, full_preactivation, linear"
     ):
         configure("activation=mine")
 
@@ -187,7 +188,7 @@ def test_two_files_do_not_take_a_name_from_each_other():
 def test_a_mistake_in_the_equation_is_one_message_with_its_line(was, wrong, message):
     load(CLASS.replace(was, wrong))
     with pytest.raises(UserError, match=message):
-        skip = Skip(SHORTCUTS["halved"](), (6, 10, 2), Match(bn=True), rngs=nnx.Rngs(0))
+        skip = Skip(SHORTCUTS["halved"](), (6, 10, 2), Match(), bn=True, rngs=nnx.Rngs(0))
         skip(np.ones((3, 8, 8, 6), np.float32), np.ones((3, 4, 4, 10), np.float32))
 
 

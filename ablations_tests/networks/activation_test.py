@@ -6,9 +6,9 @@ import pytest
 from flax import nnx
 
 from ablations.networks.activation import ORDERS, ActivationOrder
-from ablations.networks.resnet.config import ModelConfig
-from ablations.networks.resnet.unit import ResidualUnit
+from ablations.networks.architecture import Layer, Unit
 from ablations.networks.shortcut import Identity
+from ablations.networks.unit import ResidualUnit
 from ablations_tests import reference
 
 # Table 2 and Fig. 4: W is a weight layer, | add | the addition of the shortcut.
@@ -42,8 +42,9 @@ def run_as_written(text, unit, x):
 
 @pytest.mark.parametrize("name", PAPER)
 def test_a_unit_does_what_the_paper_writes(name):
-    model = ModelConfig("small", 14, "basic")
-    unit = ResidualUnit(8, 8, 1, model=model, order=ORDERS[name], shortcut=Identity(), rngs=nnx.Rngs(0))
+    unit = ResidualUnit(
+        Unit((Layer(8), Layer(8))), 8, order=ORDERS[name], shortcut=Identity(), init="he_fan_out", rngs=nnx.Rngs(0)
+    )
     rng = np.random.default_rng(0)
     for path, leaf in nnx.to_flat_state(nnx.state(unit, nnx.Param)):
         if path[-1] in ("scale", "shift"):  # at 1 and 0 a BN in the wrong place could go unseen
@@ -53,7 +54,7 @@ def test_a_unit_does_what_the_paper_writes(name):
 
 
 def test_the_five_orders_have_the_words_of_the_paper():
-    assert list(ORDERS) == list(PAPER)
+    assert list(ORDERS)[:5] == list(PAPER)
 
 
 def test_an_unknown_place_is_named():

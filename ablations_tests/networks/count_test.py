@@ -5,15 +5,15 @@ import pytest
 from flax import nnx
 
 from ablations.networks import count
-from ablations.networks.resnet.network import ResNet
+from ablations.networks.network import Network
 from ablations_tests.conftest import configure
 
 
 def abstract(*overrides, classes=10, channels=3):
     config = configure(*overrides)
     return nnx.eval_shape(
-        lambda: ResNet(
-            config.model,
+        lambda: Network(
+            config.model.architecture(),
             config.activation,
             config.shortcut,
             classes=classes,

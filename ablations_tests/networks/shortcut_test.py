@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ablations.networks.resnet.config import ModelConfig
-from ablations.networks.resnet.unit import ResidualUnit
+from ablations.networks.architecture import Layer, Match, Unit
 from ablations.networks.shortcut import (
     SHORTCUTS,
     ConstantScaling,
@@ -18,11 +17,11 @@ from ablations.networks.shortcut import (
     Shortcut,
     ShortcutOnlyGating,
 )
-from ablations.networks.skip import Match, Skip
+from ablations.networks.skip import Skip
+from ablations.networks.unit import ResidualUnit
 from ablations_tests import reference
 from ablations_tests.conftest import configure
 
-MODEL = ModelConfig("small", 14, "basic")
 SHAPES = [(6, 6, 1), (6, 10, 2)]  # channels, filters, stride
 
 
@@ -30,7 +29,7 @@ def made(shortcut, channels, filters, stride):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3, 8, 8, channels)).astype(np.float32)
     fx = rng.normal(size=(3, 8 // stride, 8 // stride, filters)).astype(np.float32)
-    skip = Skip(shortcut, (channels, filters, stride), Match(bn=True), rngs=nnx.Rngs(params=1, dropout=2))
+    skip = Skip(shortcut, (channels, filters, stride), Match(), bn=True, rngs=nnx.Rngs(params=1, dropout=2))
     return skip, x, fx, reference.option_a(x, filters, stride)
 
 
@@ -107,12 +106,11 @@ def test_the_paper_drops_half_without_rescaling():
 
 def test_identity_where_the_shape_changes_if_asked():
     unit = ResidualUnit(
+        Unit((Layer(10, 3, 2), Layer(10))),
         6,
-        10,
-        2,
-        model=MODEL,
         order=configure().activation,
         shortcut=Conv1x1(at_dimension_change=False),
+        init="he_fan_out",
         rngs=nnx.Rngs(0),
     )
     assert not hasattr(unit.shortcut, "w")

@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 
 from ablations.config import study as studies
 from ablations.errors import UserError
-from ablations.networks.families import network
+from ablations.networks.network import Network
 from ablations.runs.folder import read_records
 from ablations.tables import critical, critical_table, protocol
 from ablations.training.probe import predicted
@@ -88,8 +88,13 @@ def test_the_product_is_the_probes_prediction(overrides):
     """Of Eqn. 8, read off the network there, and off the settings here."""
     config = configure("model=resnet20", *overrides)
     of_config = nnx.eval_shape(
-        lambda: network(
-            config.model, config.activation, config.shortcut, classes=10, image_channels=1, rngs=nnx.Rngs(0)
+        lambda: Network(
+            config.model.architecture(),
+            config.activation,
+            config.shortcut,
+            classes=10,
+            image_channels=1,
+            rngs=nnx.Rngs(0),
         )
     )
     line = critical.Line("", {}, critical.firth.Crossing(1.0), None, config, {})

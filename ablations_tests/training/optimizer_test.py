@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ablations.networks.resnet.network import ResNet
+from ablations.networks.network import Network
 from ablations.training.optimizer import decayed, learning_rates, optimizer
 from ablations_tests.conftest import configure
 
@@ -86,7 +86,14 @@ def test_cosine():
 def reached(on):
     config = configure("shortcut=exclusive_gating", "model=resnet164")
     network = nnx.eval_shape(
-        lambda: ResNet(config.model, config.activation, config.shortcut, classes=10, image_channels=3, rngs=nnx.Rngs(0))
+        lambda: Network(
+            config.model.architecture(),
+            config.activation,
+            config.shortcut,
+            classes=10,
+            image_channels=3,
+            rngs=nnx.Rngs(0),
+        )
     )
     params = nnx.as_pure(nnx.state(network, nnx.Param))
     return {path: bool(leaf) for path, leaf in nnx.to_flat_state(decayed(params, on, network.is_convolution))}

@@ -52,16 +52,21 @@ def compiler_options(threads: int, platform: str) -> dict[str, str | bool]:
     return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
 
 
-def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """Cross-correlation with zero padding of (k - 1) / 2 on every side.
+def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1, *, pad: int | None = None, groups: int = 1) -> jax.Array:
+    """Cross-correlation with zero padding of `pad`, or (k - 1) / 2, on every side.
 
-    x: (N, H, W, C); kernel: (k, k, C, D) with odd k; returns (N, ceil(H / stride), ceil(W / stride), D).
+    x: (N, H, W, C); kernel: (k, k, C / groups, D); returns (N, H', W', D), where H' = ceil(H / stride) with the latter
+    padding, for which k must be odd. Filter d sees the channels of group d * groups // D.
     """
     form = _form.get()
     if form == "auto":
         form = "loop" if placement.platform() == "cpu" else "native"
         if form == "loop" and max(x.shape[1:3]) <= TINY:
             form = "matrix"
+    if pad == kernel.shape[0] // 2:
+        pad = None
+    if groups != 1 or pad is not None:
+        return _native(x, kernel, stride, ((pad, pad),) * 2 if pad is not None else None, groups)
     if form != "native" and kernel.shape[0] == 1:
         return x[:, ::stride, ::stride] @ kernel[0, 0]
     if form == "native" or stride != 1:
@@ -69,9 +74,12 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     return _loop(x, kernel) if form == "loop" else _matrix(x, kernel)
 
 
-def _native(x, kernel, stride=1, pad=None):
+def _native(x, kernel, stride=1, pad=None, groups=1):
     pad = pad or ((kernel.shape[0] // 2,) * 2,) * 2
-    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), pad, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    layout = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), pad, dimension_numbers=layout, feature_group_count=groups
+    )
 
 
 @jax.custom_vjp

@@ -1,9 +1,12 @@
-"""The settings of a residual network: depth, branches, stem, how the shape of x changes; the schema of `conf/model/`.
+"""Residual networks; He et al. 2015a, "Deep Residual Learning for Image Recognition", and He et al. 2016.
 
 A switch marked [?] is about something that the paper does not say; its default is our reading.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from ablations.networks.architecture import Architecture, Layer, Match, Pool, Stage, Unit
+from ablations.networks.family import ModelConfig, legal
 
 BRANCHES = {"one_layer": 1, "basic": 2, "bottleneck": 3}  # convolutions in F
 STEMS = ("cifar", "imagenet")
@@ -17,8 +20,8 @@ IMAGENET_UNITS = {  # units of each stage; He et al. 2015a, Table 1; 200: He et 
 }
 
 
-@dataclass
-class ModelConfig:
+@dataclass(kw_only=True)
+class ResNet(ModelConfig):
     """A residual network.
 
     depth: number of weight layers; with the CIFAR stem, 6n + 2 for one-layer or basic units and 9n + 2 for
@@ -28,7 +31,7 @@ class ModelConfig:
     dimension_change: "zero_padding" (option A) or "projection" (option B).
     """
 
-    name: str
+    family: str = "resnet"
     depth: int
     branch: str
     stem: str = "cifar"
@@ -47,33 +50,46 @@ class ModelConfig:
     stem_activation: bool = True
 
     def __post_init__(self):
-        legal = {
-            "branch": tuple(BRANCHES),
-            "stem": STEMS,
-            "dimension_change": ("zero_padding", "projection"),
-            "projection_kernel": (1, 3),
-            "padding": ("end", "both"),
-            "bottleneck_stride": ("first_1x1", "3x3"),
-        }
-        for field, values in legal.items():
-            if (value := getattr(self, field)) not in values:
-                raise ValueError(f"model.{field}={value}: legal are {', '.join(map(str, values))}")
-        units_per_stage(self.stem, self.branch, self.depth)
+        legal(
+            self,
+            branch=tuple(BRANCHES),
+            stem=STEMS,
+            dimension_change=("zero_padding", "projection"),
+            projection_kernel=(1, 3),
+            padding=("end", "both"),
+            bottleneck_stride=("first_1x1", "3x3"),
+        )
+        super().__post_init__()
 
     @property
-    def units(self) -> tuple[int, ...]:
-        """The number of units of each stage."""
-        return units_per_stage(self.stem, self.branch, self.depth)
+    def label(self) -> str:
+        return self.name if str(self.depth) in self.name else f"{self.name}, depth {self.depth}"
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels of the 3x3 convolutions of each stage."""
-        first = 16 if self.stem == "cifar" else 64
-        return tuple(first * 2**stage for stage in range(len(self.units)))
+    def architecture(self) -> Architecture:
+        imagenet, projects = self.stem == "imagenet", self.dimension_change == "projection"
+        first = 64 if imagenet else 16
+        stages = []
+        for i, units in enumerate(units_per_stage(self.stem, self.branch, self.depth)):
+            unit = Unit(
+                self._branch(first * 2**i, 1),
+                match=Match(self.projection_kernel if projects else None, self.padding),
+                reads_activated=self.projection_reads_activated if projects else self.zero_padding_reads_activated,
+            )
+            changing = replace(unit, branch=self._branch(first * 2**i, 2)) if i else unit
+            changing = replace(changing, before=i > 0 or not self.stem_activation)
+            entry = (Pool("max", 3, 2),) if imagenet and i == 0 else ()
+            stages.append(Stage((changing, *[unit] * (units - 1)), entry))
+        stem = Layer(first, *((7, 2) if imagenet else (3, 1)), activated=self.stem_activation)
+        return Architecture(stem, tuple(stages))
 
-    @property
-    def stem_width(self) -> int:
-        return 16 if self.stem == "cifar" else 64
+    def _branch(self, width: int, stride: int) -> tuple[Layer, ...]:
+        """The convolutions of F. width: the channels of its 3x3 convolutions."""
+        if self.branch == "one_layer":
+            return (Layer(width, 3, stride),)
+        if self.branch == "basic":
+            return (Layer(width, 3, stride), Layer(width))
+        on_first, on_3x3 = (stride, 1) if self.bottleneck_stride == "first_1x1" else (1, stride)
+        return (Layer(width, 1, on_first), Layer(width, 3, on_3x3), Layer(4 * width, 1))
 
 
 def units_per_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:

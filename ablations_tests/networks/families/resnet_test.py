@@ -1,10 +1,10 @@
 import pytest
 
-from ablations.networks.resnet.config import ModelConfig
+from ablations.networks.families.resnet import ResNet
 
 
 def units(depth, branch, stem="cifar"):
-    return ModelConfig("net", depth, branch, stem=stem).units
+    return ResNet(name="net", depth=depth, branch=branch, stem=stem).units
 
 
 def test_depth_makes_units():

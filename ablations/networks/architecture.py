@@ -1,0 +1,279 @@
+"""A network as data: layers make branches, a branch with its shortcut makes a unit, units make stages.
+
+A family of networks is a function from its few settings to such data; see `families/`. What is built from it is in
+`network.py`. This module imports no JAX.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+FUNCTIONS = ("relu", "relu6", "hardswish")
+STANDS = ("always", "equal", "never")
+JOINS = ("add", "concatenate")
+INITS = ("he_fan_out", "he_fan_in", "glorot_uniform")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution, and the activations that follow it by the activation order.
+
+    kernel: side of its kernel. groups: it is a sum over only so many channels as there are in a group; as many groups
+    as channels make it depthwise. pad: zeros on each side, None for (kernel - 1) / 2. activated: whether activations
+    follow; between the two convolutions of a separable one there are none. excite: width of the hidden layer of a
+    squeeze-and-excitation after the activations (Hu et al. 2017), 0 for none.
+    """
+
+    filters: int
+    kernel: int = 3
+    stride: int = 1
+    groups: int = 1
+    pad: int | None = None
+    bias: bool = False
+    activated: bool = True
+    excite: int = 0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pooling by "max" or "average". pad: on each side, None for (kernel - 1) / 2 rounded down; ceil: the last pixels
+    are pooled even if they do not fill a window.
+    """
+
+    kind: str
+    kernel: int
+    stride: int
+    pad: int | None = None
+    ceil: bool = False
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Branches side by side, whose outputs are concatenated: an Inception module (Szegedy et al. 2014)."""
+
+    branches: "tuple[tuple[Row, ...], ...]"
+
+
+@dataclass(frozen=True)
+class Up:
+    """A transposed convolution of 2x2 with stride 2: twice the height and the width. No activations follow."""
+
+    filters: int
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class Activate:
+    """BN, if the activation order has any, and the activation function, outside of units."""
+
+
+@dataclass(frozen=True)
+class LocalResponse:
+    """Local response normalisation over five channels; Krizhevsky et al. 2012, Sec. 3.3."""
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Dropout in a branch."""
+
+    rate: float
+
+
+Row = Layer | Pool | Parallel | Up | Activate | LocalResponse | Drop
+
+
+@dataclass(frozen=True)
+class Match:
+    """How x gets the shape of F(x) if the two differ.
+
+    projection_kernel: the size of a projection's kernel; None for zero padding. padding: "end": the channels of zeros
+    come last; "both": half of them first. bias: whether a projection has one. BN follows it as it follows F.
+    """
+
+    projection_kernel: int | None = None
+    padding: str = "end"
+    bias: bool = False
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A branch F and where its shortcut stands: x' = f(h(x) + F(x)).
+
+    stands: "always"; "equal": only if x and F(x) have the same shape, else the unit is f(F(x)); "never".
+    join: "add", or "concatenate": x' = f([h(x), F(x)]), which is a sum after zero padding, [x, 0] + [0, F(x)].
+    reads: the name of an earlier stage whose output the shortcut reads in place of x.
+    before: whether the order's activations before F stand here; not if the unit's input was activated already.
+    reads_activated: whether the shortcut reads what those activations make, if the shape changes.
+    activated: whether the activation order stands here at all.
+    """
+
+    branch: tuple[Row, ...]
+    stands: str = "always"
+    join: str = "add"
+    reads: str = ""
+    function: str = "relu"
+    match: Match = Match()
+    before: bool = True
+    reads_activated: bool = False
+    activated: bool = True
+
+    def __post_init__(self):
+        for field, legal in (("stands", STANDS), ("join", JOINS), ("function", FUNCTIONS)):
+            if (value := getattr(self, field)) not in legal:
+                raise ValueError(f"Unit({field}={value!r}): legal are {', '.join(legal)}")
+
+    def filters(self, channels: int, read: int | None = None) -> int:
+        """The channels that leave the unit. read: the channels that its shortcut reads, if they are not those of x."""
+        made = filters(self.branch, channels)
+        return made + (channels if read is None else read) if self.join == "concatenate" else made
+
+    def changes(self, channels: int) -> bool:
+        """Whether a unit whose input has so many channels changes the shape of x."""
+        return bool(self.reads) or (self.filters(channels), stride(self.branch)) != (channels, 1)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Units one after another. entry: what leads to them, such as pooling. name: for a unit that reads its output."""
+
+    units: tuple[Unit, ...]
+    entry: tuple[Row, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Head:
+    """From the last map to logits: the mean over each of cells x cells parts of the map, hidden linear layers with the
+    network's activation function, and the classifier.
+
+    dropouts: the rate before each linear layer, the classifier's last; missing rates are 0. pixels: classify every
+    pixel in place of the image.
+    """
+
+    cells: int = 1
+    hidden: tuple[int, ...] = ()
+    dropouts: tuple[float, ...] = ()
+    pixels: bool = False
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A whole network: its first layer, stages, rows after the last unit, and the head.
+
+    function: the activation function outside of units. last_activation: whether the order's activations before F also
+    stand after the last unit (Sec. 4.1).
+    """
+
+    stem: Layer
+    stages: tuple[Stage, ...]
+    exit: tuple[Row, ...] = ()
+    head: Head = Head()
+    function: str = "relu"
+    last_activation: bool = True
+    init: str = "he_fan_out"
+    bn_epsilon: float = 1e-5
+
+    def __post_init__(self):
+        for field, legal in (("function", FUNCTIONS), ("init", INITS)):
+            if (value := getattr(self, field)) not in legal:
+                raise ValueError(f"Architecture({field}={value!r}): legal are {', '.join(legal)}")
+
+    @property
+    def stacks(self) -> "tuple[Stack, ...]":
+        """The stages in parts whose units, but for the first, are alike."""
+        return tuple(_stacks(self))
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """The channels that leave each stage that has a name."""
+        return {stack.stage: stack.filters for stack in self.stacks if stack.stage}
+
+    def smallest_map(self, side: int) -> int:
+        """The side of the smallest map of square images of this side; 0 if one of the layers has nothing left to see.
+
+        Raises nothing: the caller says what is wrong.
+        """
+        sides = [side := _side((self.stem,), side)]
+        saved: dict[str, int] = {}
+        for stack in self.stacks:
+            for rows in (stack.entry, *(unit.branch for unit in stack.units)):
+                sides.append(side := _side(rows, side))
+            saved[stack.stage] = side
+        return max(0, min(*sides, _side(self.exit, side)))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Some units of a stage, all alike but for the first.
+
+    channels, filters: those that enter the first unit and that leave the last one. reads: the channels that the shortcut of
+    the first unit reads if they are not those of x. stage: the name of the stage that ends here, if it has one.
+    """
+
+    entry: tuple[Row, ...]
+    units: tuple[Unit, ...]
+    channels: int
+    filters: int
+    reads: int | None
+    stage: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether the first unit changes the shape of x."""
+        return self.units[0].changes(self.channels)
+
+
+def _stacks(architecture: Architecture) -> Iterator[Stack]:
+    channels, saved = architecture.stem.filters, {}
+    for stage in architecture.stages:
+        entry, left = stage.entry, list(stage.units)
+        channels = filters(entry, channels)
+        while left:
+            first, *others = left
+            read = saved[first.reads] if first.reads else None
+            made, alike = first.filters(channels, read), 0
+            while alike < len(others) and others[alike] == others[0] and not others[0].changes(made):
+                alike += 1
+            stack, left = tuple(left[: 1 + alike]), left[1 + alike :]
+            yield Stack(entry, stack, channels, made, read, "" if left else stage.name)
+            entry, channels = (), made
+        if stage.name:
+            saved[stage.name] = channels
+
+
+def filters(rows: Sequence[Row], channels: int) -> int:
+    """The channels that leave these rows."""
+    for row in rows:
+        if isinstance(row, Layer | Up):
+            channels = row.filters
+        elif isinstance(row, Parallel):
+            channels = sum(filters(branch, channels) for branch in row.branches)
+    return channels
+
+
+def stride(rows: Sequence[Row]) -> int | Fraction:
+    """By how much these rows divide the height and the width of a map."""
+    strides = [1, *(Fraction(1, 2) if isinstance(row, Up) else _stride(row) for row in rows)]
+    return math.prod(strides)
+
+
+def _stride(row: Row) -> int | Fraction:
+    if isinstance(row, Parallel):
+        return stride(row.branches[0])
+    return row.stride if isinstance(row, Layer | Pool) else 1
+
+
+def _side(rows: Sequence[Row], side: int) -> int:
+    """The side of a square map of this side after these rows."""
+    for row in rows:
+        if isinstance(row, Layer | Pool):
+            pad = (row.kernel - 1) // 2 if row.pad is None else row.pad
+            free = side + 2 * pad - row.kernel
+            up = isinstance(row, Pool) and row.ceil
+            side = (-(-free // row.stride) if up else free // row.stride) + 1 if free >= 0 else 0
+        elif isinstance(row, Parallel):
+            side = _side(row.branches[0], side)
+        elif isinstance(row, Up):
+            side *= 2
+    return side
