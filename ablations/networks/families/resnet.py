@@ -3,9 +3,10 @@
 A switch marked [?] is about something that the paper does not say; its default is our reading.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ablations.networks.architecture import Architecture, Layer, Match, Pool, Stage, Unit
+from ablations.networks.architecture import Architecture, Layer, Match, Pool, Row, Stage, Unit
 from ablations.networks.family import ModelConfig, legal
 
 BRANCHES = {"one_layer": 1, "basic": 2, "bottleneck": 3}  # convolutions in F
@@ -66,21 +67,18 @@ class ResNet(ModelConfig):
         return self.name if str(self.depth) in self.name else f"{self.name}, depth {self.depth}"
 
     def architecture(self) -> Architecture:
-        imagenet, projects = self.stem == "imagenet", self.dimension_change == "projection"
-        first = 64 if imagenet else 16
-        stages = []
-        for i, units in enumerate(units_per_stage(self.stem, self.branch, self.depth)):
-            unit = Unit(
-                self._branch(first * 2**i, 1),
-                match=Match(self.projection_kernel if projects else None, self.padding),
-                reads_activated=self.projection_reads_activated if projects else self.zero_padding_reads_activated,
-            )
-            changing = replace(unit, branch=self._branch(first * 2**i, 2)) if i else unit
-            changing = replace(changing, before=i > 0 or not self.stem_activation)
-            entry = (Pool("max", 3, 2),) if imagenet and i == 0 else ()
-            stages.append(Stage((changing, *[unit] * (units - 1)), entry))
-        stem = Layer(first, *((7, 2) if imagenet else (3, 1)), activated=self.stem_activation)
-        return Architecture(stem, tuple(stages))
+        counts, projects = units_per_stage(self.stem, self.branch, self.depth), self.dimension_change == "projection"
+        first = 64 if self.stem == "imagenet" else 16
+        made = stages(
+            self._branch,
+            counts,
+            [first * 2**i for i in range(len(counts))],
+            match=Match(self.projection_kernel if projects else None, self.padding),
+            reads_activated=self.projection_reads_activated if projects else self.zero_padding_reads_activated,
+            stem_activation=self.stem_activation,
+            pool=self.stem == "imagenet",
+        )
+        return Architecture(replace(stem(first, self.stem), activated=self.stem_activation), made)
 
     def _branch(self, width: int, stride: int) -> tuple[Layer, ...]:
         """The convolutions of F. width: the channels of its 3x3 convolutions."""
@@ -90,6 +88,34 @@ class ResNet(ModelConfig):
             return (Layer(width, 3, stride), Layer(width))
         on_first, on_3x3 = (stride, 1) if self.bottleneck_stride == "first_1x1" else (1, stride)
         return (Layer(width, 1, on_first), Layer(width, 3, on_3x3), Layer(4 * width, 1))
+
+
+def stem(filters: int, kind: str) -> Layer:
+    """3x3 with stride 1 for "cifar", 7x7 with stride 2 for "imagenet"."""
+    return Layer(filters, *((7, 2) if kind == "imagenet" else (3, 1)))
+
+
+def stages(
+    branch: Callable[[int, int], tuple[Row, ...]],
+    counts: Sequence[int],
+    widths: Sequence[int],
+    *,
+    match: Match,
+    reads_activated: bool,
+    stem_activation: bool = True,
+    pool: bool = False,
+) -> tuple[Stage, ...]:
+    """Stages of residual units, of which the first of each but the first stage has stride 2.
+
+    branch: from a width and a stride to the rows of F. counts: the units of each stage. stem_activation: whether the
+    first unit's input was activated already. pool: whether max pooling leads to the first stage.
+    """
+    made = []
+    for i, (count, width) in enumerate(zip(counts, widths, strict=True)):
+        unit = Unit(branch(width, 1), match=match, reads_activated=reads_activated)
+        first = replace(unit, branch=branch(width, 2)) if i else replace(unit, before=not stem_activation)
+        made.append(Stage((first, *[unit] * (count - 1)), (Pool("max", 3, 2),) if pool and i == 0 else ()))
+    return tuple(made)
 
 
 def units_per_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:

@@ -1,0 +1,103 @@
+"""GoogLeNet; Szegedy et al. 2014, "Going Deeper with Convolutions"."""
+
+from dataclasses import dataclass, field
+
+from ablations.networks.architecture import (
+    STANDS,
+    Architecture,
+    Head,
+    Layer,
+    LocalResponse,
+    Parallel,
+    Pool,
+    Stage,
+    Unit,
+)
+from ablations.networks.family import ModelConfig, legal
+
+MODULES = (  # Table 1: 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5; pool proj
+    ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
+    (
+        (192, 96, 208, 16, 48, 64),
+        (160, 112, 224, 24, 64, 64),
+        (128, 128, 256, 24, 64, 64),
+        (112, 144, 288, 32, 64, 64),
+        (256, 160, 320, 32, 128, 128),
+    ),
+    ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
+)
+
+
+@dataclass(kw_only=True)
+class GoogLeNet(ModelConfig):
+    """Nine Inception modules, each a unit. Published without shortcuts; with them, channels of zeros are added where a
+    module widens.
+
+    large_kernel: 5 in the paper; 3 in torchvision, which its own source calls a mistake. last_pool: side of the last
+    max pooling's window, 3 in the paper, 2 in torchvision. bias, local_response: in the paper, which has no BN.
+    dropout: before the classifier.
+    form: "imagenet", the paper's Table 1; "stages": for small images, stages of `modules` modules of `widths` channels, in
+        the proportions of the paper's first module, with max pooling between them.
+    Deviation: the two auxiliary classifiers of the paper, which are off in tests, are not there.
+    """
+
+    family: str = "googlenet"
+    large_kernel: int = 5
+    last_pool: int = 3
+    bias: bool = False
+    local_response: bool = False
+    form: str = "imagenet"
+    widths: list[int] = field(default_factory=list)
+    modules: int = 0
+    dropout: float = 0.4
+    bn_epsilon: float = 1e-3
+    stands: str = "always"
+
+    def __post_init__(self):
+        legal(self, large_kernel=(3, 5), last_pool=(2, 3), stands=STANDS, form=("imagenet", "stages"))
+        if self.form == "stages" and (not self.widths or min(self.widths) < 16 or self.modules < 1):
+            raise ValueError(
+                f"model.widths={self.widths}, model.modules={self.modules}: a module has at least 16 channels, and a stage "
+                "at least one module"
+            )
+        super().__post_init__()
+
+    def architecture(self) -> Architecture:
+        head = Head(dropouts=(self.dropout,))
+        if self.form == "stages":
+            stages = tuple(
+                Stage((self._module(*_sizes(width)),) * self.modules, (Pool("max", 2, 2),) * (i > 0))
+                for i, width in enumerate(self.widths)
+            )
+            return Architecture(self._layer(self.widths[0], 3), stages, head=head, bn_epsilon=self.bn_epsilon)
+        pool = Pool("max", 3, 2, pad=0, ceil=True)
+        normalise = (LocalResponse(),) * self.local_response
+        leads = (
+            (pool, *normalise, self._layer(64, 1), self._layer(192, 3), *normalise, pool),
+            (pool,),
+            (pool if self.last_pool == 3 else Pool("max", 2, 2, ceil=True),),
+        )
+        stages = tuple(
+            Stage(tuple(self._module(*sizes) for sizes in modules), lead)
+            for modules, lead in zip(MODULES, leads, strict=True)
+        )
+        return Architecture(self._layer(64, 7, 2), stages, head=head, bn_epsilon=self.bn_epsilon)
+
+    def _layer(self, filters: int, kernel: int, stride: int = 1) -> Layer:
+        return Layer(filters, kernel, stride, bias=self.bias)
+
+    def _module(self, one: int, reduce3: int, three: int, reduce5: int, five: int, projected: int) -> Unit:
+        """An Inception module, Fig. 2(b)."""
+        branches = (
+            (self._layer(one, 1),),
+            (self._layer(reduce3, 1), self._layer(three, 3)),
+            (self._layer(reduce5, 1), self._layer(five, self.large_kernel)),
+            (Pool("max", 3, 1), self._layer(projected, 1)),
+        )
+        return Unit((Parallel(branches),), stands=self.stands)
+
+
+def _sizes(width: int) -> tuple[int, ...]:
+    """The sizes of a module of this many channels, in the proportions of 3a."""
+    three, reduce5 = width // 2, max(1, width // 16)
+    return width - 3 * width // 4, 3 * width // 8, three, reduce5, width // 8, width // 4 - width // 8

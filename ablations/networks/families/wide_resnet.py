@@ -1,0 +1,41 @@
+"""Wide residual networks, WRN-d-k; Zagoruyko and Komodakis 2016."""
+
+from dataclasses import dataclass
+
+from ablations.networks.architecture import Architecture, Drop, Layer, Match
+from ablations.networks.families.resnet import stages, stem
+from ablations.networks.family import ModelConfig
+
+
+@dataclass(kw_only=True)
+class WideResNet(ModelConfig):
+    """Basic units of 16k, 32k and 64k channels, with projections where the shape changes.
+
+    depth: 6n + 4: the paper counts the projections. width_factor: k. dropout: between the two convolutions of a unit.
+    """
+
+    family: str = "wide_resnet"
+    depth: int
+    width_factor: int
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        n, rest = divmod(self.depth - 4, 6)
+        if rest or n < 1:
+            below = max(n, 1) * 6 + 4
+            nearest = f"{below}" if n < 1 else f"{below} and {below + 6}"
+            raise ValueError(
+                f"model.depth={self.depth}: a wide residual network is 6n + 4 layers deep; the nearest valid: {nearest}"
+            )
+        if self.width_factor < 1:
+            raise ValueError(f"model.width_factor={self.width_factor}: must be at least 1")
+        super().__post_init__()
+
+    def architecture(self) -> Architecture:
+        widths = [16 * 2**i * self.width_factor for i in range(3)]
+        counts = [(self.depth - 4) // 6] * 3
+        made = stages(self._branch, counts, widths, match=Match(1), reads_activated=True)
+        return Architecture(stem(16, "cifar"), made)
+
+    def _branch(self, width: int, stride: int) -> tuple[Layer | Drop, ...]:
+        return Layer(width, 3, stride), *(Drop(self.dropout),) * (self.dropout > 0), Layer(width)

@@ -1,0 +1,69 @@
+"""Every shortcut in every family: finite, where it may stand, and what a concatenation is."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from ablations.networks.network import Network
+from ablations.networks.shortcut import SHORTCUTS
+from ablations_tests.conftest import configure
+
+SMALL = {  # of each family, the smallest network with units that change the shape and units that do not
+    "vgg": ["model=vgg110_digits", "model.layers=[3,4]", "model.widths=[4,8]"],
+    "alexnet": ["model=alexnet_cifar"],
+    "googlenet": ["model=googlenet_digits", "model.modules=1", "model.widths=[16,32]"],
+    "densenet": ["model=densenet40_12", "model.blocks=[2,1]", "model.growth=4", "model.dropout=0.2"],
+    "resnext": ["model=resnext110_digits", "model.depth=11"],
+    "wide_resnet": ["model=wrn_16_4", "model.depth=10", "model.width_factor=2", "model.dropout=0.3"],
+    "xception": ["model=xception_digits", "model.modules=1", "model.widths=[8,16]"],
+    "mobilenet_v1": ["model=mobilenet_v1_digits", "model.rows=[[8,2,1],[16,1,2]]", "model.stem_filters=8"],
+    "mobilenet_v2": ["model=mobilenet_v2_digits", "model.rows=[[2,8,2,1],[2,16,1,2]]", "model.stem_filters=8"],
+    "mobilenet_v3": ["model=mobilenet_v3_small", "model.stem_stride=1"],
+}
+
+
+def build(config, shortcut, rngs=None):
+    return Network(
+        config.model.architecture(),
+        config.activation,
+        shortcut,
+        classes=10,
+        image_channels=1,
+        rngs=rngs or nnx.Rngs(params=0, dropout=1),
+    )
+
+
+RUN = {"vgg": "none", "densenet": "dropout", "mobilenet_v2": "exclusive_gating", "googlenet": "conv1x1"}
+
+
+def value_and_gradient(config, shortcut):
+    """A loss and its gradient, as a function of the parameters; and the parameters."""
+    graphdef, params, others = nnx.split(build(config, shortcut), nnx.Param, ...)
+    others, side = nnx.as_pure(others), 32 if config.model.name == "alexnet_cifar" else 8
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, side, side, 1)), jnp.float32)
+
+    def loss(params):
+        return jnp.square(nnx.merge(graphdef, params, others)(x)).mean()
+
+    return jax.value_and_grad(loss), nnx.as_pure(params)
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_shortcuts_fit_into_every_family(family):
+    config = configure(*SMALL[family])
+    for name in ("exclusive_gating", "conv1x1"):
+        function, params = value_and_gradient(config, SHORTCUTS[name]())
+        jax.eval_shape(function, params)
+
+
+@pytest.mark.parametrize("family", RUN)
+def test_networks_are_finite_and_learn_all_their_weights(family):
+    function, params = value_and_gradient(configure(*SMALL[family]), SHORTCUTS[RUN[family]]())
+    value, gradient = jax.jit(function)(params)
+    for path, leaf in nnx.to_flat_state(gradient):
+        assert bool(jnp.isfinite(leaf).all()), path
+        before_bn = path[-1] == "bias" and path[0] not in ("head", "hidden")  # which BN takes away again
+        assert before_bn or bool(jnp.any(leaf != 0)), path
+    assert value > 0
