@@ -44,6 +44,7 @@ WITHOUT_JAX = (
 )
 # Tests of a whole package at once: they have no file of their own to stand beside.
 WHOLE = ("house_test.py", "api/door_test.py", "api/examples_test.py", "api/pages_test.py", "api/kernel_test.py")
+WHOLE += ("networks/families/published_test.py", "networks/families/shortcuts_test.py")
 MOST_LINES = {ast.FunctionDef: 60, ast.ClassDef: 150}
 
 
