@@ -7,7 +7,7 @@ from flax import nnx
 from ablations.networks import architecture as data
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.architecture import Architecture, Head
-from ablations.networks.layers import FUNCTIONS, Activation, BatchNorm, Conv, DropoutLayer
+from ablations.networks.layers import FUNCTIONS, INITS, Activation, BatchNorm, Conv, DropoutLayer
 from ablations.networks.rows import Rows
 from ablations.networks.shortcut import Shortcut
 from ablations.networks.stack import Stack, run
@@ -58,8 +58,9 @@ class Network(nnx.Module):
         self.cells, self.pixels = head.cells, head.pixels
         channels = data.filters(architecture.exit, channels) * (1 if head.pixels else head.cells**2)
         sizes = (channels, *head.hidden, classes)
+        linear = INITS[init] if init == "glorot_uniform" else linear_init
         *hidden, self.head = [
-            nnx.Linear(*size, kernel_init=linear_init, rngs=rngs) for size in zip(sizes, sizes[1:], strict=False)
+            nnx.Linear(*size, kernel_init=linear, rngs=rngs) for size in zip(sizes, sizes[1:], strict=False)
         ]
         self.hidden = nnx.List(hidden)
         self.dropouts = nnx.List(

@@ -32,13 +32,15 @@ def learning_rates(recipe: RecipeConfig) -> optax.Schedule:
 
 
 def decayed(params, on: str, is_convolution: Callable[[tuple], bool]):
-    """A tree of booleans: which parameters decay. on: "all", or "convolutions" for their kernels only.
+    """A tree of booleans: which parameters decay. on: "all"; "convolutions" for their kernels only;
+    "unit_convolutions" for those that are in units, on their shortcuts too.
 
-    is_convolution: see `families.Network`.
+    is_convolution: see `Network`.
     """
 
     def is_decayed(path, _):
-        return on == "all" or is_convolution(tuple(part.key for part in path))
+        names = tuple(part.key for part in path)
+        return on == "all" or (is_convolution(names) and (on == "convolutions" or names[0] == "stages"))
 
     return jax.tree_util.tree_map_with_path(is_decayed, params)
 

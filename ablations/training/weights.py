@@ -46,7 +46,11 @@ def save(path: Path, steps, state) -> None:
 
     tensors = named_tensors(state.params, state.others)
     tensors |= {f"normalization.{name}": value for name, value in steps.normalization.items()}
-    metadata = {"config": steps.config.resolved(), "bn_epsilon": 1e-5, "layout": "torch"}
+    metadata = {
+        "config": steps.config.resolved(),
+        "bn_epsilon": steps.config.model.architecture().bn_epsilon,
+        "layout": "torch",
+    }
     # A single entry: safetensors writes several in any order, but the same run must give the same file.
     write_whole(path, serialise(tensors, {"ablations": json.dumps(metadata)}))
 

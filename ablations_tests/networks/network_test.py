@@ -1,6 +1,7 @@
 """Properties of whole networks."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from ablations.networks.activation import ORDERS
 from ablations.networks.families.resnet import ResNet
 from ablations.networks.kernels import remat
 from ablations.networks.kernels.convolution import use_form
+from ablations.networks.layers import BatchNorm
 from ablations.networks.network import Network, mean_of_cells
 from ablations.networks.shortcut import SHORTCUTS, ExclusiveGating, Identity
 from ablations_tests import reference
@@ -273,13 +275,20 @@ def test_the_tutorial_network():
     from ablations_tests.conftest import configure
 
     config = configure("model=tutorial44")
-    assert config.activation == ORDERS["full_preactivation"] and config.recipe.weight_decay_on == "convolutions"
+    recipe = config.recipe
+    assert config.activation == ORDERS["full_preactivation"]
+    assert (recipe.weight_decay_on, recipe.weight_decay, recipe.bn_momentum) == ("unit_convolutions", 2e-4, 0.99)
     network = nnx.eval_shape(lambda: build(config.model, config.activation.name))
     assert network.stem_activation.sequence == ()
     assert network.stages[0].first.before.sequence == ("bn", "relu")
     assert network.stages[1].first.shortcut.h.conv.kernel.shape == (3, 3, 16, 32)
     assert not network.stages[1].first.shortcut_reads_activated
     assert [1 + stage.rest.convolutions[0].kernel.shape[0] for stage in network.stages] == [7, 7, 7]
+    assert {bn.epsilon for _, bn in nnx.iter_modules(network) if isinstance(bn, BatchNorm)} == {1e-3}
+    made = build(replace(config.model, depth=8), "full_preactivation")
+    for kernel in (made.stem.kernel[...], made.stages[1].first.shortcut.h.conv.kernel[...]):
+        limit = np.sqrt(6 / (9 * sum(kernel.shape[2:])))  # uniform; Glorot and Bengio 2010
+        assert 0.95 * limit < jnp.abs(kernel).max() <= limit and abs(kernel).mean() == pytest.approx(limit / 2, rel=0.2)
     assert configure("model=tutorial44", "activation=original").activation.name == "original"
 
 

@@ -103,6 +103,8 @@ def test_weight_decay_reaches_what_it_should():
     assert all(reached("all").values())
     for path, is_reached in reached("convolutions").items():
         assert is_reached == (path[-1] == "kernel" and path[0] != "head"), path
+    for path, is_reached in reached("unit_convolutions").items():
+        assert is_reached == (path[-1] == "kernel" and path[0] == "stages"), path
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

@@ -6,7 +6,7 @@ A switch marked [?] is about something that the paper does not say; its default 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ablations.networks.architecture import Architecture, Layer, Match, Pool, Row, Stage, Unit
+from ablations.networks.architecture import INITS, Architecture, Layer, Match, Pool, Row, Stage, Unit
 from ablations.networks.family import ModelConfig, legal
 
 BRANCHES = {"one_layer": 1, "basic": 2, "bottleneck": 3}  # convolutions in F
@@ -49,6 +49,9 @@ class ResNet(ModelConfig):
     # Whether BN and ReLU follow the stem, before the first split, in all five orders; the first unit then has
     # none before its F. If not, the first unit is like the others.
     stem_activation: bool = True
+    bias: bool = False  # of every convolution
+    init: str = "he_fan_out"  # of weights
+    bn_epsilon: float = 1e-5
 
     def __post_init__(self):
         legal(
@@ -59,6 +62,7 @@ class ResNet(ModelConfig):
             projection_kernel=(1, 3),
             padding=("end", "both"),
             bottleneck_stride=("first_1x1", "3x3"),
+            init=INITS,
         )
         super().__post_init__()
 
@@ -73,21 +77,23 @@ class ResNet(ModelConfig):
             self._branch,
             counts,
             [first * 2**i for i in range(len(counts))],
-            match=Match(self.projection_kernel if projects else None, self.padding),
+            match=Match(self.projection_kernel if projects else None, self.padding, self.bias),
             reads_activated=self.projection_reads_activated if projects else self.zero_padding_reads_activated,
             stem_activation=self.stem_activation,
             pool=self.stem == "imagenet",
         )
-        return Architecture(replace(stem(first, self.stem), activated=self.stem_activation), made)
+        first_layer = replace(stem(first, self.stem), activated=self.stem_activation, bias=self.bias)
+        return Architecture(first_layer, made, init=self.init, bn_epsilon=self.bn_epsilon)
 
     def _branch(self, width: int, stride: int) -> tuple[Layer, ...]:
         """The convolutions of F. width: the channels of its 3x3 convolutions."""
         if self.branch == "one_layer":
-            return (Layer(width, 3, stride),)
+            return (Layer(width, 3, stride, bias=self.bias),)
         if self.branch == "basic":
-            return (Layer(width, 3, stride), Layer(width))
+            return Layer(width, 3, stride, bias=self.bias), Layer(width, bias=self.bias)
         on_first, on_3x3 = (stride, 1) if self.bottleneck_stride == "first_1x1" else (1, stride)
-        return (Layer(width, 1, on_first), Layer(width, 3, on_3x3), Layer(4 * width, 1))
+        sizes = (width, 1, on_first), (width, 3, on_3x3), (4 * width, 1, 1)
+        return tuple(Layer(*size, bias=self.bias) for size in sizes)
 
 
 def stem(filters: int, kind: str) -> Layer:
