@@ -24,6 +24,7 @@ import numpy as np
 from ablations.analysis.paths import gradients, shares
 from ablations.errors import UserError
 from ablations.networks import stack
+from ablations.networks.shortcut import NoShortcut
 from ablations.terminal import bar
 from ablations.training.steps import State, Steps
 
@@ -81,6 +82,13 @@ class Lesions:
         self.changing = {
             int(start) for start, stage in zip(starts, steps.network.stages, strict=False) if stage.first.changes
         }
+        # Nothing would pass a unit without F whose shortcut is missing or 0.
+        nothing = steps.config.shortcut.scale == 0
+        self.closed = {
+            int(start)
+            for start, stage in zip(starts, steps.network.stages, strict=False)
+            if stage.first.changes and (nothing or stage.first.shortcut.kind is NoShortcut)
+        }
         self.free = [unit for unit in range(self.units) if unit not in self.changing]
         # The first unit of a stage is not stacked: in the first stage it may lack its first activation.
         self.alike = [list(range(start + 1, start + count)) for start, count in zip(starts, self.counts, strict=False)]
@@ -118,14 +126,18 @@ class Lesions:
         for unit in units:
             if not 1 <= unit <= self.units:
                 raise UserError(f"unit={unit}: the network has the units 1 ... {self.units}")
-            if unit - 1 in self.changing and self.steps.config.shortcut.scale == 0:
+            if unit - 1 in self.closed:
                 raise UserError(
-                    f"unit={unit}: cannot be deleted: it changes the shape of x and has 0 on its shortcut, so that "
-                    "nothing would pass"
+                    f"unit={unit}: cannot be deleted: it changes the shape of x and has 0 on its shortcut or none, so "
+                    "that nothing would pass"
                 )
 
     def check_at_once(self, k: int) -> None:
         """Raise UserError if fewer than k units can be deleted."""
+        if not self.free:
+            raise UserError(
+                f"k={k}: every unit of this network changes the shape of x, so none can be deleted at random"
+            )
         if not 1 <= k <= len(self.free):
             raise UserError(
                 f"k={k}: {len(self.free)} of the network's {self.units} units can be deleted at random (the others "
@@ -136,8 +148,7 @@ class Lesions:
         """The error without each single unit; None for a unit that cannot be deleted."""
         errors = []
         for unit in range(self.units):
-            nothing_left = unit in self.changing and self.steps.config.shortcut.scale == 0
-            errors.append(None if nothing_left else self.error_percent([unit], how))
+            errors.append(None if unit in self.closed else self.error_percent([unit], how))
             done()
         return errors
 

@@ -209,6 +209,7 @@ class Stack:
 
     channels, filters: those that enter the first unit and that leave the last one. reads: the channels that the shortcut of
     the first unit reads if they are not those of x. stage: the name of the stage that ends here, if it has one.
+    number: of the stage that it is part of, from 0.
     """
 
     entry: tuple[Row, ...]
@@ -217,6 +218,7 @@ class Stack:
     filters: int
     reads: int | None
     stage: str
+    number: int
 
     @property
     def changes(self) -> bool:
@@ -226,7 +228,7 @@ class Stack:
 
 def _stacks(architecture: Architecture) -> Iterator[Stack]:
     channels, saved = architecture.stem.filters, {}
-    for stage in architecture.stages:
+    for number, stage in enumerate(architecture.stages):
         entry, left = stage.entry, list(stage.units)
         channels = filters(entry, channels)
         while left:
@@ -236,7 +238,7 @@ def _stacks(architecture: Architecture) -> Iterator[Stack]:
             while alike < len(others) and others[alike] == others[0] and not others[0].changes(made):
                 alike += 1
             stack, left = tuple(left[: 1 + alike]), left[1 + alike :]
-            yield Stack(entry, stack, channels, made, read, "" if left else stage.name)
+            yield Stack(entry, stack, channels, made, read, "" if left else stage.name, number)
             entry, channels = (), made
         if stage.name:
             saved[stage.name] = channels

@@ -85,13 +85,17 @@ class Network(nnx.Module):
         seen, outputs = [], {}
         arguments = arguments or [None] * len(self.stages)
         for i, (stage, stage_arguments) in enumerate(zip(self.stages, arguments, strict=True)):
-            x = self.entries[i](x) if i else x  # the first is part of `embed`
+            x = self.enter(i, x)
             x = (outputs[self.reads[i]], x) if self.reads[i] else x
             x, seen_stage = stage.walk(x, visit, stage_arguments)
             if self.names[i] in self.reads:
                 outputs[self.names[i]] = x
             seen.append(seen_stage)
         return x, seen
+
+    def enter(self, i: int, x):
+        """What leads from the output of stack i - 1 to the first unit of stack i; for the first, `embed` does."""
+        return self.entries[i](x) if i else x
 
     def classify(self, x):
         """The last unit's output -> logits."""

@@ -30,6 +30,7 @@ class Rows(nnx.Module):
         self.rows = tuple(rows)
         self.convolutions, self.activations, self.extras = nnx.List([]), nnx.List([]), nnx.List([])
         last = max((i for i, row in enumerate(rows) if isinstance(row, Layer | Parallel)), default=None)
+        self.ends_in_layer = last is not None and isinstance(rows[last], Layer)  # not in branches
         for i, row in enumerate(rows):
             follow = after if i == last else between
             if isinstance(row, Layer):

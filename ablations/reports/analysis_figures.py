@@ -158,18 +158,11 @@ def _lesion(measured: dict):
     singles = {"without the unit": measured["without_unit"], "without its F": measured["without_residual"]}
     _units(axes[0], singles, "One unit deleted", log=False)
     axes[0].set_ylabel("test error (%)")
-    _band(axes[1], measured["deletions"], 0, "k units deleted", band=True)
-    if measured["swaps"]:
-        _band(axes[1], measured["swaps"], 1, "k pairs swapped", band=True)
-    _percent(axes[1], "k")
-    style.legend(axes[1], "Several units")
-    axes[2].plot(
-        [tau for draws_of_size in measured["taus"] for tau in draws_of_size], [error for draws_of_size in measured["swaps"] for error in draws_of_size],
-        "o", color=style.LOOKS[1][0], markerfacecolor="none", markersize=3, label="swaps",
-    )  # fmt: skip
-    axes[2].invert_xaxis()
-    _percent(axes[2], "Kendall's tau of the order with the trained one")
-    style.legend(axes[2], "Order")
+    if measured["deletions"]:
+        _at_random(axes[1], axes[2], measured)
+    else:  # every unit changes the shape of x
+        for panel in axes[1:3]:
+            panel.set_visible(False)
     units = len(measured["path_shares"]) - 1
     style.line(axes[3], range(units + 1), [math.comb(units, n) / 2**units for n in range(units + 1)], 0, label="paths")
     style.line(axes[3], range(units + 1), measured["path_shares"], 1, label="their gradient")
@@ -181,6 +174,20 @@ def _lesion(measured: dict):
         f"Lines: the median of {draws} draws; band: lowest to highest. Whole network: {measured['whole']:.2f} %. Units "
         f"{', '.join(map(str, measured['changing']))} change the shape. {paths} paths of each length."
     )  # fmt: skip
+
+
+def _at_random(several, orders, measured: dict) -> None:
+    """The panels of random deletions and swaps."""
+    _band(several, measured["deletions"], 0, "k units deleted", band=True)
+    if measured["swaps"]:
+        _band(several, measured["swaps"], 1, "k pairs swapped", band=True)
+    _percent(several, "k")
+    style.legend(several, "Several units")
+    taus, errors = ([value for draws in measured[key] for value in draws] for key in ("taus", "swaps"))
+    orders.plot(taus, errors, "o", color=style.LOOKS[1][0], markerfacecolor="none", markersize=3, label="swaps")
+    orders.invert_xaxis()
+    _percent(orders, "Kendall's tau of the order with the trained one")
+    style.legend(orders, "Order")
 
 
 def _percent(axes, x: str) -> None:

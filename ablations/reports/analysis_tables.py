@@ -108,6 +108,9 @@ def _lesion_of_run(measured: dict) -> Grid:
         f"Gradient: {_path_range(measured['path_shares'])}, of up to {len(single)}.",
     ]
     header = ("k", "k units deleted", "k pairs swapped", "tau")
+    if not rows:  # every unit changes the shape of x, as in a DenseNet
+        header, rows = ("unit", "without its F"), [(str(i + 1), _error(error)) for i, error in enumerate(single)]
+        notes[1] = "Every unit changes the shape of x: it can only lose its F, and no two can be swapped."
     return Grid(f"Lesions of {measured['name']}", header, rows, [*notes, about([measured])])
 
 
@@ -120,15 +123,15 @@ def _lesion_of_study(study: Study, measurements: list[dict]) -> Grid:
     for measured in measurements:
         single, residual = measured["without_unit"], measured["without_residual"]
         same = [i for i, error in enumerate(single) if i + 1 not in measured["changing"]]
-        worst = max(same, key=lambda i: single[i])
+        worst = max(same, key=lambda i: single[i], default=None)
         rows.append(
             (
                 measured["row"],
                 f"{measured['whole']:.2f}",
-                f"{statistics.median(single[i] for i in same):.2f}",
-                f"{single[worst]:.2f}, {worst + 1}",
+                _halfway([single[i] for i in same]),
+                NONE if worst is None else f"{single[worst]:.2f}, {worst + 1}",
                 ", ".join(_error(single[unit - 1]).removesuffix(" %") for unit in measured["changing"]),
-                f"{statistics.median(residual[i] for i in same):.2f}",
+                _halfway([residual[i] for i in same]),
                 *(_median(measured["deletions"], size) for size in (5, 10, 20)),
                 _median(measured["swaps"], 20),
                 _path_range(measured["path_shares"]).removeprefix("90 % of it along paths of "),
@@ -229,6 +232,10 @@ def away(measured: dict, distance: float) -> float | None:
 
 def _median(by_size: list, size: int) -> str:
     return f"{statistics.median(by_size[size - 1]):.2f}" if len(by_size) >= size else NONE
+
+
+def _halfway(errors: list[float]) -> str:
+    return f"{statistics.median(errors):.2f}" if errors else NONE
 
 
 def _error(error: float | None) -> str:

@@ -20,7 +20,8 @@ import jax.numpy as jnp
 import optax
 
 from ablations.networks.layers import DropoutLayer
-from ablations.networks.shortcut import Identity
+from ablations.networks.rows import Branches, Rows
+from ablations.networks.shortcut import Identity, NoShortcut
 from ablations.system.files import write_whole
 from ablations.training import processes
 from ablations.training.steps import State, Steps
@@ -117,8 +118,9 @@ def measure(steps: Steps, params, others, data, images, labels) -> dict:
     def loss(slots, nothing):
         network, starts, seen = merged(), [], []
         x = network.embed(jnp.concatenate([images, images]))
-        for stage, slot in zip(network.stages, slots, strict=True):
-            starts.append(x[:count])
+        for i, (stage, slot) in enumerate(zip(network.stages, slots, strict=True)):
+            before, x = x[:count], network.enter(i, x)
+            starts.append((before, x[:count]))
             x, seen_stage = stage.walk(x, _visit, slot)
             seen.append(seen_stage)
         logits = network.classify(x + nothing.astype(x.dtype))
@@ -163,8 +165,8 @@ def _visit(unit, x, slot):
 
 def _bn_scales(unit) -> dict:
     """The mean |scale| of BN in each place of the activation order; NaN if there is no BN."""
-    *between, after = unit.activations
-    places = {"before": [unit.before], "between": between, "after": [after], "after_addition": [unit.after_addition]}
+    between, after = _inside(unit)
+    places = {"before": [unit.before], "between": between, "after": after, "after_addition": [unit.after_addition]}
     scales = {
         name: [jnp.abs(activation.bn.scale[...]).mean() for activation in activations if activation.bn]
         for name, activations in places.items()
@@ -172,15 +174,27 @@ def _bn_scales(unit) -> dict:
     return {name: sum(means) / len(means) if means else jnp.full((), jnp.nan) for name, means in scales.items()}
 
 
+def _inside(rows: Rows) -> tuple[list, list]:
+    """The activations between the convolutions of F, and those after the last one: of branches side by side, of each."""
+    between, after = list(rows.activations), []
+    if rows.ends_in_layer:
+        after = [between.pop()]
+    for branches in (extra for extra in rows.extras if isinstance(extra, Branches)):
+        for branch in branches.branches:
+            inner, last = _inside(branch)
+            between, after = between + inner, after + last
+    return between, after
+
+
 def _references(merged, starts, gradient) -> list:
     """The norms that the gradient would have if every shortcut were h alone, without f: with the product 1.
 
-    Two for each stage: before its first unit, whose h may change the shape, and before its other units.
+    starts: what leaves the stack before, and what enters the first unit. Two norms for each stack: before its first unit, whose h may change the shape, and before its other units.
     """
     norms = []
     for stage in reversed(range(len(starts))):
         after = norm(gradient)
-        start = starts[stage]
+        before, start = starts[stage]
 
         def h(x, stage=stage):
             unit = merged().stages[stage].first
@@ -189,6 +203,10 @@ def _references(merged, starts, gradient) -> list:
         if "h" in merged().stages[stage].first.shortcut.names:
             (gradient,) = jax.vjp(h, start)[1](gradient.astype(start.dtype))
         norms.append((norm(gradient), after))
+        if stage and gradient.shape == start.shape:  # else there is no h that would give it the shape
+            (gradient,) = jax.vjp(lambda x, stage=stage: merged().enter(stage, x), before)[1](
+                gradient.astype(start.dtype)
+            )
     return norms[::-1]
 
 
@@ -214,7 +232,7 @@ def columns(steps: Steps, measured: dict) -> dict:
         norms[min(unit, 1)] for norms, n in zip(measured["references"], steps.config.model.units, strict=True) for unit in range(n)
     ]  # fmt: skip
     units = {
-        "stage": [stage + 1 for stage, count in enumerate(steps.config.model.units) for _ in range(count)],
+        "stage": [stack.number + 1 for stack in steps.config.model.architecture().stacks for _ in stack.units],
         "gradient": [row[0] for row in passed],
         "through_shortcuts": [row[1] for row in passed],
         "through_weights": [row[2] for row in passed],
@@ -232,12 +250,20 @@ def columns(steps: Steps, measured: dict) -> dict:
 
 
 def predicted(steps: Steps) -> list[float | None]:
-    """The product of Eqn. 8 from each unit to the last; None if a shortcut is not a number."""
+    """The product of Eqn. 8 from each unit to the last; None if a shortcut is not a number, or is concatenated: it then
+    has a product for each channel.
+    """
     scales = []
     for stage, units in zip(steps.network.stages, steps.config.model.units, strict=True):
-        plain = stage.first.shortcut.equation is Identity.equation
-        scales += [1.0 if plain else steps.config.shortcut.scale] + [steps.config.shortcut.scale] * (units - 1)
+        scales += [_scale(steps, stage.first)] + [_scale(steps, stage.rest)] * (units - 1)
     return [None if None in scales[i:] else math.prod(scales[i:]) for i in range(len(scales))]
+
+
+def _scale(steps: Steps, unit) -> float | None:
+    if unit is None or unit.concatenates:
+        return None
+    kind = unit.shortcut.kind  # not the run's where the shape changes, if no shortcut, or an identity, stands there
+    return {NoShortcut: 0.0, Identity: 1.0}.get(kind, steps.config.shortcut.scale)
 
 
 def _ratio(numerator: float, denominator: float) -> float | None:
