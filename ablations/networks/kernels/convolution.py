@@ -10,6 +10,9 @@ Three forms compute the same function:
 - "matrix": a stride-1 convolution of maps of at most 2x2 is one product with a banded matrix made from the
   kernel: such maps are too small for the convolution kernels of the CPU.
 
+In the last two, convolutions of groups of channels are those of `grouped.py`. A kernel of even size, or another padding
+than (k - 1) / 2, is native in all forms: such are found in stems only.
+
 "auto" takes "native" on an accelerator; on a CPU it takes "matrix" for tiny maps, else "loop".
 """
 
@@ -20,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ablations.networks.kernels import placement
+from ablations.networks.kernels import grouped, placement
 
 _form = contextvars.ContextVar("form", default="auto")
 
@@ -65,8 +68,12 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1, *, pad: int | Non
             form = "matrix"
     if pad == kernel.shape[0] // 2:
         pad = None
-    if groups != 1 or pad is not None:
+    if pad is not None or (groups != 1 and (form == "native" or kernel.shape[0] % 2 == 0)):
         return _native(x, kernel, stride, ((pad, pad),) * 2 if pad is not None else None, groups)
+    if groups == kernel.shape[-1] == x.shape[-1]:
+        return grouped.depthwise(x, kernel)[:, ::stride, ::stride]
+    if groups != 1:
+        return grouped.in_parts(x, kernel, groups, lambda x, kernel: convolve(x, kernel, stride))
     if form != "native" and kernel.shape[0] == 1:
         return x[:, ::stride, ::stride] @ kernel[0, 0]
     if form == "native" or stride != 1:
