@@ -39,7 +39,7 @@ class Side:
 
     def __init__(self, case: Case, variant: tuple[str, str] | None, threads: int, device: str):
         self.name = " ".join(variant) if variant else "ours"
-        if variant and variant[0] == "compile" and case.config(1, 1).model.depth > SHALLOW[device]:
+        if variant and variant[0] == "compile" and case.layers > SHALLOW[device]:
             self.name = f"compile units {variant[1]}"
         asked = {"side": "torch" if variant else "ours", "case": asdict(case), "threads": threads, "device": device}
         asked |= dict(zip(("how", "layout"), variant or (), strict=False))
@@ -128,7 +128,7 @@ def compare(cases: list[Case], settings, until: float) -> list[dict]:
 
 
 def _is_cheap(case: Case, variant: tuple[str, str]) -> bool:
-    return variant[0] == "eager" or case.config(1, 1).model.depth <= SHALLOW["cpu"]
+    return variant[0] == "eager" or case.layers <= SHALLOW["cpu"]
 
 
 def result(case: Case, variant: str, ours: list[float], theirs: list[float], reason: str = "") -> dict:

@@ -81,7 +81,7 @@ def prepare_torch(case: Case, threads: int, device: str, how: str, layout: str):
     from ablations.costs import measure
     from ablations.data import catalogue
     from ablations.training import augmentation
-    from benchmarks.networks import ResNet
+    from benchmarks.networks import Network
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -96,7 +96,8 @@ def prepare_torch(case: Case, threads: int, device: str, how: str, layout: str):
         for array in (images.train_images, images.train_labels.astype("int64"), mean, divisor)
     )
     kind, pad, flip = catalogue.kind(config.data), config.data.pad, config.data.flip
-    network = ResNet(config.model, config.activation, classes=kind.classes, image_channels=kind.image[2]).to(target)
+    described = config.model.architecture(), config.activation, config.shortcut
+    network = Network(*described, classes=kind.classes, image_channels=kind.image[2]).to(target)
     memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     network = network.to(memory_format=memory)
     options = {"fused": True} if device == "cuda" else {}
@@ -119,7 +120,7 @@ def prepare_torch(case: Case, threads: int, device: str, how: str, layout: str):
             logits = network(x)
         return F.cross_entropy(logits.float(), labels[batch])
 
-    if how == "compile" and config.model.depth <= SHALLOW[device]:
+    if how == "compile" and case.layers <= SHALLOW[device]:
         loss_of = torch.compile(loss_of)
     elif how == "compile":
         torch._dynamo.config.recompile_limit = 64  # units have several shapes

@@ -53,7 +53,7 @@ def run(folder: RunFolder, data: DataConfig | None = None, *, images: bool = Tru
         trained_on = record["config"]["data"]["name"]
         raise UserError(f"data={config.data.name}: its images differ in kind from those of {trained_on}")
     steps = Steps(config, dataset, normalization=normalization)
-    return Restored(steps, weights.load(path, steps.init()), record["steps"])
+    return Restored(steps, weights.load(path, steps, steps.init()), record["steps"])
 
 
 def checkpointed(folder: RunFolder) -> Config | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,16 +10,33 @@ from flax import nnx
 
 from ablations.costs import measure
 from ablations.data import catalogue
+from ablations.networks.activation import ORDERS
+from ablations.networks.architecture import (
+    Activate,
+    Architecture,
+    Drop,
+    Head,
+    Layer,
+    LocalResponse,
+    Match,
+    Parallel,
+    Pool,
+    Stage,
+    Unit,
+    Up,
+)
+from ablations.networks.network import Network
+from ablations.networks.shortcut import SHORTCUTS
 from ablations.training import weights
-from ablations.training.steps import Steps
+from ablations.training.steps import State, Steps
 from ablations_tests import pictures
 from ablations_tests.conftest import configure
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[bench]'", exc_type=ImportError)
 
-ORDERS = ("original", "bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation")
-CASES = [("model=resnet110", "model.depth=14", order) for order in ORDERS]
-CASES += [("model=resnet164", "model.depth=20", order) for order in ORDERS[:2] + ORDERS[-1:]]
+PAPER = ("original", "bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation")
+CASES = [("model=resnet110", "model.depth=14", order) for order in PAPER]
+CASES += [("model=resnet164", "model.depth=20", order) for order in PAPER[:2] + PAPER[-1:]]
 CASES += [("model=resnet110_1layer", "model.depth=8", "original")]
 
 
@@ -27,6 +45,8 @@ def anything(state):
     random = np.random.default_rng(0)
 
     def leaf(path, like):
+        if not jnp.issubdtype(like.dtype, jnp.floating):  # a random stream, of dropout
+            return jnp.full(like.shape, jax.random.key(0)) if path[-1] == "key" else jnp.zeros(like.shape, like.dtype)
         noise = random.normal(size=like.shape).astype(np.float32)
         if path[-1] == "kernel":
             return noise * np.sqrt(2 / np.prod(like.shape[-4:-1] if like.ndim > 3 else like.shape[:1]))
@@ -52,13 +72,14 @@ def compare(config, dataset, folder):
     weights.save(folder / "weights.safetensors", steps, state)
     tensors = load_file(folder / "weights.safetensors")
     channels = dataset.test_images.shape[-1]
-    theirs = networks.ResNet(config.model, config.activation, classes=dataset.classes, image_channels=channels)
+    architecture, sizes = config.model.architecture(), {"classes": dataset.classes, "image_channels": channels}
+    theirs = networks.Network(architecture, config.activation, config.shortcut, **sizes)
     networks.load(theirs, tensors)
     pixels = torch.from_numpy(dataset.test_images[:16])
     images = (pixels / 255 - tensors["normalization.mean"]) / tensors["normalization.divisor"]
     with torch.no_grad():
         logits = theirs.eval()(images.permute(0, 3, 1, 2)).numpy()
-    assert np.ptp(logits, axis=0).mean() > 0.1  # the images matter
+    assert np.ptp(logits, axis=0).mean() > 0.01  # the images matter
     return steps.logits(state, dataset.test_images[:16]), logits
 
 
@@ -67,6 +88,115 @@ def test_pytorch_gives_the_same_logits(model, depth, order, tmp_path):
     config = configure(model, depth, f"activation={order}", "recipe.batch_size=16")
     ours, theirs = compare(config, catalogue.load(config.data), tmp_path)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
+
+
+FAMILIES = [
+    ("model=mobilenet_v2_digits", "model.rows=[[4, 16, 2, 1], [4, 20, 2, 2]]"),
+    ("model=mobilenet_v1_digits", "shortcut=identity"),
+    ("model=resnext110_digits", "model.depth=20"),
+    ("model=xception_digits",),
+    ("model=googlenet_digits",),
+    ("model=densenet40_12", "model.blocks=[2, 2]"),
+    ("model=vgg110_digits", "model.layers=[3, 2, 2]", "model.cells=2", "model.hidden=[24, 12]"),
+]
+
+
+@pytest.mark.parametrize("overrides", FAMILIES)
+def test_pytorch_gives_the_same_logits_for_other_families(overrides, tmp_path):
+    config = configure(*overrides, "recipe.batch_size=16")
+    ours, theirs = compare(config, catalogue.load(config.data), tmp_path)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
+
+
+C = Layer
+INVERTED = Unit((C(16, 1), C(16, 5, groups=16, excite=4), C(8, 1)), stands="equal", function="hardswish")
+U_NET = Architecture(
+    C(6),
+    (
+        Stage((Unit((C(6), Drop(0.5), C(6)), stands="never"),), name="high"),
+        Stage((Unit((C(8), C(8)), stands="never"),), (Pool("max", 2, 2),), "low"),
+        Stage((Unit((C(8), C(8)), stands="never"),), (Pool("average", 2, 2),)),
+        Stage((Unit((Up(7),), join="concatenate", reads="low"), Unit((C(9),), stands="never"))),
+        Stage((Unit((Up(6, bias=False),), reads="high", match=Match(1, bias=True)), Unit((C(6),)))),
+    ),
+    head=Head(pixels=True),
+)
+MODULE = Parallel(
+    ((C(4, 1),), (C(3, 1), C(4)), (Pool("max", 3, 1), C(4, 1, bias=True)), (Activate(), C(4, 5, groups=2)))
+)
+ARCHITECTURES = {
+    "u-net": (U_NET, "original"),
+    "u-net of plain ones": (U_NET, "without_bn"),
+    "inception": (
+        Architecture(
+            C(6), (Stage((Unit((MODULE,)), Unit((MODULE, Activate(), C(16)))), (Pool("max", 3, 2, 0, ceil=True),)),)
+        ),
+        "original",
+    ),
+    "densely connected": (
+        Architecture(
+            C(5, 3, pad=2, activated=False),
+            (
+                Stage((Unit((C(8, 1), C(4)), join="concatenate"), Unit((C(4),), join="concatenate"))),
+                Stage(
+                    (Unit((C(6, 1), Pool("average", 2, 2)), join="concatenate", match=Match(1)),), (Activate(), C(9, 1))
+                ),
+            ),
+            bn_epsilon=1e-2,
+        ),
+        "full_preactivation",
+    ),
+    "inverted": (
+        Architecture(
+            C(8, 3, 2),
+            (
+                Stage((INVERTED, INVERTED, INVERTED)),
+                Stage((Unit((C(12, 3, 2, groups=4),), match=Match(padding="both")),)),
+            ),
+            exit=(C(20, 1),),
+            head=Head(hidden=(9,), dropouts=(0.0, 0.3)),
+            function="hardswish",
+            last_activation=False,
+        ),
+        "linear_bottleneck",
+    ),
+    "linear layers at the end": (
+        Architecture(
+            C(6, 5, 2, pad=1, bias=True),
+            (
+                Stage((Unit((LocalResponse(), C(8, 3, groups=2, bias=True)), stands="equal"),), (Pool("max", 3, 1),)),
+                Stage((Unit((C(8), Pool("max", 2, 2)), stands="equal", activated=False), Unit((C(8),), before=False))),
+            ),
+            head=Head(cells=3, hidden=(11, 7), dropouts=(0.5, 0.5)),
+            function="relu6",
+        ),
+        "without_bn",
+    ),
+    "linear classifier of cells": (Architecture(C(6), (Stage((Unit((C(6),)),)),), head=Head(cells=2)), "original"),
+}
+
+
+@pytest.mark.parametrize("shortcut", ["identity", "none"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_pytorch_gives_the_same_logits_for_any_description(name, shortcut):
+    from benchmarks import networks
+
+    (architecture, order), sizes = ARCHITECTURES[name], {"classes": 3, "image_channels": 2}
+    described = architecture, ORDERS[order], SHORTCUTS[shortcut]()
+    network = Network(*described, **sizes, rngs=nnx.Rngs(params=0, dropout=1))
+    network.eval()
+    graphdef, params, others = nnx.split(network, nnx.Param, ...)
+    state = anything(State(None, nnx.as_pure(params), nnx.as_pure(others), None))
+    images = np.random.default_rng(3).normal(size=(4, 12, 12, 2)).astype(np.float32)
+    ours = jax.jit(lambda params, others, x: nnx.merge(graphdef, params, others)(x))(state.params, state.others, images)
+    theirs = networks.Network(*described, **sizes).eval()
+    tensors = weights.named_tensors(state.params, state.others, architecture.head)
+    networks.load(theirs, {name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+    with torch.no_grad():
+        logits = theirs(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+    tolerance = 1e-5 * np.abs(logits).max()
+    assert np.ptp(logits, axis=0).mean() > 100 * tolerance and logits.shape == ours.shape  # the images matter
+    np.testing.assert_allclose(ours, logits, rtol=0, atol=tolerance)
 
 
 IMAGENET = [("resnet18", "original"), ("resnet34", "original"), ("resnet50", "original")]

@@ -291,7 +291,7 @@ def test_errors_of_a_record_are_those_of_its_weights_by_hand(root, tmp_path):
     train(config, tmp_path, quiet=True)
     record, dataset = read_record(tmp_path), catalogue.load(config.data)
     steps = Steps(config, dataset)
-    state = weights.load(tmp_path / "weights.safetensors", steps.init())
+    state = weights.load(tmp_path / "weights.safetensors", steps, steps.init())
     for pixels, shorter_side, end in ((24, 24, ""), (16, 18, "_16")):
         wrong = {1: 0, 5: 0}
         images = []
