@@ -86,7 +86,7 @@ def _groups() -> str:
 
     from ablations.config import searchpath
     from ablations.networks.activation import ORDERS
-    from ablations.networks.shortcut import SHORTCUTS
+    from ablations.networks.scaling import SHORTCUTS
 
     lines = []
     defined = {"shortcut": SHORTCUTS, "activation": ORDERS}

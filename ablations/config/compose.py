@@ -28,7 +28,7 @@ from ablations.networks import registry
 from ablations.networks.activation import ORDERS, OURS
 from ablations.networks.families.resnet import units_per_stage
 from ablations.networks.family import FAMILIES
-from ablations.networks.shortcut import SHORTCUTS
+from ablations.networks.scaling import SHORTCUTS
 
 LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
 PLUGINS = {"slurm": "submitit", "ray": "ray"}

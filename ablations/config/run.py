@@ -9,10 +9,11 @@ from ablations.config.distributed import Distributed
 from ablations.config.logger import Logger
 from ablations.config.recipe import RecipeConfig, refusal
 from ablations.data.config import DataConfig
-from ablations.networks import families  # noqa: F401, so that they are registered
+from ablations.networks import families, scaling  # noqa: F401, so that their classes are registered
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.family import FAMILIES, ModelConfig
-from ablations.networks.shortcut import Shortcut, find_class
+from ablations.networks.registry import find_class
+from ablations.networks.shortcut import Shortcut
 from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")

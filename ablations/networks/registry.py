@@ -1,4 +1,4 @@
-"""The shortcuts that exist: all classes defined in this process, the project's six and the user's own.
+"""The shortcuts that exist: all classes defined in this process, the project's and the user's own.
 
 Defining a class registers it, in whichever file or notebook cell it stands. If something is wrong with a user's class,
 one message says what, and names the line.
@@ -22,7 +22,7 @@ from typing import Any
 from ablations.errors import UserError
 
 SHORTCUTS: dict[str, type] = {}  # by name, as in shortcut=identity
-PROJECT = "ablations.networks.shortcut"  # the module of the project's own shortcuts
+PROJECT = "ablations."  # how the names of the project's own modules begin
 
 
 class Undefined(UserError, ValueError):
@@ -72,7 +72,7 @@ def find_class(name: str | None, source: dict | None = None) -> type:
 
 
 def made_by(cls: type) -> dict:
-    """What a record says about a user's class: its name, file and the file's SHA-256. Empty for the project's six."""
+    """What a record says about a user's class: its name, file and the file's SHA-256. Empty for the project's own."""
     if is_ours(cls):
         return {}
     origin = _origins[cls]
@@ -81,7 +81,7 @@ def made_by(cls: type) -> dict:
 
 
 def is_ours(cls: type) -> bool:
-    return cls.__module__ == PROJECT
+    return cls.__module__.startswith(PROJECT)
 
 
 def faults() -> dict[str, str]:

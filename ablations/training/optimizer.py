@@ -34,6 +34,8 @@ def learning_rates(recipe: RecipeConfig) -> optax.Schedule:
 def decayed(params, on: str, is_convolution: Callable[[tuple], bool]):
     """A tree of booleans: which parameters decay. on: "all", or "convolutions" for their kernels only.
 
+    A trained number of a shortcut is like a bias: it decays with "all", as it does in Fixup's code, and not otherwise.
+
     is_convolution: see `families.Network`.
     """
 

@@ -15,7 +15,8 @@ and running_var. In the order of the computation, with S counting stages and U t
                                          place "after" has one; w.conv.weight, w.bn.*: the 1x1 shortcut;
                                          gate.conv.weight, gate.bias (b_g; with gate_bn it is gate.bn.bias); with two
                                          convolutions, before these, gate.first.conv.weight, gate.first.bn.*, ReLU;
-                                         the constants a (shortcut_scale), b (residual_scale), drop.rate
+                                         the constants a (shortcut_scale), b (residual_scale), drop.rate; the trained
+                                         numbers a, b or, one for each channel, d
     stages.S.units.U.after_addition.bn.*
     head_activation.bn.*                 BN of the place "before", after the last addition
     head.weight, head.bias               after the mean over pixels

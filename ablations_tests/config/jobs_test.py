@@ -85,7 +85,7 @@ def test_a_sweep_is_all_combinations():
 
 # Rows: of the paper's tables those that can be run, of the others all combinations.
 ROWS = {"demo": 16, "table1": 16, "table2": 10, "table3": 12, "table4": 9, "degradation": 8, "depth": 48, "gates": 45}
-ROWS |= {"depth_orders": 30, "switches": 19, "table5": 5}
+ROWS |= {"depth_orders": 30, "scaling": 30, "switches": 19, "table5": 5}
 
 
 @pytest.mark.parametrize("name", study.names())

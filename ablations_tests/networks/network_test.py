@@ -15,7 +15,8 @@ from ablations.networks.families.resnet import ResNet
 from ablations.networks.kernels import remat
 from ablations.networks.kernels.convolution import use_form
 from ablations.networks.network import Network
-from ablations.networks.shortcut import SHORTCUTS, ExclusiveGating, Identity
+from ablations.networks.scaling import SHORTCUTS
+from ablations.networks.shortcut import ExclusiveGating, Identity
 from ablations_tests import reference
 
 SMALL = ResNet(name="small", depth=14, branch="basic")
@@ -56,7 +57,12 @@ def loss_and_gradient(network, x):
 
 
 PAPER = itertools.product(list(SHORTCUTS)[:6], list(ORDERS)[:5])
-OTHERS = [("none", "original"), ("conv1x1", "linear_bottleneck"), ("exclusive_gating", "without_bn")]
+OTHERS = [
+    ("none", "original"),
+    ("conv1x1", "linear_bottleneck"),
+    ("exclusive_gating", "without_bn"),
+    ("layerscale", "original"),
+]
 
 
 @pytest.mark.parametrize("shortcut,order", [*PAPER, *OTHERS])

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from ablations.data import catalogue
 from ablations.errors import UserError
-from ablations.networks.shortcut import SHORTCUTS
+from ablations.networks.scaling import SHORTCUTS
 from ablations.training import weights
 from ablations.training.steps import Steps
 from ablations_tests.conftest import configure
