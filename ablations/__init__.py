@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ablations.config.run import Config as Config
     from ablations.errors import UserError as UserError
     from ablations.networks.activation import ORDERS as activations  # noqa: F401, offered under another name
-    from ablations.networks.shortcut import SHORTCUTS as shortcuts  # noqa: F401
+    from ablations.networks.scaling import SHORTCUTS as shortcuts  # noqa: F401
     from ablations.networks.shortcut import Shortcut as Shortcut
 
 # The name of each in its module, where it has another one there.
@@ -56,7 +56,7 @@ _MODULES = {
     "network": "ablations.api.networks",
     "probe": "ablations.api.analysis",
     "records": "ablations.api.runs",
-    "shortcuts": "ablations.networks.shortcut:SHORTCUTS",
+    "shortcuts": "ablations.networks.scaling:SHORTCUTS",
     "train": "ablations.api.training",
 }
 

@@ -34,7 +34,7 @@ from ablations.config import compose, imports, searchpath  # noqa: E402
 from ablations.config.compose import parse  # noqa: E402
 from ablations.config.run import Config  # noqa: E402
 from ablations.networks.activation import ORDERS  # noqa: E402
-from ablations.networks.registry import SHORTCUTS  # noqa: E402
+from ablations.networks.registry import FAMILIES, SHORTCUTS  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(50_000, 20, 50)  # tracing makes many objects that live; looking at them takes a twentieth of the time
@@ -110,11 +110,11 @@ def briefly(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def forgotten(monkeypatch):
-    """Shortcuts, orders and folders of a user's own that a test defines in this process are forgotten after it."""
+    """Shortcuts, orders, families and folders of a user's own that a test defines in this process are forgotten after it."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(imports, "imported", [])
     monkeypatch.setattr(searchpath, "locations", [])
-    registries = [(registered, dict(registered)) for registered in (SHORTCUTS, ORDERS)]
+    registries = [(registered, dict(registered)) for registered in (SHORTCUTS, ORDERS, FAMILIES)]
     yield
     for registered, before in registries:
         registered.clear()

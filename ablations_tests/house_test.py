@@ -38,8 +38,8 @@ BELOW = {
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax"}
 WITH_JAX = ("networks", "training", "analysis", "compilers/compile.py", "costs/measure.py", "api/networks.py")
 WITHOUT_JAX = (
-    *("networks/shortcut.py", "networks/registry.py", "networks/activation.py", "networks/architecture.py"),
-    *("networks/family.py", "networks/families/*.py"),
+    *("networks/shortcut.py", "networks/scaling.py", "networks/registry.py", "networks/activation.py"),
+    *("networks/architecture.py", "networks/family.py", "networks/families/*.py"),
     *("training/environment.py", "training/checkpoint.py"),
 )
 # Tests of a whole package at once: they have no file of their own to stand beside.

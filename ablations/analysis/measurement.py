@@ -12,7 +12,7 @@ from pathlib import Path
 from ablations.analysis.subject import Subject
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
-from ablations.networks.registry import Undefined, made_by
+from ablations.networks.registry import Unusable, made_by
 from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import command as command_line
 from ablations.runs.provenance import provenance
@@ -98,7 +98,7 @@ def measured(
         "asked": asked,
         **results,
         "config": subject.config.resolved(),
-        **made_by(type(subject.config.shortcut)),
+        **made_by(type(subject.config.shortcut), type(subject.config.model)),
         "command": command_line(),
         **provenance(),
     }
@@ -141,15 +141,15 @@ def _along(folder: RunFolder | None) -> list[dict]:
 
 
 def read(path: Path) -> dict | None:
-    """The measurement in a file, None if it cannot be read. Raises UserError if its shortcut's class is not defined."""
+    """The measurement in a file, None if it cannot be read. Raises UserError if a class of it is not defined or faulty."""
     try:
         measurement = json.loads(path.read_text())
         if measurement.get("schema_version") != SCHEMA_VERSION:
             return None
         # Settings that are newer than the file get their defaults.
-        config = from_resolved(measurement["config"], measurement.get("shortcut_class"))
+        config = from_resolved(measurement["config"], measurement)
         return measurement | {"config": config.resolved()}
-    except Undefined as error:
+    except Unusable as error:
         raise UserError(f"{path}: {error}") from error
     except (OSError, ValueError, KeyError, TypeError):
         return None

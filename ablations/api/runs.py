@@ -41,7 +41,7 @@ class Run:
     @property
     def config(self) -> Config:
         """The settings that decided its result; those of where and how it ran have their defaults."""
-        return from_resolved(self.record["config"], self.record.get("shortcut_class"))
+        return from_resolved(self.record["config"], self.record)
 
     @property
     def metrics(self) -> list[dict]:

@@ -86,10 +86,12 @@ def _groups() -> str:
 
     from ablations.config import searchpath
     from ablations.networks.activation import ORDERS
-    from ablations.networks.shortcut import SHORTCUTS
+    from ablations.networks.registry import FAMILIES, is_ours
+    from ablations.networks.scaling import SHORTCUTS
 
     lines = []
-    defined = {"shortcut": SHORTCUTS, "activation": ORDERS}
+    own = [name for name, family in FAMILIES.items() if not is_ours(family)]  # the project's are in files
+    defined = {"shortcut": SHORTCUTS, "activation": ORDERS, "model": own}
     for group in ("shortcut", "activation", "model", "data", "recipe"):
         choices = sorted(searchpath.choices(group) | set(defined.get(group, ())))
         if group == "model":

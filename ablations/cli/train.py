@@ -72,7 +72,7 @@ On a cluster:
 
 Your own files, in every command (see docs/shortcuts.md):
 
-    --import mine.py            run this file first; its shortcuts and orders become choices
+    --import mine.py            run this file first; its shortcuts, orders and families become choices
     --config-dir DIR            find configuration files here: DIR/recipe/mine.yaml is recipe=mine
 
 Each run has a folder RUNS_DIR/STUDY/ROW/seed=K with record.json (the result), metrics.jsonl (one

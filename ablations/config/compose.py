@@ -3,7 +3,7 @@
 Hydra is known to this package, to `launch`, and to `cli` for what it prints and completes; nothing else uses it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ from ablations.networks import registry
 from ablations.networks.activation import ORDERS, OURS
 from ablations.networks.families.resnet import units_per_stage
 from ablations.networks.family import FAMILIES
-from ablations.networks.shortcut import SHORTCUTS
+from ablations.networks.scaling import SHORTCUTS
 
 LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
 PLUGINS = {"slurm": "submitit", "ray": "ray"}
@@ -51,7 +51,9 @@ def hydra() -> Iterator[GlobalHydra]:
             path = instance.config_loader().get_search_path()
             for location in searchpath.locations:
                 path.prepend("command-line", location, anchor="schema")
-            instance.hydra.config_loader = Loader(path, defined=(tuple(SHORTCUTS.values()), repr(ORDERS)))
+            instance.hydra.config_loader = Loader(
+                path, defined=(tuple(SHORTCUTS.values()), tuple(FAMILIES.values()), repr(ORDERS))
+            )
             yield instance
     finally:
         GlobalHydra.instance().hydra = callers
@@ -87,8 +89,10 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
         message = f"{group}={choice}: unknown; legal are {', '.join(error.options)}"
         if group == "model" and choice.removeprefix("resnet").isdigit():
             message += f". {_depth_advice(int(choice.removeprefix('resnet')))}"
-        if group == "shortcut":
-            message = register_schemas().get(choice, f"{message}. For a shortcut of your own add --import FILE.py")
+        if kind := next((kind for kind in registry.KINDS if kind.group == group), None):
+            message = register_schemas().get(
+                (group, choice), f"{message}. For a {kind.word} of your own add --import FILE.py"
+            )
     elif isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
         key = message.split("'")[1]
         rest = [override for override in overrides if override.partition("=")[0] != key]
@@ -114,31 +118,17 @@ def _depth_advice(depth: int) -> str:
     return f"Other depths: model=resnet110 model.depth=N; {refusals[0]}"
 
 
-def register_schemas() -> dict[str, str]:
+def register_schemas() -> dict[tuple[str, str], str]:
     """Store the schemas under /schema/..., where `conf/` finds them, and add choices that have no file there.
 
-    Call it before each use of Hydra, since shortcuts and orders may have been defined meanwhile.
-    Returns the reasons why some shortcuts cannot be chosen, by their names.
+    Call it before each use of Hydra, since shortcuts, families and orders may have been defined meanwhile.
+    Returns the reasons why some shortcuts and families cannot be chosen, by group and name.
     """
     store = ConfigStore.instance()
-    for group in ("shortcut", "activation"):
+    for group in ("shortcut", "activation", "model"):
         store.repo.pop(group, None)  # a name that is no longer defined must not be a choice
         store.repo.get("schema", {}).pop(group, None)
     store.store(group="schema", name="config", node=Config)
-    faults = registry.faults()
-    for name, node in SHORTCUTS.items():
-        try:
-            if name not in faults:
-                _choice("shortcut", name, node)
-        except (
-            OmegaConfBaseException,
-            ValueError,
-            TypeError,
-            NameError,
-        ) as error:  # a field whose type no setting can have
-            if registry.is_ours(node):
-                raise
-            faults[name] = f"{registry.blame(node)}: {str(error).splitlines()[0]}"
     for name, node in ORDERS.items():
         if name != node.name:
             raise UserError(f"ORDERS[{name!r}]: its order is named {node.name!r}; the two names must be equal")
@@ -149,12 +139,42 @@ def register_schemas() -> dict[str, str]:
         store.store(group="schema/logger", name=name, node=node)
     for name, node in DISTRIBUTED.items():
         store.store(group="schema/distributed", name=name, node=node)
-    for name, node in FAMILIES.items():
-        store.store(group="schema/model", name=name, node=node)
     schemas = {"model": FAMILIES["resnet"], "data": DataConfig, "recipe": RecipeConfig}
     for name, node in schemas.items():  # schema/model: files from before there were other families
         store.store(group="schema", name=name, node=node)
-    return faults
+    return _classes(registry.SHORTCUT, _choice) | _classes(registry.FAMILY, _family)
+
+
+def _classes(kind: registry.Kind, add: Callable[[str, str, type], None]) -> dict[tuple[str, str], str]:
+    """Make choices of all classes of this kind. Returns the reasons why some cannot be chosen."""
+    faults = registry.faults(kind)
+    for name, node in kind.classes.items():
+        try:
+            if name not in faults:
+                add(kind.group, name, node)
+        # a field whose type no setting can have
+        except (OmegaConfBaseException, ValueError, TypeError, NameError) as error:
+            if registry.is_ours(node):
+                raise
+            faults[name] = f"{registry.blame(node)}: {str(error).splitlines()[0]}"
+    return {(kind.group, name): fault for name, fault in faults.items()}
+
+
+def _family(group: str, name: str, node) -> None:
+    """The schema of a family; of a user's also a choice, which chooses its own order and shortcut, too."""
+    ConfigStore.instance().store(group=f"schema/{group}", name=name, node=node)
+    if registry.is_ours(node):
+        return
+    if (resources.files("ablations.conf") / group / f"{name}.yaml").is_file():
+        raise UserError(f"{registry.blame(node)}: the project has a file {group}/{name}.yaml: give it another family")
+    overrides = []
+    for other, setting, defined in (("activation", "own_order", ORDERS), ("shortcut", "own_shortcut", SHORTCUTS)):
+        own, legal = getattr(node, setting), {*searchpath.choices(other), *defined}
+        if own is not None and own not in legal:
+            raise ValueError(f"{setting} = {own!r}: unknown; legal are {', '.join(sorted(legal))}")
+        overrides += [{f"override /{other}": own}] if own else []
+    chosen = {"defaults": [f"/schema/{group}/{name}@{group}", *overrides, "_self_"], group: {"name": name}}
+    ConfigStore.instance().store(group=group, name=name, package="_global_", node=chosen)
 
 
 def _choice(group: str, name: str, node) -> None:

@@ -1,4 +1,4 @@
-"""A user's own Python: --import mine.py runs the file, which defines shortcuts and orders.
+"""A user's own Python: --import mine.py runs the file, which defines shortcuts, orders and families.
 
 A user's class is pickled as the command's imports and the name of the class. So every process that receives one imports
 the same files first: joblib's workers, SLURM's jobs, Ray's tasks and the processes of `launch/hosts.py`, on any host.
@@ -16,8 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from ablations.errors import UserError
-from ablations.networks import registry
-from ablations.networks.registry import ShortcutClass, shown
+from ablations.networks import families, registry, scaling  # noqa: F401, whose names are taken
+from ablations.networks.family import ModelConfig
+from ablations.networks.registry import FamilyClass, Registered, ShortcutClass, shown
 from ablations.networks.shortcut import Shortcut
 
 # What has been imported, in this order, as the arguments of `load`.
@@ -29,7 +30,7 @@ def load(name: str, folder: str | None = None) -> None:
 
     folder: where the module's own imports are found, after all other places; by default the file's folder, or the
         current one.
-    Raises UserError with the line of the user's source if it cannot be imported or a class in it is not a shortcut.
+    Raises UserError with the line of the user's source if it cannot be imported or a class in it is faulty.
     """
     if name.endswith(".py") or os.sep in name:
         path = Path(name).expanduser().absolute()
@@ -62,11 +63,11 @@ def _run(path: Path, folder: str) -> None:
     module = ModuleType(name)
     module.__file__ = str(path)
     vars(module)["__digest__"] = digest
-    before, known = sys.modules.get(name), registry.derived(Shortcut)
+    before, known = sys.modules.get(name), _classes()
     sys.modules[name] = module  # dataclasses look up their module
     try:
         exec(compile(source, str(path), "exec"), vars(module))
-        registry.check(registry.derived(Shortcut) - known)
+        registry.check(_classes() - known)
     except BaseException as error:
         del sys.modules[name]
         if before:
@@ -75,14 +76,18 @@ def _run(path: Path, folder: str) -> None:
 
 
 def _import(name: str, folder: str) -> None:
-    known = registry.derived(Shortcut)
+    known = _classes()
     try:
         importlib.import_module(name)
-        registry.check(registry.derived(Shortcut) - known)
+        registry.check(_classes() - known)
     except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise UserError(f"--import {name}: there is no such module; name a file with its .py") from error
         raise _explained(error, name, folder) from error
+
+
+def _classes() -> set[type]:
+    return registry.derived(Shortcut) | registry.derived(ModelConfig)
 
 
 def _explained(error: BaseException, name: str, folder: str) -> BaseException:
@@ -103,8 +108,8 @@ def _is_within(file: str, folder: str) -> bool:
     return Path(file).is_relative_to(folder) and "site-packages" not in file and file != __file__
 
 
-def _reduced(cls: ShortcutClass):
-    """Pickle a shortcut's class, as copyreg asks."""
+def _reduced(cls: Registered):
+    """Pickle the class of a shortcut or a family, as copyreg asks."""
     if registry.is_ours(cls):
         return cls.__qualname__
     if cls.__module__ == "__main__":
@@ -115,7 +120,7 @@ def _reduced(cls: ShortcutClass):
     return _restored, (tuple(imported), cls.__module__, cls.__qualname__)
 
 
-def _restored(imports: tuple[tuple[str, str], ...], module: str, name: str) -> ShortcutClass:
+def _restored(imports: tuple[tuple[str, str], ...], module: str, name: str) -> Registered:
     for arguments in imports:
         load(*arguments)
     value: Any = importlib.import_module(module)
@@ -124,4 +129,5 @@ def _restored(imports: tuple[tuple[str, str], ...], module: str, name: str) -> S
     return value
 
 
-copyreg.pickle(ShortcutClass, _reduced)
+for each in (ShortcutClass, FamilyClass):
+    copyreg.pickle(each, _reduced)

@@ -154,15 +154,16 @@ def _name(
 ) -> str:
     """The settings of a command that change the defaults, or what a row defines, as the name of a run.
 
-    changes: whether a setting changes something, as far as known, by the setting and its value; it is filled in.
+    changes: whether a setting changes something, as far as known, by the network, the setting and its value; it is
+        filled in.
     """
-    parts = []
+    parts, model = [], (row_settings | command_settings).get("model")
     for key, value in command_settings.items():
         if not decides(Config, key.lstrip("+~")):
             continue
-        if key not in row_settings and (key, value) not in changes:
-            changes[key, value] = _changes(context, default, key, value)
-        if key in row_settings or changes[key, value]:
+        if key not in row_settings and (model, key, value) not in changes:
+            changes[model, key, value] = _changes(context, default, model, key, value)
+        if key in row_settings or changes[model, key, value]:
             parts.append(f"{key}={value}".translate(str.maketrans("/", "_", "'\" ")))
     name = ",".join(parts)
     if len(name) > LONGEST_NAME:
@@ -170,15 +171,24 @@ def _name(
     return name
 
 
-def _changes(context: GlobalHydra, default: DictConfig, key: str, value: str) -> bool:
+def _changes(context: GlobalHydra, default: DictConfig, model: str | None, key: str, value: str) -> bool:
+    """Whether a setting changes the defaults, or what a network chooses in their place, as tutorial44 its order."""
     group, _, setting = key.rpartition(".")
     if isinstance(default.get(group), DictConfig) and setting not in default[group]:
         return True  # a setting that exists only with another choice, such as shortcut.bias
+    own, given = _own(default), f"{key}={value}"
+
+    def composed(*settings: str) -> DictConfig:
+        return OmegaConf.masked_copy(compose(context, [*settings]), own)
+
     try:
-        changed = OmegaConf.masked_copy(compose(context, [f"{key}={value}"]), _own(default))
+        if composed(given) != default:
+            return True
+        chosen = f"model={model}"
+        elsewhere = model is not None and key.partition(".")[0] != "model"
+        return elsewhere and composed(chosen, given) != composed(chosen)
     except UserError:
         return True
-    return changed != default
 
 
 def _own(composed: DictConfig) -> list[str]:

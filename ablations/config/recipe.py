@@ -29,8 +29,8 @@ class RecipeConfig:
         rises from there to learning_rate (Goyal et al. 2017).
     drop_fractions: the points at which the learning rate is multiplied by drop_factor (schedule "step").
     schedule: "step", or "cosine" down to 0, whose warm-up is always linear.
-    weight_decay_on: "all" parameters, only the kernels of "convolutions", or of
-        "unit_convolutions", which are those inside units.
+    weight_decay_on: "all" parameters, with biases, BN's and the trained numbers of shortcuts; only the kernels of
+        "convolutions"; or of "unit_convolutions", which are those inside units.
     normalization: "per_pixel_mean" subtracts the mean image; "per_channel" subtracts each channel's mean and divides
         by its standard deviation. Both are taken over the training set, of pixels in [0, 1].
     bn_group: images that share BN statistics in training; null for the whole batch, "device" for a device's part of

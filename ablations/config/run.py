@@ -9,10 +9,11 @@ from ablations.config.distributed import Distributed
 from ablations.config.logger import Logger
 from ablations.config.recipe import RecipeConfig, refusal
 from ablations.data.config import DataConfig
-from ablations.networks import families  # noqa: F401, so that they are registered
+from ablations.networks import families, scaling  # noqa: F401, so that their classes are registered
 from ablations.networks.activation import ActivationOrder
-from ablations.networks.family import FAMILIES, ModelConfig
-from ablations.networks.shortcut import Shortcut, find_class
+from ablations.networks.family import ModelConfig
+from ablations.networks.registry import FAMILY, SHORTCUT, find_class
+from ablations.networks.shortcut import Shortcut
 from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")
@@ -125,20 +126,23 @@ class Config:
         return deciding(self)
 
 
-def from_resolved(resolved: dict, source: dict | None = None) -> Config:
+def from_resolved(resolved: dict, record: dict | None = None) -> Config:
     """The inverse of `Config.resolved`. A setting that is newer than the record gets its default.
 
-    source: the record's `shortcut_class`, which says where the class of its shortcut is.
-    Raises ValueError, which names the setting, if one is unknown, missing or not legal. If the class of the shortcut is
-    not defined, that is a registry.Undefined, which says what to type.
+    record: what the settings are from, which says where the classes of a user's shortcut and family are.
+    Raises ValueError, which names the setting, if one is unknown, missing or not legal. If the class of the shortcut or
+    the family is not defined, that is a registry.Undefined, which says what to type.
     """
     settings = dict(_group(resolved, "config"))
     family = _group(settings.get("model"), "model").get("family", "resnet")
-    if family not in FAMILIES:
-        raise ValueError(f"model.family={family}: unknown; legal are {', '.join(FAMILIES)}")
-    parts = {"activation": ActivationOrder, "model": FAMILIES[family], "data": DataConfig, "recipe": RecipeConfig}
-    shortcut = find_class(_group(settings.get("shortcut"), "shortcut").get("name"), source)
-    for part, kind in ({"shortcut": shortcut} | parts).items():
+    parts = {
+        "shortcut": find_class(SHORTCUT, _group(settings.get("shortcut"), "shortcut").get("name"), record),
+        "activation": ActivationOrder,
+        "model": find_class(FAMILY, family, record),
+        "data": DataConfig,
+        "recipe": RecipeConfig,
+    }
+    for part, kind in parts.items():
         settings[part] = _instance(kind, _group(settings.get(part), part), f"{part}.")
     return _instance(Config, settings)
 

@@ -206,7 +206,7 @@ def _where(config: Config, target: Target | None) -> tuple:
 
 def _seedless(config: Config) -> dict:
     """What decides a network, including a user's class as it is now."""
-    return config.resolved() | {"seed": None} | made_by(type(config.shortcut))
+    return config.resolved() | {"seed": None} | made_by(type(config.shortcut), type(config.model))
 
 
 if __name__ == "__main__":

@@ -1,34 +1,48 @@
 """The families of networks: all classes of settings defined in this process, the project's own and the user's.
 
-A family is one class: its fields are settings, and `architecture` says what network they make. An eleventh is one more
-class, in `families/` or in a file of your own. Defining a class registers it. This module imports no JAX.
+A family is one class: its fields are settings, and `architecture` says what network they make. One of your own is one
+more class, in a file of your own:
+
+    from dataclasses import dataclass
+
+    from ablations.networks.architecture import Architecture, Layer, Stage, Unit
+    from ablations.networks.family import ModelConfig
+
+
+    @dataclass
+    class Pairs(ModelConfig):
+        family: str = "pairs"
+        pairs: int = 9
+
+        def architecture(self):
+            return Architecture(Layer(16), (Stage((Unit((Layer(16), Layer(16))),) * self.pairs),))
+
+and is trained by `ablations train model=pairs --import mine.py`. See docs/families.md. Defining a class registers it, as
+for shortcuts. This module imports no JAX.
 """
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
+from ablations.networks import registry
 from ablations.networks.architecture import Architecture
 
-FAMILIES: "dict[str, type[ModelConfig]]" = {}  # by name, as in a record's model.family
-
-
-class FamilyClass(type):
-    """The type of families: defining a class that has a default for `family` registers it."""
-
-    def __init__(cls, name: str, bases: tuple, namespace: dict, **options):
-        super().__init__(name, bases, namespace, **options)
-        if family := getattr(vars(cls).get("family"), "default", vars(cls).get("family")):
-            FAMILIES[family] = cls  # pyright: ignore[reportArgumentType]  # ModelConfig is the only base
+FAMILIES: "dict[str, type[ModelConfig]]" = registry.FAMILIES  # by name, as in a record's model.family
 
 
 @dataclass
-class ModelConfig(metaclass=FamilyClass):
+class ModelConfig(metaclass=registry.FamilyClass):
     """The settings of a network of any family; abstract.
 
-    name: of its file in `conf/model/`. family: the class that its other settings belong to.
+    name: of its file in `conf/model/`, or of a user's family. family: the class that its other settings belong to.
+    own_order, own_shortcut: what model=NAME chooses for a user's family, unless the command does; the project's families
+    say so in their files.
     """
 
     name: str
+    own_order: ClassVar[str | None] = None
+    own_shortcut: ClassVar[str | None] = None
 
     @abstractmethod
     def architecture(self) -> Architecture:
@@ -36,7 +50,10 @@ class ModelConfig(metaclass=FamilyClass):
         raise NotImplementedError
 
     def __post_init__(self):
-        self.architecture()
+        with registry.blamed_on(type(self)):
+            made = self.architecture()
+            if not isinstance(made, Architecture):
+                raise TypeError(f"architecture() returns {type(made).__name__}, not an Architecture")
 
     @property
     def label(self) -> str:

@@ -45,10 +45,10 @@ class Network(nnx.Module):
         # right after the stem, before the split (Sec. 4.1, "first Residual Unit").
         self.stem_activation = Activation(order.outside if stem.activated else [], stem.filters, function)
         self.entries, self.stages = nnx.List([]), nnx.List([])
-        channels = stem.filters
+        channels, units = stem.filters, sum(len(stack.units) for stack in architecture.stacks)
         for stack in architecture.stacks:
             self.entries.append(Rows(stack.entry, channels, init=init, rngs=rngs, **outside))
-            self.stages.append(_units(stack, order=order, shortcut=shortcut, init=init, rngs=rngs))
+            self.stages.append(_units(stack, order=order, shortcut=shortcut, init=init, units=units, rngs=rngs))
             channels = stack.filters
         # The extra activation after the last addition, under pre-activation (Sec. 4.1).
         last = order.before if architecture.last_activation else []

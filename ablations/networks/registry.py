@@ -1,4 +1,4 @@
-"""The shortcuts that exist: all classes defined in this process, the project's six and the user's own.
+"""The shortcuts and families that exist: all classes defined in this process, the project's and the user's own.
 
 Defining a class registers it, in whichever file or notebook cell it stands. If something is wrong with a user's class,
 one message says what, and names the line.
@@ -14,19 +14,46 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import Field, dataclass
+from dataclasses import Field, dataclass, field
 from pathlib import Path
 from types import MemberDescriptorType
 from typing import Any
 
 from ablations.errors import UserError
 
-SHORTCUTS: dict[str, type] = {}  # by name, as in shortcut=identity
-PROJECT = "ablations.networks.shortcut"  # the module of the project's own shortcuts
+PROJECT = "ablations."  # how the names of the project's own modules begin
 
 
-class Undefined(UserError, ValueError):
-    """The class of a run's shortcut is not defined in this process. Also a ValueError, as for any unusable setting."""
+@dataclass(eq=False)
+class Kind:
+    """A kind of class that a user may add to.
+
+    word: what messages call it. key: the field whose default is the name of a class. group: in which configuration group
+    that name is a choice. methods: those that a class must have, and what each returns. classes: all, by name.
+    """
+
+    word: str
+    key: str
+    group: str
+    methods: dict[str, str]
+    classes: dict[str, Any] = field(default_factory=dict)
+
+
+SHORTCUT = Kind(
+    *("shortcut", "name", "shortcut"), {"layers": "the layers of its equation", "equation": "the sum of x and F(x)"}
+)
+FAMILY = Kind("family", "family", "model", {"architecture": "the network as data"})
+KINDS = (SHORTCUT, FAMILY)
+SHORTCUTS = SHORTCUT.classes  # by name, as in shortcut=identity
+FAMILIES = FAMILY.classes  # by name, as in a record's model.family
+
+
+class Unusable(UserError, ValueError):
+    """A user's class, or what it makes, cannot be used. Also a ValueError, as for any unusable setting."""
+
+
+class Undefined(Unusable):
+    """The class of a run's shortcut or family is not defined in this process."""
 
 
 @dataclass(frozen=True)
@@ -48,45 +75,63 @@ class Origin:
 _origins: dict[type, Origin] = {}
 
 
-class ShortcutClass(type):
-    """The type of shortcut classes: defining a class registers it."""
+class Registered(type):
+    """The type of a kind's classes: defining a class registers it."""
+
+    kind: Kind
 
     def __init__(cls, name: str, bases: tuple, namespace: dict, **options):
         super().__init__(name, bases, namespace, **options)
         _register(cls)
 
 
-def find_class(name: str | None, source: dict | None = None) -> type:
-    """The class of a shortcut.
+class ShortcutClass(Registered):
+    """The type of shortcut classes."""
 
-    source: what a record says about the class, see `made_by`. Raises Undefined, which says what to type.
+    kind = SHORTCUT
+
+
+class FamilyClass(Registered):
+    """The type of families."""
+
+    kind = FAMILY
+
+
+def find_class(kind: Kind, name: str | None, record: dict | None = None) -> Any:
+    """The class of this kind that has a name.
+
+    record: in which `made_by` says more about the class. Raises Undefined, which says what to type.
     """
-    if name in SHORTCUTS:
-        return SHORTCUTS[name]
-    file = (source or {}).get("file")
+    if name in kind.classes:
+        return kind.classes[name]
+    source = (record or {}).get(f"{kind.group}_class") or {}
+    file, missing = source.get("file"), f"{kind.word} {name} is not defined here"
     if source and not file:
-        raise Undefined(
-            f"shortcut {name} is not defined here: it was defined in a notebook; define class {source['name']}"
-        )
-    raise Undefined(f"shortcut {name} is not defined here: add --import {shown(file) if file else 'FILE.py'}")
+        raise Undefined(f"{missing}: it was defined in a notebook; define class {source['name']}")
+    raise Undefined(f"{missing}: add --import {shown(file) if file else 'FILE.py'}")
 
 
-def made_by(cls: type) -> dict:
-    """What a record says about a user's class: its name, file and the file's SHA-256. Empty for the project's six."""
-    if is_ours(cls):
-        return {}
-    origin = _origins[cls]
-    file = origin.file if origin.file and Path(origin.file).is_file() and cls.__module__ != "__main__" else None
-    return {"shortcut_class": {"name": cls.__qualname__, "file": file, "sha256": origin.sha256}}
+def made_by(*classes: type) -> dict:
+    """What a record says about a user's classes, shortcut_class and model_class: name, file and the file's SHA-256.
+
+    Nothing about the project's own.
+    """
+    made = {}
+    for cls in classes:
+        if not is_ours(cls):
+            origin = _origins[cls]
+            file = origin.file if origin.file and Path(origin.file).is_file() and cls.__module__ != "__main__" else None
+            made[f"{_kind(cls).group}_class"] = {"name": cls.__qualname__, "file": file, "sha256": origin.sha256}
+    return made
 
 
 def is_ours(cls: type) -> bool:
-    return cls.__module__ == PROJECT
+    return cls.__module__.startswith(PROJECT)
 
 
-def faults() -> dict[str, str]:
-    """For each user's class that is not a valid shortcut, by name: its line and what is wrong."""
-    classes = {name: (cls, _fault(cls)) for name, cls in SHORTCUTS.items() if not is_ours(cls)}
+def faults(kind: Kind) -> dict[str, str]:
+    """For each user's class that is not a valid one of its kind, by name: its line and what is wrong."""
+    classes = {name: (cls, _fault(cls)) for name, cls in kind.classes.items() if not is_ours(cls)}
     return {name: f"{blame(cls)} {fault}" for name, (cls, fault) in classes.items() if fault}
 
 
@@ -101,28 +146,33 @@ def derived(base: type) -> set[type]:
 
 
 def check(classes: set[type]) -> None:
-    """Raise UserError if one of a file's classes is not a valid shortcut."""
+    """Raise UserError if one of a file's classes is not a valid one of its kind."""
     for cls in sorted(classes, key=lambda cls: _origins[cls].line):
         if own_name(cls) and (fault := _fault(cls)):
             raise UserError(f"{blame(cls)} {fault}")
         if not own_name(cls) and not cls.__subclasses__():  # nobody can choose it, and no class derives from it
-            raise UserError(f'{blame(cls)} has no name: give it one, such as name: str = "{cls.__name__.lower()}"')
+            key = _kind(cls).key
+            raise UserError(f'{blame(cls)} has no {key}: give it one, such as {key}: str = "{cls.__name__.lower()}"')
 
 
 @contextmanager
 def blamed_on(cls: type) -> Iterator[None]:
-    """Turn an error inside a user's class into a UserError that names the line; errors inside ours stay as they are."""
+    """Turn an error inside a user's class into a UserError that names the line; errors inside ours stay as they are.
+
+    So does a ValueError that begins with the name of a setting, such as model.depth=3: it is a refusal.
+    """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if is_ours(cls):
+        refusal = isinstance(error, ValueError) and str(error).startswith(f"{_kind(cls).group}.")
+        if is_ours(cls) or refusal:
             raise
         origin = _origins[cls]
         line = line_of(error, origin.file) or origin.line
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        raise UserError(f"{shown(origin.file)}:{line}: shortcut {own_name(cls)}: {reason}") from error
+        raise Unusable(f"{shown(origin.file)}:{line}: {_kind(cls).word} {own_name(cls)}: {reason}") from error
 
 
 def check_sum(cls: type, x, fx, total) -> None:
@@ -155,30 +205,38 @@ def shown(file: str | None) -> str:
 
 
 def _register(cls: type) -> None:
+    kind = _kind(cls)
     if not is_ours(cls):
         _origins[cls] = _origin(cls)
     if (name := own_name(cls)) is None:
         return  # abstract, as Gated is
     if not isinstance(name, str) or not name.isidentifier():
-        raise UserError(f"{blame(cls)} has the name {name!r}: a name must be one word, such as halved")
-    if (other := SHORTCUTS.get(name)) and not _replaces(cls, other):
+        raise UserError(f"{blame(cls)} has the {kind.key} {name!r}: a {kind.key} must be one word, such as halved")
+    if (other := kind.classes.get(name)) and not _replaces(cls, other):
         owner = "one of the project's own" if is_ours(other) else f"already defined in {_origins[other]}"
-        raise UserError(f"{_origins[cls]}: shortcut {name} is {owner}: give class {cls.__qualname__} another name")
-    SHORTCUTS[name] = cls
+        raise UserError(
+            f"{_origins[cls]}: {kind.word} {name} is {owner}: give class {cls.__qualname__} another {kind.key}"
+        )
+    kind.classes[name] = cls
+
+
+def _kind(cls: Any) -> Kind:
+    return type(cls).kind
 
 
 def _replaces(cls: type, other: type) -> bool:
     """Whether a class is a later version of another: from a notebook cell run again, or a file imported again."""
-    if is_ours(other):
-        return is_ours(cls)
-    return cls.__module__ == other.__module__ or _origins[cls].file == _origins[other].file
+    if is_ours(other) or cls.__module__ == other.__module__:
+        return cls.__module__ == other.__module__
+    return _origins[cls].file == _origins[other].file
 
 
 def own_name(cls: type) -> str | None:
     """The name that a class gives itself, None if it is abstract; works before and after @dataclass has run."""
-    name: Any = vars(cls).get("name")  # whatever a user's class has there
+    key = _kind(cls).key
+    name: Any = vars(cls).get(key)  # whatever a user's class has there
     if isinstance(name, MemberDescriptorType):  # by @dataclass(slots=True), which makes the class again
-        name = cls.__dataclass_fields__["name"]
+        name = cls.__dataclass_fields__[key]
     default: Any = name.default if isinstance(name, Field) else name
     return default
 
@@ -198,13 +256,17 @@ def _origin(cls: type) -> Origin:
 
 
 def _fault(cls: type) -> str | None:
+    kind = _kind(cls)
     if "__dataclass_fields__" not in vars(cls):
         return "is not a dataclass: write @dataclass above it"
-    if cls.__dataclass_fields__["name"].default != own_name(cls):
-        return f'has a name without a type: write name: str = "{own_name(cls)}"'
-    for method, what in (("layers", "the layers of its equation"), ("equation", "the sum of x and F(x)")):
+    if getattr(cls.__dataclass_fields__.get(kind.key), "default", None) != own_name(cls):
+        return f'has a {kind.key} without a type: write {kind.key}: str = "{own_name(cls)}"'
+    for method, what in kind.methods.items():
         if getattr(getattr(cls, method), "__isabstractmethod__", False):
-            return f"has no {method}: {what}; see ablations/networks/shortcut.py"
-    if not isinstance(inspect.getattr_static(cls, "equation"), staticmethod):
+            return f"has no {method}: {what}; see ablations/networks/{kind.word}.py"
+    for name in cls.__dataclass_fields__ if kind is FAMILY else ():
+        if any(isinstance(vars(base).get(name), property) for base in cls.__mro__):
+            return f"has a setting {name}, which every {kind.word} has as something else: give it another name"
+    if kind is SHORTCUT and not isinstance(inspect.getattr_static(cls, "equation"), staticmethod):
         return "has an equation that is not static: write @staticmethod above it; it takes x, fx and the layers"
     return None

@@ -1,9 +1,9 @@
-"""The six shortcuts of Table 1 and Fig. 2: each class has settings, layers and an equation.
+"""The six shortcuts of Table 1 and Fig. 2, and none: each class has settings, layers and an equation.
 
 A shortcut takes x and F(x) and returns their sum. It does not know in what network it stands: h gives
 x the shape of F(x), and is x itself if the two shapes are equal.
 
-A seventh shortcut is one more class, here or in a file of your own, mine.py:
+A shortcut of your own is one more class, in a file of your own, mine.py:
 
     from dataclasses import dataclass
 
@@ -24,6 +24,7 @@ A seventh shortcut is one more class, here or in a file of your own, mine.py:
 and is trained by `ablations train shortcut=halved --import mine.py`; in a notebook, the cell that defines the class is
 enough. The fields of the class are its settings, as in shortcut.rate=0.5. Numbers that vary over the rows of a table go
 through `build.number`, so that rows which differ only in a number share one compiled program. See docs/shortcuts.md.
+Those of later papers are in `scaling.py`.
 
 This module imports no JAX: it is also the schema of `conf/shortcut/`, where a class needs a file only to say where its
 numbers come from.
@@ -56,6 +57,13 @@ class Shortcut(metaclass=registry.ShortcutClass):
     @property
     def scale(self) -> float | None:
         """lambda of Eqn. 8: the factor on the shortcut before training; None if it is not a number."""
+        return None
+
+    def branch_start(self, convolutions: int, units: int) -> tuple[float, ...] | None:
+        """A factor for the first kernel of each convolution of F; None to leave them as the network draws them.
+
+        convolutions: those of F, one after another. units: those of the whole network.
+        """
         return None
 
     @staticmethod
@@ -225,7 +233,3 @@ class NoShortcut(Shortcut):
     @staticmethod
     def equation(x, fx):
         return fx
-
-
-# All shortcuts by name: these seven, and those that are defined elsewhere.
-SHORTCUTS, find_class = registry.SHORTCUTS, registry.find_class

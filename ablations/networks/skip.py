@@ -29,7 +29,12 @@ class Build:
         return ZeroPadding(*self.shape, padding=self.match_settings.padding)
 
     def number(self, value: float) -> Number:
+        """A constant."""
         return Number(jnp.asarray(value, jnp.float32))
+
+    def trained(self, value: float, *, each_channel: bool = False) -> nnx.Param:
+        """A number that starts at `value` and is trained: one for the unit, or one for each channel of F(x)."""
+        return nnx.Param(jnp.full(self.shape[1] if each_channel else (), value, jnp.float32))
 
     def gate(self, bias: float, **design) -> Gate:
         return Gate(*self.shape, bias=bias, rngs=self.rngs, **design)
@@ -54,12 +59,23 @@ class Skip(nnx.Module):
             setattr(self, name, layer)
 
     def layers(self, dtype) -> dict:
-        """The arguments of the equation besides x and F(x); numbers have this dtype."""
+        """The arguments of the equation besides x and F(x); numbers have this dtype.
+
+        Those of the channels have the shape (1, 1, 1, C).
+        """
         layers = {name: getattr(self, name) for name in self.names}
-        return {name: layer.astype(dtype) if isinstance(layer, Number) else layer for name, layer in layers.items()}
+        return {
+            name: _number(layer, dtype) if isinstance(layer, Number | nnx.Param) else layer
+            for name, layer in layers.items()
+        }
 
     def __call__(self, x, fx):
         with registry.blamed_on(self.kind):
             total = self.equation(x, fx, **self.layers(x.dtype))
             registry.check_sum(self.kind, x, fx, total)
         return total
+
+
+def _number(number: nnx.Variable, dtype):
+    value = number.astype(dtype)
+    return value.reshape(1, 1, 1, -1) if value.ndim else value

@@ -17,7 +17,7 @@ class ResidualUnit(Rows):
     """One residual unit, (N, H, W, channels) -> (N, H', W', filters).
 
     channels: of x. read: those that the shortcut reads, if it reads the output of an earlier stage; x is then a pair of
-    that output and the unit's input.
+    that output and the unit's input. units: how many the network has.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class ResidualUnit(Rows):
         shortcut: Shortcut,
         init: str,
         rngs: nnx.Rngs,
+        units: int = 1,
     ):
         order = order if unit.activated else NO_ACTIVATIONS
         self.before = Activation(order.before if unit.before else [], channels, unit.function)
@@ -53,6 +54,9 @@ class ResidualUnit(Rows):
             shortcut = NoShortcut()
         elif self.changes and not shortcut.at_dimension_change:
             shortcut = Identity()
+        if (factors := shortcut.branch_start(len(self.convolutions), units)) is not None:
+            for convolution, factor in zip(self.convolutions, factors, strict=True):
+                convolution.kernel[...] *= factor
         self.shortcut = Skip(shortcut, shape, unit.match, bn="bn" in order.after, init=init, rngs=rngs)
         self.shortcut_reads_activated = self.changes and unit.reads_activated
         self.after_addition = Activation(order.after_addition, total, unit.function)

@@ -70,7 +70,7 @@ def _validated(content) -> dict:
         raise ValueError(f"it has schema version {version}, and this version of ablations reads {SCHEMA_VERSION}")
     if missing := [name for name in FIELDS if name not in content]:
         raise ValueError(f"it has no {missing[0]}")
-    return content | {"config": from_resolved(content["config"], content.get("shortcut_class")).resolved()}
+    return content | {"config": from_resolved(content["config"], content).resolved()}
 
 
 def read_metrics(folder: Path) -> list[dict]:

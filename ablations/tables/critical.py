@@ -104,7 +104,7 @@ def make(
             outcomes = {depth: (sum(map(failed, of_depth)), len(of_depth)) for depth, of_depth in done.items()}
             record = next(iter(done.values()))[0]
             paper = made.line(rows[paper_depth]) if paper_depth in rows else None
-            config = from_resolved(record["config"], record.get("shortcut_class"))
+            config = from_resolved(record["config"], record)
             measured = {
                 at: {depth: of_row[name] for depth, name in rows.items() if name in of_row}
                 for at, of_row in products.items()

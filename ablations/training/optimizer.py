@@ -35,6 +35,8 @@ def decayed(params, on: str, is_convolution: Callable[[tuple], bool]):
     """A tree of booleans: which parameters decay. on: "all"; "convolutions" for their kernels only;
     "unit_convolutions" for those that are in units, on their shortcuts too.
 
+    A trained number of a shortcut is like a bias: it decays with "all", as it does in Fixup's code, and not otherwise.
+
     is_convolution: see `Network`.
     """
 

@@ -46,6 +46,6 @@ def record(steps: Steps, tally: Tally) -> dict:
         "processes": steps.devices.processes,
         **({"deterministic": True} if config.deterministic else {}),
         "config": config.resolved(),
-        **made_by(type(config.shortcut)),
+        **made_by(type(config.shortcut), type(config.model)),
         "command": command(),
     } | provenance()

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ablations.networks.layers import BatchNorm
 from ablations.training import feed
 from ablations.training.steps import State, Steps, batch_of
 from ablations.training.tally import Tally
@@ -21,8 +22,10 @@ def exact_if_due(steps: Steps, state: State, tally: Tally, report_broken) -> Sta
 def exact(steps: Steps, state: State, report_broken=feed.silent) -> State:
     """The state with statistics averaged over one pass through the training set, without augmentation.
 
-    report_broken: see `feed.Training`.
+    Without BN, the state as it is. report_broken: see `feed.Training`.
     """
+    if not any(isinstance(node, BatchNorm) for _, node in nnx.iter_graph(steps.network)):
+        return state
     devices, count = steps.devices, len(steps.dataset.train_images) // steps.config.recipe.batch_size
     sums = None
     options = {"augmented": False, "report_broken": report_broken, "shard": devices.shard}

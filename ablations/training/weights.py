@@ -20,7 +20,8 @@ counting stages of alike units (`Architecture.stacks`) and U the units of a stag
                                          place "after" has one; w.conv.weight, w.bn.*: the 1x1 shortcut;
                                          gate.conv.weight, gate.bias (b_g; with gate_bn it is gate.bn.bias); with two
                                          convolutions, before these, gate.first.conv.weight, gate.first.bn.*, ReLU;
-                                         the constants a (shortcut_scale), b (residual_scale), drop.rate
+                                         the constants a (shortcut_scale), b (residual_scale), drop.rate; the trained
+                                         numbers a, b or, one for each channel, d
     stages.S.units.U.after_addition.bn.*
     head_activation.bn.*                 BN of the place "before", after the last addition
     exit.*                               rows after the last unit, as in a unit

@@ -2,7 +2,8 @@
 
 A command in a ```bash block is marked by a comment at its end, `# needs a network`, or by one on a line of its own, which
 holds for the rest of its block. A command without a mark is run, made cheap by ADDED; of a marked one the settings are
-checked. The commands of docs/shortcuts.md are run by shortcut_test.py. A block whose first line is a comment that is a file's name, as `# mine.yaml`, is that file.
+checked. The commands of docs/shortcuts.md and docs/families.md are run by shortcut_test.py and family_test.py. A block
+whose first line is a comment that is a file's name, as `# mine.yaml`, is that file.
 """
 
 import re
@@ -24,6 +25,7 @@ from ablations_tests.conftest import ROOT
 
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
 PAGES = ["README.md", *DOCS, "results/README.md"]
+ELSEWHERE = ("docs/shortcuts.md", "docs/families.md")
 LINKING = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/NOTES.md", "results/why/README.md"]
 
 NEEDS = re.compile(r"#.*\bneeds (a network|a GPU|GPUs|a TPU|a cluster|several hosts|a quiet machine|hours)\b")
@@ -160,7 +162,7 @@ def shell(forgotten, tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style")  # wandb_workspaces
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page) and page != "docs/shortcuts.md"])
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page) and page not in ELSEWHERE])
 def test_every_command_is_run_or_marked(page, shell, request):
     if page in DOCS:  # the README and the results begin at the beginning
         shutil.copytree(request.getfixturevalue("begun"), shell.folder, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""Shortcuts and orders of a user's own: from a file, from a notebook cell, in other processes; what is said of mistakes."""
+"""Shortcuts, orders and families of a user's own: from a file, from a notebook cell, in other processes; what is said of mistakes."""
 
 import pickle
 import subprocess
@@ -16,6 +16,7 @@ from ablations.config.run import from_resolved
 from ablations.errors import UserError
 from ablations.networks import activation, registry
 from ablations.networks.architecture import Match
+from ablations.networks.family import FAMILIES
 from ablations.networks.registry import SHORTCUTS
 from ablations.networks.shortcut import ConstantScaling, Identity, Shortcut
 from ablations.networks.skip import Skip
@@ -34,6 +35,24 @@ class Halved(Shortcut):
     @staticmethod
     def equation(x, fx, h):
         return h(x) / 2 + fx
+"""
+
+FAMILY = """
+from dataclasses import dataclass
+from ablations.networks.architecture import Architecture, Layer, Stage, Unit
+from ablations.networks.family import ModelConfig
+
+@dataclass
+class Pairs(ModelConfig):
+    family: str = "pairs"
+    pairs: int = 2
+    own_order = "without_bn"
+    own_shortcut = "rezero"
+    def architecture(self):
+        if self.pairs < 1:
+            raise ValueError(f"model.pairs={self.pairs}: must be at least 1")
+        pair = Unit((Layer(8), Layer(8)))
+        return Architecture(Layer(8), (Stage((pair,) * self.pairs),))
 """
 
 
@@ -60,6 +79,25 @@ def test_a_class_of_a_file_is_a_choice_with_its_settings():
     with pytest.raises(UserError, match="shortcut.by=much: Value 'much'"):
         configure("shortcut=halved", "shortcut.by=much")
     assert from_resolved(configure("shortcut=halved").resolved()) == configure("shortcut=halved")
+
+
+def test_a_family_of_a_file_is_a_choice_with_its_settings_its_order_and_its_shortcut():
+    load(FAMILY)
+    config = configure("model=pairs", "model.pairs=3")
+    assert type(config.model) is FAMILIES["pairs"] and config.model.units == (3,) and config.model.label == "pairs"
+    assert (config.activation.name, config.shortcut.name) == ("without_bn", "rezero")
+    other = configure("model=pairs", "shortcut=dropout", "shortcut.rate=0.25", "activation=original")
+    assert (other.activation.name, other.shortcut.rate) == ("original", 0.25)
+    assert from_resolved(config.resolved()) == config
+    load(FAMILY.replace('    own_order = "without_bn"\n    own_shortcut = "rezero"\n', ""))
+    config = configure("model=pairs")
+    assert (config.activation.name, config.shortcut.name) == ("original", "identity"), "as for every network"
+    with pytest.raises(UserError, match="model.to: there is no such setting; legal are name, family, pairs;"):
+        configure("model=pairs", "model.to=1")
+    with pytest.raises(
+        UserError, match="model=other: unknown; legal are pairs, .*family of your own add --import FILE"
+    ):
+        configure("model=other")
 
 
 def test_a_cell_that_is_run_again_replaces_its_class():
@@ -128,10 +166,31 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("message", MISTAKES)
+FAMILY_MISTAKES = {
+    "mine.py:7: class Pairs is not a dataclass: write @dataclass above it": ("@dataclass\n", "\n"),
+    'mine.py:7: class Pairs has no family: give it one, such as family: str = "pairs"': (
+        '    family: str = "pairs"\n',
+        "",
+    ),
+    'mine.py:7: class Pairs has a family without a type: write family: str = "pairs"': ("family: str", "family"),
+    "mine.py:7: class Pairs has the family 'two words': a family must be one word": ('"pairs"', '"two words"'),
+    "mine.py:7: class Pairs has no architecture: the network as data; see ablations/networks/family.py": (
+        "def architecture",
+        "def network",
+    ),
+    "mine.py:7: family resnet is one of the project's own: give class Pairs another family": ('"pairs"', '"resnet"'),
+    "mine.py:7: class Pairs has a setting units, which every family has as something else": (
+        "pairs: int",
+        "units: int",
+    ),
+}
+
+
+@pytest.mark.parametrize("message", [*MISTAKES, *FAMILY_MISTAKES])
 def test_a_mistake_in_the_file_is_one_message_with_its_line(message):
-    text = CLASS.replace(*MISTAKES[message])
-    assert text != CLASS
+    right = CLASS if message in MISTAKES else FAMILY
+    text = right.replace(*(MISTAKES | FAMILY_MISTAKES)[message])
+    assert text != right
     with pytest.raises(UserError) as raised:
         load(text)
     assert str(raised.value).startswith(message) and "\n" not in str(raised.value)
@@ -192,24 +251,66 @@ def test_a_mistake_in_the_equation_is_one_message_with_its_line(was, wrong, mess
         skip(np.ones((3, 8, 8, 6), np.float32), np.ones((3, 4, 4, 10), np.float32))
 
 
+@pytest.mark.parametrize(
+    "was,wrong,message",
+    [
+        ("(Layer(8), Layer(8))", "(Layer(8), Lair(8))", "^mine.py:15: family pairs: NameError: name 'Lair'"),
+        (
+            "Layer(8)))",
+            'Layer(8)), join="plus")',
+            "^mine.py:15: family pairs: ValueError: Unit.join='plus'.: legal are",
+        ),
+        ("return Arch", "Arch", "^mine.py:7: family pairs: TypeError: architecture.. returns NoneType"),
+        ("pairs: int = 2", "pairs: int = 0", "^model.pairs=0: must be at least 1$"),
+        ("pairs: int = 2", "pairs: complex = 2j", "^mine.py:7: class Pairs: .*complex"),
+        (
+            '"without_bn"',
+            '"bnless"',
+            "^mine.py:7: class Pairs: own_order = 'bnless': unknown; legal are bn_after_addition",
+        ),
+        ('"rezero"', '"zero"', "^mine.py:7: class Pairs: own_shortcut = 'zero': unknown; legal are constant_scaling, "),
+    ],
+)
+def test_a_mistake_in_a_family_is_said_when_it_is_chosen_and_hinders_nothing_else(was, wrong, message):
+    load(FAMILY.replace(was, wrong, 1))
+    assert configure("model=resnet20").model.depth == 20
+    with pytest.raises(UserError, match=message):
+        configure("model=pairs")
+
+
+def test_a_family_may_not_have_the_name_of_one_of_our_networks():
+    """Its file would hide the user's class."""
+    load(FAMILY.replace('"pairs"', '"resnet20"'))
+    with pytest.raises(UserError, match="^mine.py:7: class Pairs: the project has a file model/resnet20.yaml"):
+        configure("model=resnet20")
+
+
+def test_a_shortcut_and_a_family_may_have_one_name():
+    load(CLASS + FAMILY.replace('"pairs"', '"halved"'))
+    config = configure("model=halved", "shortcut=halved")
+    assert (type(config.model).__name__, type(config.shortcut).__name__) == ("Pairs", "Halved")
+
+
 @pytest.mark.parametrize("what", ["a configuration, as hosts.py sends it", "Hydra's schemas, as launchers send them"])
 def test_another_process_imports_the_same_files(what, tmp_path):
     """With nothing in its environment, in another folder."""
     load("BY = 4.0", "numbers_of_mine.py")
     load(CLASS.replace("2.0", "BY").replace("\nfrom", "\nfrom numbers_of_mine import BY\nfrom", 1))
-    config = configure("shortcut=halved")
-    sent = pickle.dumps(config) if "hosts" in what else cloudpickle.dumps((Singleton.get_state(), config))
+    load(FAMILY, "family_of_mine.py")
+    config = configure("shortcut=halved", "model=pairs")
+    # The model first: nothing before it has imported its file.
+    hosts = "hosts" in what
+    sent = pickle.dumps((config.model, config)) if hosts else cloudpickle.dumps((Singleton.get_state(), config))
     (tmp_path / "sent").write_bytes(sent)
     code = """if True:
         import pickle, sys
-        sent = pickle.load(open(sys.argv[1], "rb"))
-        config = sent[1] if isinstance(sent, tuple) else sent
+        _, config = pickle.load(open(sys.argv[1], "rb"))
         from ablations.config.run import from_resolved
         assert from_resolved(config.resolved()) == config  # a record can be read there
-        print(type(config.shortcut).__name__, config.shortcut.by, "jax" in sys.modules)"""
+        print(type(config.shortcut).__name__, config.shortcut.by, config.model.units, "jax" in sys.modules)"""
     command = [sys.executable, "-c", code, str(tmp_path / "sent")]
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", env={}, timeout=60)
-    assert done.stdout == "Halved 4.0 False\n", done.stderr
+    assert done.stdout == "Halved 4.0 (2,) False\n", done.stderr
 
 
 def test_a_record_says_what_made_it():
@@ -219,18 +320,27 @@ def test_a_record_says_what_made_it():
     load(CLASS.replace("/ 2", "/ 3"))
     other = registry.made_by(SHORTCUTS["halved"])["shortcut_class"]
     assert other == made | {"sha256": other["sha256"]} != made
-    assert registry.made_by(Identity) == {}
+    load(FAMILY, "family.py")
+    both = registry.made_by(SHORTCUTS["halved"], FAMILIES["pairs"])
+    assert both["shortcut_class"] == other and both["model_class"]["name"] == "Pairs"
+    assert both["model_class"]["file"].endswith("/family.py") and both.keys() == {"shortcut_class", "model_class"}
+    assert registry.made_by(Identity, FAMILIES["resnet"]) == {}
 
 
 def test_a_class_that_is_not_there():
-    resolved = configure().resolved() | {"shortcut": {"name": "gone"}}
+    resolved = configure().resolved()
+    shortcut, family = {"shortcut": {"name": "gone"}}, {"model": {"name": "gone", "family": "gone"}}
     for source, message in (
         (None, "add --import FILE.py"),
         ({"name": "Gone", "file": "/elsewhere/gone.py"}, "add --import /elsewhere/gone.py"),
         ({"name": "Gone", "file": None}, "it was defined in a notebook; define class Gone"),
     ):
         with pytest.raises(UserError, match=f"^shortcut gone is not defined here: {message}$"):
-            from_resolved(resolved, source)
+            from_resolved(
+                resolved | shortcut, {"shortcut_class": source, "model_class": {"name": "Other", "file": "o"}}
+            )
+        with pytest.raises(UserError, match=f"^family gone is not defined here: {message}$"):
+            from_resolved(resolved | family, {"model_class": source})
 
 
 @pytest.mark.parametrize("place", ["file", "pkg"])

@@ -77,6 +77,14 @@ def test_a_job_on_several_hosts_is_one_run_of_several_processes():
     assert folders("hydra/launcher=slurm_multinode") == folders()
 
 
+def test_a_setting_has_a_name_where_it_changes_what_the_network_chooses():
+    """tutorial44 chooses full pre-activation and decay of convolutions."""
+    plain = folders("model=tutorial44")
+    assert folders("model=tutorial44", "activation=original") != plain
+    assert folders("model=tutorial44", "recipe.weight_decay_on=all") != plain
+    assert folders("model=resnet20", "activation=original") == folders("model=resnet20")
+
+
 def test_a_sweep_is_all_combinations():
     found = folders("shortcut=identity,dropout", "seed=0,1,2")
     assert len(found) == 6 == len(set(found))
@@ -85,7 +93,7 @@ def test_a_sweep_is_all_combinations():
 
 # Rows: of the paper's tables those that can be run, of the others all combinations.
 ROWS = {"demo": 16, "table1": 16, "table2": 10, "table3": 12, "table4": 9, "degradation": 8, "depth": 48, "gates": 45}
-ROWS |= {"depth_orders": 30, "switches": 19, "table5": 5}
+ROWS |= {"depth_orders": 30, "scaling": 30, "switches": 19, "table5": 5}
 
 
 @pytest.mark.parametrize("name", study.names())

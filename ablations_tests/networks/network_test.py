@@ -17,7 +17,8 @@ from ablations.networks.kernels import remat
 from ablations.networks.kernels.convolution import use_form
 from ablations.networks.layers import BatchNorm
 from ablations.networks.network import Network, mean_of_cells
-from ablations.networks.shortcut import SHORTCUTS, ExclusiveGating, Identity
+from ablations.networks.scaling import SHORTCUTS
+from ablations.networks.shortcut import ExclusiveGating, Identity
 from ablations_tests import reference
 
 SMALL = ResNet(name="small", depth=14, branch="basic")
@@ -58,7 +59,12 @@ def loss_and_gradient(network, x):
 
 
 PAPER = itertools.product(list(SHORTCUTS)[:6], list(ORDERS)[:5])
-OTHERS = [("none", "original"), ("conv1x1", "linear_bottleneck"), ("exclusive_gating", "without_bn")]
+OTHERS = [
+    ("none", "original"),
+    ("conv1x1", "linear_bottleneck"),
+    ("exclusive_gating", "without_bn"),
+    ("layerscale", "original"),
+]
 
 
 @pytest.mark.parametrize("shortcut,order", [*PAPER, *OTHERS])

@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from ablations.networks.architecture import Layer, Match, Unit
+from ablations.networks.scaling import SHORTCUTS
 from ablations.networks.shortcut import (
-    SHORTCUTS,
     ConstantScaling,
     Conv1x1,
     Dropout,

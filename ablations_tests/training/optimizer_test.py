@@ -83,8 +83,8 @@ def test_cosine():
     np.testing.assert_allclose(rates, expected, atol=1e-6)
 
 
-def reached(on):
-    config = configure("shortcut=exclusive_gating", "model=resnet164")
+def reached(on, shortcut):
+    config = configure(f"shortcut={shortcut}", "model=resnet164")
     network = nnx.eval_shape(
         lambda: Network(
             config.model.architecture(),
@@ -99,9 +99,10 @@ def reached(on):
     return {path: bool(leaf) for path, leaf in nnx.to_flat_state(decayed(params, on, network.is_convolution))}
 
 
-def test_weight_decay_reaches_what_it_should():
-    assert all(reached("all").values())
-    for path, is_reached in reached("convolutions").items():
+@pytest.mark.parametrize("shortcut", ["exclusive_gating", "fixup"])  # a bias, two trained numbers
+def test_weight_decay_reaches_what_it_should(shortcut):
+    assert all(reached("all", shortcut).values())
+    for path, is_reached in reached("convolutions", shortcut).items():
         assert is_reached == (path[-1] == "kernel" and path[0] != "head"), path
     for path, is_reached in reached("unit_convolutions").items():
         assert is_reached == (path[-1] == "kernel" and path[0] == "stages"), path

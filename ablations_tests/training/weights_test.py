@@ -12,7 +12,7 @@ from ablations.errors import UserError
 from ablations.networks.activation import ORDERS
 from ablations.networks.architecture import Architecture, Layer, Stage, Unit, Up
 from ablations.networks.network import Network
-from ablations.networks.shortcut import SHORTCUTS
+from ablations.networks.scaling import SHORTCUTS
 from ablations.training import weights
 from ablations.training.steps import Steps
 from ablations_tests.conftest import configure
