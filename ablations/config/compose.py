@@ -22,7 +22,7 @@ from ablations.config.hydra_loader import Loader
 from ablations.config.logger import LOGGERS
 from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
-from ablations.data.config import DataConfig
+from ablations.data.config import SCHEMAS, DataConfig
 from ablations.errors import UserError
 from ablations.networks import registry
 from ablations.networks.activation import ORDERS, OURS
@@ -151,6 +151,8 @@ def register_schemas() -> dict[str, str]:
         store.store(group="schema/distributed", name=name, node=node)
     for name, node in FAMILIES.items():
         store.store(group="schema/model", name=name, node=node)
+    for name, node in SCHEMAS.items():
+        store.store(group="schema/data", name=name, node=node)
     schemas = {"model": FAMILIES["resnet"], "data": DataConfig, "recipe": RecipeConfig}
     for name, node in schemas.items():  # schema/model: files from before there were other families
         store.store(group="schema", name=name, node=node)

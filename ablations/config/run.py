@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 from ablations.config.distributed import Distributed
 from ablations.config.logger import Logger
 from ablations.config.recipe import RecipeConfig, refusal
-from ablations.data.config import DataConfig
+from ablations.data.config import DATASETS, SCHEMAS, DataConfig
 from ablations.networks import families  # noqa: F401, so that they are registered
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.family import FAMILIES, ModelConfig
@@ -17,6 +17,8 @@ from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")
 MATMUL_PRECISIONS = ("default", "high", "highest")
+WORDS = {"classification": "one class for an image", "segmentation": "one class for each pixel"}
+NO_PROBE = "a long skip reads two maps, so there is no x whose gradient passes through every unit; leave it out"
 PACKINGS = ("auto", "single", "processes", "interleaved", "vmap")
 
 
@@ -103,6 +105,25 @@ class Config:
         if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")
 
+        self._check_task()
+
+    def _check_task(self) -> None:
+        """Raise ValueError if the network does not do what the data set is for, or its images do not fit the network."""
+        model, data = self.model, self.data
+        if model.task != data.task:
+            fitting = " or ".join(name for name, kind in DATASETS.items() if kind.task == model.task)
+            what, has = WORDS[model.task], WORDS[data.task]
+            networks = {"segmentation": "model=unet", "classification": "model=resnet110"}[data.task]
+            raise ValueError(
+                f"model={model.name} gives {what}, but data={data.name} has {has}: choose such a data set "
+                f"(data={fitting}) or such a network (as {networks})"
+            )
+        if reason := model.refusal(data.side):
+            setting = "crop" if DATASETS[data.name].of_files else "name"
+            raise ValueError(f"data.{setting}={getattr(data, setting)}: {reason}")
+        if model.task == "segmentation" and self.recipe.probe_every:
+            raise ValueError(f"recipe.probe_every={self.recipe.probe_every}: {NO_PROBE}")
+
     def for_devices(self, devices: int) -> "Config":
         """This configuration on a number of devices, which turns bn_group="device" into a number of images."""
         if self.recipe.bn_group != "device":
@@ -136,7 +157,8 @@ def from_resolved(resolved: dict, source: dict | None = None) -> Config:
     family = _group(settings.get("model"), "model").get("family", "resnet")
     if family not in FAMILIES:
         raise ValueError(f"model.family={family}: unknown; legal are {', '.join(FAMILIES)}")
-    parts = {"activation": ActivationOrder, "model": FAMILIES[family], "data": DataConfig, "recipe": RecipeConfig}
+    data = SCHEMAS.get(_group(settings.get("data"), "data").get("name"), DataConfig)
+    parts = {"activation": ActivationOrder, "model": FAMILIES[family], "data": data, "recipe": RecipeConfig}
     shortcut = find_class(_group(settings.get("shortcut"), "shortcut").get("name"), source)
     for part, kind in ({"shortcut": shortcut} | parts).items():
         settings[part] = _instance(kind, _group(settings.get(part), part), f"{part}.")

@@ -10,7 +10,7 @@ from ablations.training import weights
 from ablations.training.steps import State, Steps
 from ablations.training.tally import Tally
 
-TESTED = ("test_error_percent", "test_top5_error_percent")  # what a record keeps of the last evaluation, for each crop
+TESTED = ("test_error_percent", "test_top5_error_percent", "test_iou_percent")  # what a record keeps of the last evaluation, for each crop
 
 
 def write(folder: Path, steps: Steps, state: State, tally: Tally) -> dict:
