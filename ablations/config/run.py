@@ -119,8 +119,8 @@ class Config:
                 f"(data={fitting}) or such a network (as {networks})"
             )
         if reason := model.refusal(data.side):
-            setting = "crop" if DATASETS[data.name].of_files else "name"
-            raise ValueError(f"data.{setting}={getattr(data, setting)}: {reason}")
+            setting = f"data.crop={data.crop}" if DATASETS[data.name].of_files else f"data={data.name}"
+            raise ValueError(f"{setting}: {reason}")
         if model.task == "segmentation" and self.recipe.probe_every:
             raise ValueError(f"recipe.probe_every={self.recipe.probe_every}: {NO_PROBE}")
 

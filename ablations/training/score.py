@@ -31,6 +31,12 @@ class Score:
         """The top-1 error, or the top-5 error for 5 guesses."""
         return 100 * self.wrong(guesses) / self.images
 
+    def in_words(self, guesses: int = 1) -> str:
+        """One line about it. guesses: those of a second error, 1 for none."""
+        more = f", top-{guesses} {self.error_percent(guesses):.2f} %" if guesses > 1 else ""
+        wrong = f"({self.wrong()} of {self.images:,} images){more}"
+        return f"test error {self.error_percent():.2f} % {wrong}, loss {self.loss:.4f}"
+
 
 def rank(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many classes come before the right one, 0 if it is the first guess: (N, classes), (N,) -> (N,).
@@ -75,6 +81,11 @@ class PixelScore:
         union = self._total.sum(1) + predicted - right
         iou = np.where(union, right / np.maximum(union, 1), 1.0)
         return float(100 * (iou[1] if classes == 2 else iou.mean()))
+
+    def in_words(self, _: int = 1) -> str:
+        """One line about it."""
+        of = f"of the pixels of {self.images:,} images"
+        return f"test error {self.error_percent():.2f} % {of}, IoU {self.iou_percent:.2f} %, loss {self.loss:.4f}"
 
     @property
     def _total(self) -> np.ndarray:
