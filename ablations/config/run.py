@@ -157,7 +157,7 @@ def from_resolved(resolved: dict, source: dict | None = None) -> Config:
     family = _group(settings.get("model"), "model").get("family", "resnet")
     if family not in FAMILIES:
         raise ValueError(f"model.family={family}: unknown; legal are {', '.join(FAMILIES)}")
-    data = SCHEMAS.get(_group(settings.get("data"), "data").get("name"), DataConfig)
+    data = SCHEMAS.get(str(_group(settings.get("data"), "data").get("name")), DataConfig)
     parts = {"activation": ActivationOrder, "model": FAMILIES[family], "data": data, "recipe": RecipeConfig}
     shortcut = find_class(_group(settings.get("shortcut"), "shortcut").get("name"), source)
     for part, kind in ({"shortcut": shortcut} | parts).items():

@@ -105,7 +105,9 @@ def _listed(config: DataConfig, folder: Path) -> dict[str, Path]:
         ) from error
     named = {path.stem: path for path in paths}
     if doubled := sorted({path.name for path in paths} - {path.name for path in named.values()}):
-        raise UserError(f"{folder}: {named[Path(doubled[0]).stem].name} and {doubled[0]} have the same name: remove one")
+        raise UserError(
+            f"{folder}: {named[Path(doubled[0]).stem].name} and {doubled[0]} have the same name: remove one"
+        )
     return named
 
 

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ablations.data.config import IGNORED
+
 
 def statistics(images: np.ndarray, normalization: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and divisor of pixels in [0, 1], over the training set (N, H, W, C) uint8.
@@ -38,6 +40,14 @@ def draw(key: jax.Array, images: int, pad: int, flip: bool) -> tuple[jax.Array, 
     offsets = jax.random.randint(crop, (images, 2), 0, 2 * pad + 1)
     flips = jax.random.bernoulli(mirror, 0.5, (images,)) if flip else jnp.zeros((images,), bool)
     return offsets, flips
+
+
+def both(key: jax.Array, images: jax.Array, labels: jax.Array, pad: int, flip: bool) -> tuple[jax.Array, jax.Array]:
+    """Images with random crops and mirroring, and their labels; label maps (N, H, W) are cropped and mirrored alike."""
+    drawn = draw(key, len(labels), pad, flip)
+    if labels.ndim > 1:
+        labels = augment(labels[..., None], *drawn, pad, fill=IGNORED)[..., 0]
+    return augment(images, *drawn, pad), labels
 
 
 def augment(images: jax.Array, offsets: jax.Array, flips: jax.Array, pad: int, *, fill: int = 0) -> jax.Array:

@@ -17,7 +17,11 @@ from ablations.training.score import predict
 from ablations.training.steps import State, Steps
 from ablations.training.tally import Tally
 
-TESTED = ("test_error_percent", "test_top5_error_percent", "test_iou_percent")  # what a record keeps of the last evaluation, for each crop
+TESTED = (
+    "test_error_percent",
+    "test_top5_error_percent",
+    "test_iou_percent",
+)  # what a record keeps of the last evaluation, for each crop
 
 EXAMPLES = 4  # test images of segmentation whose predictions are kept
 

@@ -12,7 +12,6 @@ from flax import nnx
 from ablations import randomness
 from ablations.config.run import Config
 from ablations.data import moments as data_moments
-from ablations.data.config import IGNORED
 from ablations.data.dataset import Dataset, stratified
 from ablations.networks.network import Network
 from ablations.training import augmentation, colour
@@ -116,8 +115,8 @@ class Steps:
         """The program with which `train` makes this many steps, traced from shapes alone: to inspect or measure it."""
         indices = jax.ShapeDtypeStruct((steps, self.config.recipe.batch_size), jnp.int32)
         images = jax.ShapeDtypeStruct((*indices.shape, *self.dataset.train_images.shape[1:]), jnp.uint8)
-        label_shape = self.dataset.train_labels.shape[1:]  # of an image; () for a class
-        labels = jax.ShapeDtypeStruct((*indices.shape, *label_shape), self.dataset.train_labels.dtype)
+        of_set = self.dataset.train_labels
+        labels = jax.ShapeDtypeStruct((*indices.shape, *of_set.shape[1:]), of_set.dtype)
         batches = indices if "images" in self.data else {"images": images, "labels": labels}
         batches, state = self.devices.abstract(batches, axis=1), self.devices.abstract(self.abstract())
         return self.programs.trace(self.advance, state, self.data, batches, **self.DONATE, **self.devices.options())
@@ -136,10 +135,7 @@ class Steps:
         if self.config.data.colour != "none":
             images = colour.augment(jax.random.fold_in(key, 1), images, self.config.data.colour, data["colours"])
         images = augmentation.normalise(images, data["mean"], data["divisor"])
-        drawn = augmentation.draw(key, len(labels), pad, self.config.data.flip)
-        images = augmentation.augment(images, *drawn, pad)
-        if labels.ndim > 1:
-            labels = augmentation.augment(labels[..., None], *drawn, pad, fill=IGNORED)[..., 0]
+        images, labels = augmentation.both(key, images, labels, pad, self.config.data.flip)
         gradient = jax.value_and_grad(self._loss, has_aux=True)
         (loss, (others, wrong)), grads = gradient(state.params, state.others, images, labels)
         updates, momentum = self.optimizer.update(grads, state.momentum, state.params)
@@ -166,10 +162,8 @@ class Steps:
         return augmentation.normalise(images, data["mean"], data["divisor"]).astype(DTYPES[self.config.precision])
 
     def logits(self, state: State, images: np.ndarray) -> np.ndarray:
-        """uint8 images (N, H, W, C) -> logits (N, classes), of pixels (N, H', W', classes), with running BN statistics.
-
-        Each process computes alone.
-        """
+        """uint8 images (N, H, W, C) -> logits (N, classes) or, of pixels, (N, H', W', classes), with running BN statistics.
+        Each process computes alone."""
         local = self.devices.local
         batch = min(self.config.recipe.batch_size // self.devices.processes, len(self.dataset.test_images))
         batch += -batch % local.count

@@ -49,7 +49,9 @@ class UNet(ModelConfig):
             up = Unit((Up(width, self.up_bias),), join=self.join, reads=f"down{i}", activated=False)
             # Stages of their own, so that paths are the same however the two are joined.
             stages += [Stage((up,)), Stage((self._pair(width),))]
-        return Architecture(self._convolution(finest), tuple(stages), head=Head(pixels=True), init="he_fan_in")  # Sec. 3
+        return Architecture(
+            self._convolution(finest), tuple(stages), head=Head(pixels=True), init="he_fan_in"
+        )  # Sec. 3
 
     def refusal(self, side: int) -> str | None:
         """Why images of this side do not fit, and which sides do; None if they do."""
