@@ -166,6 +166,15 @@ def _choice(group: str, name: str, node) -> None:
         store.store(group=group, name=name, node=node)
 
 
+def plain(composed: DictConfig) -> dict:
+    """The values of a composed configuration, which are not checked; without Hydra's own part."""
+    values = OmegaConf.to_container(
+        OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), resolve=True
+    )
+    assert isinstance(values, dict)
+    return values
+
+
 def parse(composed) -> Config:
     """Turn a composed Hydra configuration into a checked Config.
 

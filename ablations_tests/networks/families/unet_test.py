@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
+from ablations.api.configuration import settings_of
 from ablations.errors import UserError
 from ablations.networks import count
 from ablations.networks.families.unet import UNet
@@ -124,3 +125,11 @@ def test_a_command_chooses_the_order_and_the_shortcut_over_the_network_s_file():
     config = configure(*DIGITS, "shortcut=dropout", "activation=full_preactivation")
     assert (config.shortcut.name, config.activation.name) == ("dropout", "full_preactivation")
     assert configure("data=digits_mask", "model=unet_digits").activation.name == "original"
+
+
+@pytest.mark.parametrize("model,crop", [("unet_paper", 572), ("unet", 64)])
+def test_the_settings_of_a_configuration_make_it_again(model, crop):
+    """Also if its choices alone are no run: no folder is named, and the usual images do not fit the paper's network."""
+    config = configure(f"model={model}", "data=mask_folder", "data.root=a", f"data.crop={crop}", "data.values=[0,1,2]")
+    words = settings_of(config)
+    assert configure(*words) == config and 'data.root="a"' in words
