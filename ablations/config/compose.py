@@ -168,9 +168,8 @@ def _choice(group: str, name: str, node) -> None:
 
 def plain(composed: DictConfig) -> dict:
     """The values of a composed configuration, which are not checked; without Hydra's own part."""
-    values = OmegaConf.to_container(
-        OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), resolve=True
-    )
+    own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    values = OmegaConf.to_container(own, resolve=True)
     assert isinstance(values, dict)
     return values
 
