@@ -99,3 +99,8 @@ def test_its_loss_landscape_is_of_pixels(trained):
     assert done.returncode == 0, done.stderr
     measured = json.loads((folder.path / "landscape.json").read_text())
     assert 0 < measured["error_percent"] < 100 and measured["loss"] > 0
+
+
+def test_a_data_set_of_masks_is_prepared_without_naming_a_network(tmp_path):
+    done = here("data", "prepare", "data=digits_mask", cwd=tmp_path)
+    assert done.stdout == "digits_mask comes with a package: nothing to prepare\n", done.stderr
