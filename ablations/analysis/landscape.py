@@ -16,6 +16,7 @@ from flax import nnx
 
 from ablations.networks import stack
 from ablations.terminal import bar
+from ablations.training.loss import segmentation
 from ablations.training.steps import State, Steps
 
 
@@ -34,7 +35,7 @@ def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: 
     def loss(first, second, a, b):
         value, wrong = compiled(state.params, state.others, first, second, a, b, steps.data, *batch)
         update(next(counter))
-        return float(value) if math.isfinite(value) else None, int(wrong)
+        return float(value) if math.isfinite(value) else None, float(wrong)
 
     distances = np.linspace(-1, 1, points)
     coarse = distances[:: 2 if points > 2 else 1]
@@ -74,8 +75,10 @@ def _leaf_direction(path, leaf, random):
 
 
 def _loss(steps: Steps, params, others, first, second, a, b, data, images, labels):
-    """The mean loss and the number of wrong predictions, at distances a and b along the first and second direction."""
+    """The mean loss and the number of wrong predictions (see `Steps.train`), at distances a and b along the first and second direction."""
     params = jax.tree.map(lambda leaf, x, y: leaf + a * x + b * y, params, first, second)
     logits = steps.merge(params, others, train=False)(steps.input(images, data))
+    if steps.config.data.task == "segmentation":
+        return segmentation(logits, labels)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return losses.mean(), (logits.argmax(-1) != labels).sum()

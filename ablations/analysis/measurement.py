@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ablations.analysis.subject import Subject
-from ablations.config.run import from_resolved
+from ablations.config.run import Config, from_resolved
 from ablations.errors import UserError
 from ablations.networks.registry import Unusable, made_by
 from ablations.runs.folder import RunFolder
@@ -71,6 +71,22 @@ def measurements(records: list[dict]) -> tuple[dict[str, list[dict]], dict[str, 
     return alike, differing
 
 
+# Kinds that make no sense for segmentation, and why.
+NOT_OF_PIXELS = {
+    "probe": "its long skips read two maps, so there is no x whose gradient passes through every unit",
+    "lesion": "nearly all its units change the shape of x or read two maps, and without those nothing passes",
+}
+
+
+def check_kind(kind: str, config: Config) -> None:
+    """Raise UserError if a network for segmentation cannot be measured so."""
+    if config.data.task == "segmentation" and kind in NOT_OF_PIXELS:
+        raise UserError(
+            f"{kind} of model={config.model.name}: not possible: {NOT_OF_PIXELS[kind]}; ablations landscape and "
+            "ablations figure run=... work"
+        )
+
+
 def measured(
     kind: str, subject: Subject, asked: dict, folder: Path | None, force: bool = False, say: Callable = print
 ) -> dict:
@@ -108,6 +124,7 @@ def measured(
 
 
 def _measure(kind: str, subject: Subject, asked: dict) -> dict:
+    check_kind(kind, subject.config)
     steps, state, step = subject.load()
     images = len(steps.dataset.train_images)
     for key in ("images", "paths"):

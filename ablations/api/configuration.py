@@ -62,12 +62,12 @@ def settings_of(config: Config) -> list[str]:
     chosen = [f"{group}={getattr(config, group).name}" for group in GROUPS]
     with compose.hydra() as context:
         default = compose.parse(compose.compose(context, []))
-        base = compose.parse(compose.compose(context, chosen))
-    settings = _flat(asdict(config))
+        # Not checked: these choices alone may be no run, as those of a folder of images without the folder.
+        base = _flat(compose.plain(compose.compose(context, chosen)))
     values = [
         f"{key}={json.dumps(value, ensure_ascii=False)}"
-        for (key, value), usual in zip(settings.items(), _flat(asdict(base)).values(), strict=True)
-        if value != usual
+        for key, value in _flat(asdict(config)).items()
+        if key not in base or value != base[key]
     ]
     return [
         f"{group}={getattr(config, group).name}"

@@ -19,7 +19,7 @@ from ablations.training.steps import State, Steps
 def network(config: Config) -> Network:
     """The network of a configuration, with the weights from which its run starts, to the bit: a flax.nnx module.
 
-    It maps normalised images (N, H, W, C) to logits (N, classes), float32. It is in training mode; `network.eval()`
+    It maps normalised images (N, H, W, C) to logits (N, classes), of pixels (N, H, W, classes), float32. It is in training mode; `network.eval()`
     switches to test mode. `network.walk` visits its units. The data set is not needed. The program that draws the
     weights takes seconds to compile, the first time.
 
@@ -67,7 +67,8 @@ class Trained:
         return self._steps.merge(self.state.params, self.state.others, train=False)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Images (N, H, W, C), uint8, 0 ... 255 -> logits (N, classes), float32, with the running BN statistics.
+        """Images (N, H, W, C), uint8, 0 ... 255 -> logits (N, classes), float32, with the running BN statistics; of a
+        network for segmentation (N, H, W, classes).
 
         Images are normalised as in training. The logits of an image do not depend on the other images.
         Raises UserError for images of another shape or type.
@@ -75,7 +76,8 @@ class Trained:
         return self._steps.logits(self.state, self._checked(images))
 
     def step(self, batch: tuple[np.ndarray, np.ndarray]) -> "tuple[Trained, float]":
-        """The network after one more step of its recipe, on images (N, H, W, C), uint8, and labels (N,); and the loss.
+        """The network after one more step of its recipe, on images (N, H, W, C), uint8, and labels (N,), or label maps
+        (N, H, W) for segmentation; and the loss.
 
         This network does not change. Images are augmented as in training, and the learning rate is the recipe's at
         this step; a finished run starts without momentum. The loss is that before the step.
@@ -86,9 +88,13 @@ class Trained:
         >>> int(after.state.step) - int(trained.state.step), loss > 0
         (1, True)
         """
-        images, labels = self._checked(batch[0]), np.asarray(batch[1], np.int32)
-        if labels.shape != images.shape[:1]:
-            raise UserError(f"{len(images)} images with labels of shape {labels.shape}: give one label for each image")
+        pixels = self.config.data.task == "segmentation"
+        images, labels = self._checked(batch[0]), np.asarray(batch[1], np.uint8 if pixels else np.int32)
+        if labels.shape != images.shape[: 3 if pixels else 1]:
+            raise UserError(
+                f"{len(images)} images with labels of shape {labels.shape}: give one label for each "
+                f"{'pixel' if pixels else 'image'}"
+            )
         if self.config.data.colour != "none":
             raise UserError(f"data.colour={self.config.data.colour}: a step needs the colours of the training set")
         state = jax.tree.map(jax.numpy.copy, self.state)  # the compiled step reuses the memory of its arguments
@@ -101,6 +107,9 @@ class Trained:
             raise UserError(
                 f"images of shape {images.shape}, {images.dtype}: this network takes (N, H, W, {channels}), uint8, N at least 1"
             )
+        for side in {*images.shape[1:3]}:
+            if reason := self.config.model.refusal(side):
+                raise UserError(reason)
         return images
 
     def __repr__(self) -> str:

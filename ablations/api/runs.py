@@ -13,7 +13,7 @@ from ablations.config.run import Config, from_resolved
 from ablations.config.study import Figure, Panel, Study
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder, read_records, run_folders
-from ablations.runs.record import UnreadableRecord, read_metrics
+from ablations.runs.record import UnreadableRecord, read_metrics, tested
 from ablations.tables import table
 
 HEADER = ("study", "row", "seed", "test error", "steps", "seconds")
@@ -51,6 +51,16 @@ class Run:
     def curves(self) -> display.Figure:
         """Training loss and test error over the steps."""
         return Runs([self]).curves()
+
+    def masks(self) -> display.Figure:
+        """The first test images of a run of segmentation, their masks and what it predicts.
+
+        Raises UserError if it has none.
+        """
+        from ablations.reports import masks  # matplotlib
+
+        title = f"What {self.folder} predicts"
+        return display.Figure(title, lambda form: masks.of_run(self.record | {"folder": RunFolder(self.folder)}, form))
 
     def __repr__(self) -> str:
         return f"<run {self.folder}: {_outcome(self.record)}>"
@@ -213,8 +223,7 @@ def _drawn(
 
 
 def _outcome(record: dict) -> str:
-    error = record["test_error_percent"]
-    return "diverged" if record["status"] == "diverged" else f"test error {error:.2f} %"
+    return "diverged" if record["status"] == "diverged" else tested(record)
 
 
 Plain = str | int | float | bool | None

@@ -1,5 +1,6 @@
 """`ablations data prepare`: put a data set where training reads it."""
 
+from ablations.data.config import DATASETS
 from ablations.errors import UserError
 
 HELP = """\
@@ -60,9 +61,17 @@ def command(arguments: list[str]) -> None:
     from ablations.data import catalogue
 
     with compose.hydra() as context:
-        jobs = sweep.plan(context, arguments[1:])
+        jobs = sweep.plan(context, [*_network(arguments[1:]), *arguments[1:]])
     for config in {repr(job.config.data): job.config.data for job in jobs}.values():
         folder = catalogue.prepare(config, download=True)
         print(f"{config.name} is in {folder}" if folder else f"{config.name} comes with a package: nothing to prepare")
         if broken := catalogue.check(config):
             raise UserError(f"{len(broken):,} images are broken; repair or remove them: {', '.join(broken)}")
+
+
+def _network(settings: list[str]) -> list[str]:
+    """For a data set with masks, a network that takes nearly all of them, if none is chosen; the usual one takes none."""
+    names = [name for word in settings if word.startswith("data=") for name in word.removeprefix("data=").split(",")]
+    masks = [name for name in names if name in DATASETS and DATASETS[name].task == "segmentation"]
+    chosen = any(word.startswith("model=") for word in settings)
+    return ["model=unet", "model.widths=[1,1]"] if masks and not chosen else []

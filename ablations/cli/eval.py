@@ -8,6 +8,7 @@ from ablations.config.run import from_resolved
 from ablations.data.config import DataConfig
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
+from ablations.runs.record import tested
 
 HELP = """\
 ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
@@ -36,17 +37,12 @@ def command(arguments: list[str]) -> None:
 
     config, dataset = steps.config, steps.dataset
     for pixels in config.data.test_crops or [None]:
-        tested = test(steps, state, pixels, lambda name: print(f"{name} is broken: skipped"))
+        score = test(steps, state, pixels, lambda name: print(f"{name} is broken: skipped"))
         test_set = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
-        top5 = (
-            f", top-5 {tested.error_percent(GUESSES):.2f} %" if dataset.streamed and dataset.classes > GUESSES else ""
-        )
-        print(
-            f"{folder} on {test_set}: test error {tested.error_percent():.2f} % ({tested.wrong()} of {tested.images:,} images){top5}, "
-            f"loss {tested.loss:.4f}"
-        )
+        guesses = GUESSES if dataset.streamed and dataset.classes > GUESSES else 1
+        print(f"{folder} on {test_set}: {score.in_words(guesses)}")
     if not data_overrides:
-        print(f"its record: test error {record['test_error_percent']:.2f} %")
+        print(f"its record: {tested(record)}")
 
 
 def _data(trained: DataConfig, overrides: list[str]) -> DataConfig:

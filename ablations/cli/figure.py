@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ablations.config import study as studies
 from ablations.errors import UserError
-from ablations.runs.folder import read_records
+from ablations.runs.folder import RunFolder, read_records
 from ablations.system.files import write_whole
 from ablations.tables import table
 
@@ -15,8 +15,11 @@ Draws the figures of a study from the runs on disk, in the paper's style.
 
     ablations figure study=table1 data=digits
     ablations figure study=table1 figure=figure3 out=figure3.pdf
+    ablations figure run=runs/unet/identity/seed=0 out=masks.png
 
     study=table1       a file of your own, or {studies}
+    run=FOLDER         in place of study=...: test images of a run of segmentation, their masks, and
+                       what it predicts
     figure=figure3     only this figure: {figures}
     runs_dir=runs      where the runs are
     format=svg         svg, pdf or png
@@ -41,6 +44,8 @@ def command(arguments: list[str]) -> int:
     settings = dict(argument.split("=", 1) for argument in arguments)
     name, only, form = settings.pop("study", None), settings.pop("figure", None), settings.pop("format", None)
     runs_dir, out = Path(settings.pop("runs_dir", "runs")), Path(settings.pop("out", "."))
+    if run := settings.pop("run", None):
+        return _of_run(RunFolder(Path(run)), out, form)
     if name is None:
         raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
     study = studies.load(name)
@@ -68,14 +73,31 @@ def command(arguments: list[str]) -> int:
     drawable = [figure for figure in chosen if any(runs_of(figure, records).values())]
     for figure in drawable or chosen:
         path = out if suffix == form else out / f"{study.name}-{figure.name}.{form}"
-        content = draw(figure, study, records, form, unreadable=unreadable)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, content)
-        except OSError as error:
-            raise UserError(f"out={out}: {path} cannot be written: {error.strerror}") from error
-        print(f"wrote {path}")
+        _write(path, draw(figure, study, records, form, unreadable=unreadable), out)
     for figure in chosen:
         if figure not in drawable:
             print(f"figure {figure.name}: {NONE_RUN}")
     return 0
+
+
+def _of_run(folder: RunFolder, out: Path, form: str | None) -> int:
+    """Draw what a run of segmentation predicts."""
+    from ablations.reports import masks, style
+
+    record, _ = folder.finished()
+    suffix = out.suffix.removeprefix(".") if not out.is_dir() else ""
+    form = form or suffix or "svg"
+    if form not in style.FORMATS or suffix not in ("", form):
+        raise UserError(f"format={form}, out={out}: legal are {', '.join(style.FORMATS)}, the same for both")
+    path = out if suffix else out / f"{folder.study}-masks.{form}"
+    _write(path, masks.of_run(record | {"folder": folder}, form), out)
+    return 0
+
+
+def _write(path: Path, content: bytes, out: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        raise UserError(f"out={out}: {path} cannot be written: {error.strerror}") from error
+    print(f"wrote {path}")

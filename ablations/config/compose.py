@@ -22,7 +22,7 @@ from ablations.config.hydra_loader import Loader
 from ablations.config.logger import LOGGERS
 from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
-from ablations.data.config import DataConfig
+from ablations.data.config import SCHEMAS, DataConfig
 from ablations.errors import UserError
 from ablations.networks import registry
 from ablations.networks.activation import ORDERS, OURS
@@ -139,6 +139,8 @@ def register_schemas() -> dict[tuple[str, str], str]:
         store.store(group="schema/logger", name=name, node=node)
     for name, node in DISTRIBUTED.items():
         store.store(group="schema/distributed", name=name, node=node)
+    for name, node in SCHEMAS.items():
+        store.store(group="schema/data", name=name, node=node)
     schemas = {"model": FAMILIES["resnet"], "data": DataConfig, "recipe": RecipeConfig}
     for name, node in schemas.items():  # schema/model: files from before there were other families
         store.store(group="schema", name=name, node=node)
@@ -182,6 +184,14 @@ def _choice(group: str, name: str, node) -> None:
     store.store(group=f"schema/{group}", name=name, node=node)
     if not (resources.files("ablations.conf") / group / f"{name}.yaml").is_file():
         store.store(group=group, name=name, node=node)
+
+
+def plain(composed: DictConfig) -> dict:
+    """The values of a composed configuration, which are not checked; without Hydra's own part."""
+    own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    values = OmegaConf.to_container(own, resolve=True)
+    assert isinstance(values, dict)
+    return values
 
 
 def parse(composed) -> Config:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 from ablations.config.distributed import Distributed
 from ablations.config.logger import Logger
 from ablations.config.recipe import RecipeConfig, refusal
-from ablations.data.config import DataConfig
+from ablations.data.config import DATASETS, SCHEMAS, DataConfig
 from ablations.networks import families, scaling  # noqa: F401, so that their classes are registered
 from ablations.networks.activation import ActivationOrder
 from ablations.networks.family import ModelConfig
@@ -18,6 +18,8 @@ from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")
 MATMUL_PRECISIONS = ("default", "high", "highest")
+WORDS = {"classification": "one class for an image", "segmentation": "one class for each pixel"}
+NO_PROBE = "a long skip reads two maps, so there is no x whose gradient passes through every unit; leave it out"
 PACKINGS = ("auto", "single", "processes", "interleaved", "vmap")
 
 
@@ -104,6 +106,25 @@ class Config:
         if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")
 
+        self._check_task()
+
+    def _check_task(self) -> None:
+        """Raise ValueError if the network does not do what the data set is for, or its images do not fit the network."""
+        model, data = self.model, self.data
+        if model.task != data.task:
+            fitting = " or ".join(name for name, kind in DATASETS.items() if kind.task == model.task)
+            what, has = WORDS[model.task], WORDS[data.task]
+            networks = {"segmentation": "model=unet", "classification": "model=resnet110"}[data.task]
+            raise ValueError(
+                f"model={model.name} gives {what}, but data={data.name} has {has}: choose such a data set "
+                f"(data={fitting}) or such a network (as {networks})"
+            )
+        if reason := model.refusal(data.side):
+            setting = f"data.crop={data.crop}" if DATASETS[data.name].of_files else f"data={data.name}"
+            raise ValueError(f"{setting}: {reason}")
+        if model.task == "segmentation" and self.recipe.probe_every:
+            raise ValueError(f"recipe.probe_every={self.recipe.probe_every}: {NO_PROBE}")
+
     def for_devices(self, devices: int) -> "Config":
         """This configuration on a number of devices, which turns bn_group="device" into a number of images."""
         if self.recipe.bn_group != "device":
@@ -135,11 +156,12 @@ def from_resolved(resolved: dict, record: dict | None = None) -> Config:
     """
     settings = dict(_group(resolved, "config"))
     family = _group(settings.get("model"), "model").get("family", "resnet")
+    data = SCHEMAS.get(str(_group(settings.get("data"), "data").get("name")), DataConfig)
     parts = {
         "shortcut": find_class(SHORTCUT, _group(settings.get("shortcut"), "shortcut").get("name"), record),
         "activation": ActivationOrder,
         "model": find_class(FAMILY, family, record),
-        "data": DataConfig,
+        "data": data,
         "recipe": RecipeConfig,
     }
     for part, kind in parts.items():

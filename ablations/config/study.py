@@ -10,7 +10,7 @@ import yaml
 
 from ablations.errors import UserError
 
-KINDS, SCALES = ("curves", "against"), ("linear", "log")
+KINDS, SCALES = ("curves", "against", "masks"), ("linear", "log")
 LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests", "test_crop")
 
 
@@ -57,7 +57,8 @@ class Panel:
 class Figure:
     """A figure of a study.
 
-    kind: "curves": training loss and test error over the steps; "against": the test error against `x`.
+    kind: "curves": training loss and test error over the steps; "against": the test error against `x`; "masks": of
+        segmentation, some test images, their masks and what each row predicts.
     x: a number of the configuration, such as model.depth.
     series: the parts of the configuration that define a line of a figure "against", such as [shortcut]. Runs without `x`
         are a horizontal line.
@@ -200,7 +201,7 @@ def _check(study: Study, what: str, source: str) -> None:
             raise UserError(f"{this} has x_scale {figure.x_scale}; legal are {', '.join(SCALES)}")
         if (figure.kind == "against") != bool(figure.x and figure.series):
             raise UserError(
-                f"{this}: kind against needs x and series, such as x: model.depth, series: [shortcut]; kind curves takes neither"
+                f"{this}: kind against needs x and series, such as x: model.depth, series: [shortcut]; kinds curves and masks take neither"
             )
         if unknown := [row for panel in figure.panels for row in panel.rows if row not in known]:
             raise UserError(f"{this} has a row {unknown[0]}, which is not a row of the study")

@@ -47,6 +47,8 @@ def synthetic(config: Config, pixels: int | None = None) -> dataset.Dataset:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (size, pixels or height, pixels or width, channels), np.uint8)
     labels = random.integers(0, kind.classes, size, np.int32)
+    if kind.task == "segmentation":
+        labels = random.integers(0, kind.classes, images.shape[:3], np.uint8)
     return dataset.Dataset(config.data.name, kind.classes, images, labels, images, labels, kind.streamed)
 
 

@@ -37,9 +37,10 @@ def kind(config: DataConfig) -> Kind:
     Raises UserError if it is a folder of images without the layout that it needs.
     """
     known = DATASETS[config.name]
-    if config.name == "image_folder":
-        known = _module(config).kind(config)
-    return replace(known, image=(config.crop, config.crop, 3)) if known.streamed else known
+    module = _module(config) if config.root else None  # a folder of the user's own
+    if module and hasattr(module, "kind"):
+        known = module.kind(config)
+    return replace(known, image=(config.crop, config.crop, 3)) if known.of_files else known
 
 
 def sizes(config: DataConfig) -> tuple[int, int]:

@@ -14,6 +14,8 @@ class Kind:
         prepare(config, download=...) -> folder; if the numbers depend on the user's folder, kind(config) -> Kind;
         if images may be broken, check(config) -> their names.
     streamed: images stay in files and are decoded as they are needed.
+    task: what a network learns from it: "classification", a class for each image, or "segmentation", one for each pixel.
+    of_files: which of the settings `OF_FILES` it has.
     """
 
     image: tuple[int, int, int]
@@ -22,15 +24,29 @@ class Kind:
     test: int
     module: str
     streamed: bool = False
+    task: str = "classification"
+    of_files: tuple[str, ...] = ()
 
+
+# Settings that only data sets of image files have.
+OF_FILES = ("crop", "scale", "colour", "test_crops", "root")
 
 DATASETS = {
     "digits": Kind((8, 8, 1), 10, 1_437, 360, "ablations.data.digits"),
     "cifar10": Kind((32, 32, 3), 10, 50_000, 10_000, "ablations.data.cifar.dataset"),
     "cifar100": Kind((32, 32, 3), 100, 50_000, 10_000, "ablations.data.cifar.dataset"),
     # Russakovsky et al. 2015; the crop of Sec. 5
-    "imagenet": Kind((224, 224, 3), 1000, 1_281_167, 50_000, "ablations.data.imagenet", streamed=True),
-    "image_folder": Kind((224, 224, 3), 0, 0, 0, "ablations.data.image_folder", streamed=True),
+    "imagenet": Kind((224, 224, 3), 1000, 1_281_167, 50_000, "ablations.data.imagenet", True, of_files=OF_FILES),
+    "image_folder": Kind((224, 224, 3), 0, 0, 0, "ablations.data.image_folder", True, of_files=OF_FILES),
+    # digits_mask.py says how many compositions there are, and why.
+    "digits_mask": Kind((16, 16, 1), 2, 12_800, 1_000, "ablations.data.digits_mask", task="segmentation"),
+    "mask_folder": Kind(
+        (256, 256, 3), 0, 0, 0, "ablations.data.mask_folder", task="segmentation", of_files=("crop", "root")
+    ),
+    # Parkhi et al. 2012
+    "oxford_pet": Kind(
+        (128, 128, 3), 3, 3_680, 3_669, "ablations.data.oxford_pet", task="segmentation", of_files=("crop",)
+    ),
 }
 
 SCALES = ("none", "shorter_side", "area_aspect")
@@ -38,8 +54,7 @@ COLOURS = ("none", "lighting", "jitter")
 BROKEN = ("refuse", "skip")
 SPLITS = ("train_test", "train_val")
 
-# Settings that only data sets of image files have.
-OF_FILES = ("crop", "scale", "colour", "test_crops", "root")
+IGNORED = 255  # in a label map: no class, for neither the loss nor a metric; as in PASCAL VOC (Everingham et al. 2010)
 
 
 @dataclass
@@ -48,12 +63,14 @@ class DataConfig:
 
     For arrays in memory:
 
-    pad: pixels of zeros added on each side before a random crop of the original size.
+    pad: pixels of zeros added on each side before a random crop of the original size. A mask is cropped and mirrored with
+        its image; what the crop adds to it is ignored, since nobody knows what lies beyond an image.
     flip: whether half of the training images are mirrored; for image files too.
 
     For image files:
 
-    crop: side of the training crop, in pixels.
+    crop: side of the training crop, in pixels. With masks, which are kept in memory: the side of the square that the
+        network sees, the middle of the image scaled to this shorter side; `pad` is then for random crops.
     scale: "none"; "shorter_side": random in [256, 480] for crops of 224 pixels, and in proportion for others (Sec. 5);
         "area_aspect": random area and aspect ratio (the authors' Torch code; Szegedy et al. 2015).
     colour: "none"; "lighting" (Krizhevsky et al. 2012; Sec. 5); "jitter": brightness, contrast and saturation, then
@@ -64,7 +81,7 @@ class DataConfig:
     broken: "refuse": an image that cannot be decoded ends the run; "skip": training takes the next image, a test leaves
         it out. Either way its name is printed.
     workers: processes that read and decode; None: one for each core, 0: none.
-    root: of image_folder: the folder that has train/ and val/.
+    root: of image_folder and mask_folder: the folder that has train/ and val/.
 
     For every data set:
 
@@ -102,17 +119,34 @@ class DataConfig:
         for name, values in (("scale", SCALES), ("colour", COLOURS), ("broken", BROKEN)):
             if (value := getattr(self, name)) not in values:
                 raise ValueError(f"data.{name}={value}: legal are {', '.join(values)}")
-        if DATASETS[self.name].streamed:
+        known = DATASETS[self.name]
+        if "root" in known.of_files and self.name != "imagenet" and not self.root:
+            raise ValueError("data.root: say which folder has train/ and val/, as data.root=~/pictures")
+        if known.streamed:
             self._check_streamed()
-        elif wrong := [name for name in OF_FILES if getattr(self, name) not in (None, "none", [])]:
+        elif wrong := [
+            name for name in OF_FILES if name not in known.of_files and getattr(self, name) not in (None, "none", [])
+        ]:
             raise ValueError(
                 f"data.{wrong[0]}={getattr(self, wrong[0])}: only for image files, as in data=imagenet; {self.name} "
-                "has pad and flip"
+                f"has {', '.join([*known.of_files, 'pad and flip'])}"
             )
+        if known.of_files and (self.crop is None or self.crop < 1):
+            raise ValueError(f"data.crop={self.crop}: must be at least 1")
         if self.split not in SPLITS:
             raise ValueError(f"data.split={self.split}: legal are {', '.join(SPLITS)}")
         if self.train_images is not None and self.train_images < 1:
             raise ValueError(f"data.train_images={self.train_images}: must be at least 1")
+
+    @property
+    def task(self) -> str:
+        """What a network learns from it: "classification" or "segmentation"."""
+        return DATASETS[self.name].task
+
+    @property
+    def side(self) -> int:
+        """The side of the images that the network is trained on, in pixels."""
+        return self.crop or DATASETS[self.name].image[0]
 
     @property
     def crop_pixels(self) -> int:
@@ -122,13 +156,34 @@ class DataConfig:
         return self.crop
 
     def _check_streamed(self) -> None:
-        if self.name == "image_folder" and not self.root:
-            raise ValueError("data.root: say which folder has train/ and val/, as data.root=~/pictures")
         if self.pad:
             raise ValueError(f"data.pad={self.pad}: {self.name} has crop and scale in its place")
-        if self.crop is None or self.crop < 1:
-            raise ValueError(f"data.crop={self.crop}: must be at least 1")
         if not self.test_crops or any(crop < 1 for crop in self.test_crops):
             raise ValueError(f"data.test_crops={self.test_crops}: give one or more, of at least 1 pixel, as [320,224]")
         if self.workers is not None and self.workers < 0:
             raise ValueError(f"data.workers={self.workers}: must be at least 0")
+
+
+@dataclass
+class MaskFolderConfig(DataConfig):
+    """A folder of images and masks.
+
+    values: the value of a mask's pixels for each class, class 0 first, such as [0, 255] for a background and a foreground.
+    ignored: the value of pixels that belong to no class, null for none.
+    """
+
+    values: list[int] = field(default_factory=lambda: [0, 255])
+    ignored: int | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        listed = [*self.values, *([] if self.ignored is None else [self.ignored])]
+        if len(self.values) < 2 or len(set(listed)) < len(listed) or not all(0 <= value <= 255 for value in listed):
+            raise ValueError(
+                f"data.values={self.values}, data.ignored={self.ignored}: give two or more different values of 0 ... 255, "
+                "one for each class, as [0,255]"
+            )
+
+
+# Those data sets that have settings of their own; the others have those of `DataConfig`.
+SCHEMAS: dict[str, type[DataConfig]] = {"mask_folder": MaskFolderConfig}

@@ -12,7 +12,11 @@ VALIDATION_SHARE = 0.1  # of the training set: 5,000 of CIFAR's 50,000 images (H
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images: (N, H, W, C) uint8, or encoded if `streamed`; labels: (N,) int32 in 0 ... classes - 1."""
+    """Images: (N, H, W, C) uint8, or encoded if `streamed`.
+
+    labels: (N,) int32 in 0 ... classes - 1; for segmentation label maps (N, H, W) uint8, whose pixels may also be
+    `data.config.IGNORED`.
+    """
 
     name: str
     classes: int
@@ -38,8 +42,13 @@ def check_subset(images: int, available: int, classes: int) -> None:
 
 
 def stratified(labels: np.ndarray) -> np.ndarray:
-    """A fixed random order of (N,) labels, (N,) int64: the first n have the same share of each class, for every n."""
+    """A fixed random order of (N,) labels, (N,) int64: the first n have the same share of each class, for every n.
+
+    Label maps (N, H, W), each of which has several classes, are in random order.
+    """
     shuffled = np.random.RandomState(0).permutation(len(labels))  # RandomState gives the same numbers for good (NEP 19)
+    if labels.ndim > 1:
+        return shuffled
     share = np.empty(len(labels))
     for label in np.unique(labels):
         mine = np.flatnonzero(labels[shuffled] == label)

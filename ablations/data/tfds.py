@@ -51,12 +51,12 @@ def once(config: DataConfig, name: str, make: Callable[[Path], Path]) -> Path:
         ) from error
 
 
-def data_source(folder: Path, split: str):
-    """The records of a prepared data set, by number; their images are still encoded."""
+def data_source(folder: Path, split: str, encoded: tuple[str, ...] = ("image",)):
+    """The records of a prepared data set, by number; what is `encoded` in them stays so."""
     import tensorflow_datasets
 
     builder = tensorflow_datasets.builder_from_directory(folder)
-    decoders = {"image": tensorflow_datasets.decode.SkipDecoding()}
+    decoders = {name: tensorflow_datasets.decode.SkipDecoding() for name in encoded}
     return builder.as_data_source(split, decoders=decoders)  # pyright: ignore[reportCallIssue]  # a decorator hides them
 
 

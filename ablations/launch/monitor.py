@@ -12,7 +12,7 @@ from ablations.loggers.mirror import failure
 from ablations.runs import progress
 from ablations.runs.folder import RunFolder
 from ablations.runs.progress import clock
-from ablations.runs.record import UnreadableRecord, failed
+from ablations.runs.record import UnreadableRecord, failed, tested
 
 CONTINUE = "interrupt and type the same command to continue"
 SECONDS_BETWEEN_LINES = 15.0
@@ -128,7 +128,7 @@ def _title(job) -> str:
 
 
 def _result(record) -> str:
-    error = f"test error {record['test_error_percent']:.2f} %"
+    error = tested(record)
     if failed(record):
         error += ', in a table: "fail"'
     return f"{record['status']}, {error}, {record['steps']} steps in {clock(record['wall_seconds'])}"

@@ -19,7 +19,7 @@ from ablations.launch.launcher import chosen_launcher, is_basic, is_slurm, launc
 from ablations.launch.monitor import Monitor
 from ablations.launch.slurm import queue
 from ablations.runs.folder import RunFolder
-from ablations.runs.record import UnreadableRecord, first_difference
+from ablations.runs.record import UnreadableRecord, first_difference, tested
 from ablations.system import interrupt, lock
 
 
@@ -97,8 +97,7 @@ def _to_run(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
 
 def _is_done(job: Job) -> bool:
     if record := record_of(job):
-        error = record["test_error_percent"]
-        print(f"{RunFolder.of(job.config)}: done already, test error {error:.2f} %; force=true runs it again")
+        print(f"{RunFolder.of(job.config)}: done already, {tested(record)}; force=true runs it again")
     return record is not None
 
 

@@ -14,7 +14,7 @@ from ablations.launch import worker
 from ablations.launch.slurm import commands
 from ablations.runs import progress, submitted
 from ablations.runs.folder import RunFolder, run_folders
-from ablations.runs.record import UnreadableRecord
+from ablations.runs.record import UnreadableRecord, tested
 from ablations.runs.submitted import Submission
 from ablations.system import lock
 from ablations.training import checkpoint
@@ -128,7 +128,7 @@ def _done(folder: RunFolder) -> Run | None:
         return Run(*_parts(folder.name), "failed", note=str(worker.not_replaced(error)))
     if record is None:
         return None
-    note = f"test error {record['test_error_percent']:.2f} %"
+    note = tested(record)
     steps, seconds = record["steps"], record["wall_seconds"]
     return Run(*_parts(folder.name), "done", steps, record["config"]["recipe"]["total_steps"], seconds, 0.0, note)
 

@@ -65,6 +65,17 @@ class ModelConfig(metaclass=registry.FamilyClass):
         """The number of units of each stack."""
         return tuple(len(stack.units) for stack in self.architecture().stacks)
 
+    @property
+    def task(self) -> str:
+        """ "segmentation" if it classifies every pixel, else "classification"."""
+        return "segmentation" if self.architecture().head.pixels else "classification"
+
+    def refusal(self, side: int) -> str | None:
+        """Why square images of this side do not fit; None if they do."""
+        if self.architecture().smallest_map(side) > 0:
+            return None
+        return f"{self.name} has a layer that sees nothing of images of {side} pixels; choose larger ones"
+
 
 def legal(settings: ModelConfig, **choices: tuple) -> None:
     """Raise ValueError if one of these settings is not among its legal values."""

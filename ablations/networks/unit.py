@@ -71,7 +71,7 @@ class ResidualUnit(Rows):
         activated = self.before(x)
         fx = self.residual(activated)
         if self.long:  # of a network without padding, whose maps shrink
-            carried = _middle(carried, *fx.shape[1:3])
+            carried = middle(carried, *fx.shape[1:3])
         if self.zeros:
             fx = jnp.pad(fx, ((0, 0), (0, 0), (0, 0), (self.zeros, 0)))
         return (activated if self.shortcut_reads_activated else carried), fx
@@ -80,7 +80,7 @@ class ResidualUnit(Rows):
         return self.after_addition(self.shortcut(*self.branches(x)))
 
 
-def _middle(x, height: int, width: int):
-    """The middle of a map, of this size."""
+def middle(x, height: int, width: int):
+    """The middle of maps (N, H, W, ...), of this size."""
     top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
     return x[:, top : top + height, left : left + width]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ablations.config.study import Figure, Study
 from ablations.errors import UserError
-from ablations.reports import style
+from ablations.reports import masks, style
 from ablations.runs.record import FAIL_PERCENT, UnreadableRecord, failed
 from ablations.tables import arithmetic, table
 
@@ -36,6 +36,10 @@ def draw(
     if not done:
         raise UserError(f"figure {figure.name}: {NONE_RUN}; ablations train study={study.name} runs them")
     made = table.make(study, done)
+    if figure.kind == "masks":
+        text = f"{figure.caption}. {made.settings}. {caption(figure, records)}"
+        about = f"{made.settings}. {made.provenance}"
+        return masks.draw(runs, form, title=figure.caption, caption=text if captioned else "", description=about)
     medians = {line.row.name: line.median for line in made.lines}
     without = table.unreadable_rows(study, unreadable)
     with style.applied():
@@ -76,14 +80,16 @@ def caption(figure: Figure, records: list[dict], unreadable: Collection[str] = (
     text = []
     if figure.kind == "curves":
         text.append("Dashed: training loss, left axis. Solid: test error, right axis; in brackets the last.")
-    if counts == [1]:
+    if figure.kind == "masks":
+        text.append(masks.CAPTION)
+    elif counts == [1]:
         text.append("One seed a row: no band.")
     else:
         seeds = " to ".join(map(str, [counts[0], *counts[1:][-1:]]))
         text.append(f"Median of {seeds} seeds; band: lowest to highest error.")
-    if any(map(failed, done)):
+    if any(map(failed, done)) and figure.kind != "masks":
         text.append(f"Shaded, and compressed: above {FAIL_PERCENT:g} %, a fail.")
-    if any(record["status"] == "diverged" for record in done):
+    if any(record["status"] == "diverged" for record in done) and figure.kind != "masks":
         text.append("A run that diverged is drawn at 100 %.")
     missing = [row for row, its_runs in runs.items() if not its_runs]
     if not_run := [row for row in missing if row not in unreadable]:

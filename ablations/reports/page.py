@@ -116,7 +116,7 @@ def _parts(record: dict, names) -> str:
 
 
 # The columns in the order of their importance: a page may be too narrow for all.
-ORDER = ("row", "on shortcut", "on F", "ours", "paper", "against its baseline", "verdict", "n")
+ORDER = ("row", "on shortcut", "on F", "ours", "IoU", "paper", "against its baseline", "verdict", "n")
 
 ORDER += tuple(name for name in HEADER if name not in ORDER)
 

@@ -36,9 +36,10 @@ def publish(logger: Logger, table: Table, records: list[dict], runs_dir: Path, s
     try:
         (runs_dir / study.name).mkdir(exist_ok=True)
         run = start(vars(logger), runs_dir / study.name, resume=True, **options)
-        rows: list[Any] = [list(cells.cells(line, table)) for line in table.lines]
+        shown = [i for i, name in enumerate(cells.HEADER) if name != "IoU" or i in cells.used(table)]
+        rows: list[Any] = [[cells.cells(line, table)[i] for i in shown] for line in table.lines]
         media = {name: wandb.Image(image) for name, image in media.items()}
-        tables = {"table": wandb.Table(columns=list(cells.HEADER), data=rows)}
+        tables = {"table": wandb.Table(columns=[cells.HEADER[i] for i in shown], data=rows)}
         if by_column := columns.of(table):
             heading: list[Any] = ["", *map(": ".join, by_column.shown())]
             tables["columns"] = wandb.Table(columns=heading, data=[list(texts) for texts in by_column.texts()])

@@ -21,6 +21,7 @@ class RunFolder(os.PathLike):
     """The folder of one run. Its path alone gives `study`, `row` and `seed`, whether or not the folder exists.
 
     record_file, weights_file: the result and the weights; they exist once the run is finished.
+    examples_file: of segmentation, a few test images, their masks and what the finished run predicts.
     metrics_file: one line for each evaluation. probes_file: one line for each probe during training.
     failure_file: why the last try ended without a record. progress_file: how far the run is, while it trains.
     lock_file: locked for as long as a process works on the run.
@@ -77,6 +78,10 @@ class RunFolder(os.PathLike):
     @property
     def weights_file(self) -> Path:
         return self.path / "weights.safetensors"
+
+    @property
+    def examples_file(self) -> Path:
+        return self.path / "examples.npz"
 
     @property
     def failure_file(self) -> Path:

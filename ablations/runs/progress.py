@@ -93,6 +93,8 @@ class Progress:
         )
         if (top5 := metrics.get("test_top5_error_percent")) is not None:
             line += f"  top-5 {top5:.2f} %"
+        if (iou := metrics.get("test_iou_percent")) is not None:
+            line += f"  IoU {iou:.2f} %"
         self.say(line)
 
     def say(self, line: str) -> None:

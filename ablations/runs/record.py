@@ -95,6 +95,13 @@ def platform(record: dict) -> str:
     return record["device"].partition(":")[0]
 
 
+def tested(record: dict) -> str:
+    """The result of a record, or of a line of metrics.jsonl, in words: test error 6.61 %, of pixels with their IoU."""
+    text = f"test error {record['test_error_percent']:.2f} %"
+    iou = record.get("test_iou_percent")
+    return text if iou is None else f"{text}, IoU {iou:.2f} %"
+
+
 def failed(record: dict) -> bool:
     """Whether the paper's tables would print "fail": above 20 %, or diverged."""
     return record["status"] == "diverged" or record["test_error_percent"] > FAIL_PERCENT

@@ -10,11 +10,16 @@ from ablations.tables.verdict import kendall_tau, verdict
 NOT_RUN, NOT_READABLE = "not run", "not readable"
 
 HEADER = (
-    "row", "figure", "on shortcut", "on F", "paper", "ours", "ours - paper", "mean ± std", "95 % interval", "n",
+    "row", "figure", "on shortcut", "on F", "paper", "ours", "IoU", "ours - paper", "mean ± std", "95 % interval", "n",
     "against its baseline", "verdict",
 )  # fmt: skip
 
-NUMERIC = ("paper", "ours", "ours - paper", "mean ± std", "95 % interval", "n")
+NUMERIC = ("paper", "ours", "IoU", "ours - paper", "mean ± std", "95 % interval", "n")
+
+IOU_NOTE = (
+    "The errors are of pixels. IoU, the higher the better: the pixels that are of a class and predicted as it, in percent of "
+    "those that are either; of the foreground if there are two classes, else the mean over the classes. The median."
+)
 
 
 def cells(line: Line, table: Table) -> tuple[str, ...]:
@@ -29,12 +34,13 @@ def cells(line: Line, table: Table) -> tuple[str, ...]:
     else:
         ours = f"{line.median:.2f}" + (f"/{line.median_top5:.2f}" if line.median_top5 is not None else "")
         ours = f"fail ({ours})" if line.fails else ours
+    iou = f"{line.median_iou:.2f}" if line.median_iou is not None else ""
     difference = ""
     if line.n and not line.fails and line.paper_error is not None:
         difference = f"{line.median - line.paper_error:+.2f}"
     within = f"{line.interval[0]:.2f} - {line.interval[1]:.2f}" if line.interval else ""
     return (
-        row.name, row.figure, row.on_shortcut, row.on_residual, _paper(line), ours, difference, _spread(line), within,
+        row.name, row.figure, row.on_shortcut, row.on_residual, _paper(line), ours, iou, difference, _spread(line), within,
         str(line.n) if row.overrides is not None else "", _against(line, table), verdict(line, table),
     )  # fmt: skip
 
@@ -105,6 +111,8 @@ def notes(table: Table) -> list[str]:
     ]
     if any(line.median_top5 is not None for line in table.lines):
         lines.append("Ours where there are two: top-1/top-5, of one crop of each image; all else is of top-1.")
+    if any(line.iou for line in table.lines):
+        lines.append(IOU_NOTE)
     if table.study.paper_note:
         lines.append(f"The column paper: {table.study.paper_note}.")
     lines += [

@@ -7,9 +7,9 @@ from functools import cached_property
 from ablations.tables import cells
 from ablations.tables.table import Line, Table
 
-PARTS = ("paper", "ours", "ours - paper", "mean ± std (n)", "verdict")
+PARTS = ("paper", "ours", "IoU", "ours - paper", "mean ± std (n)", "verdict")
 
-NUMERIC = PARTS[:4]
+NUMERIC = PARTS[:5]
 
 
 @dataclass(frozen=True)

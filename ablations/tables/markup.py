@@ -57,7 +57,16 @@ def as_csv(table: Table) -> str:
         "study row table_row table_column paper median mean std interval_low interval_high interval n diverged errors baseline "
         "baseline_difference baseline_low baseline_high baseline_p pairs verdict settings"
     )
-    return grid.as_csv(heading.split(), (_plain(line, table) for line in table.lines))
+    lines = [_plain(line, table) for line in table.lines]
+    if any(line.iou for line in table.lines):
+        heading += " iou_median ious"
+        known = [[value for value in line.iou.values() if value is not None] for line in table.lines]
+        medians = ["" if line.median_iou is None else _number(line.median_iou) for line in table.lines]
+        lines = [
+            [*line, median, " ".join(map(_number, ious))]
+            for line, median, ious in zip(lines, medians, known, strict=True)
+        ]
+    return grid.as_csv(heading.split(), lines)
 
 
 def _plain(line: Line, table: Table) -> list:

@@ -8,6 +8,7 @@ from importlib import resources
 import yaml
 
 from ablations.config.study import Study
+from ablations.data.config import DATASETS
 
 
 def paper_lines(table: str) -> dict[str, dict[str, str]]:
@@ -46,6 +47,8 @@ def _ranges(seeds: list[int]) -> str:
 
 def departures(study: Study, records: list[dict]) -> str:
     """Where the recipe departs from the paper's, except in the settings that define a row."""
+    if any(DATASETS[record["config"]["data"]["name"]].task == "segmentation" for record in records):
+        return ""  # the paper has nothing about it to depart from
     rows = {row.name: row.settings for row in study.rows}
     paper, differences = paper_protocol(paper_data(study.paper_table)), {}
     for record in records:

@@ -21,8 +21,8 @@ class Line:
     """A row and its runs.
 
     errors: of the last evaluation, in percent, by seed; None for a run that diverged. paper: the row's line of
-    `results/paper.csv`. test_images: the size of the test set, 0 if an old record does not say. top5: as `errors`, where
-    it is measured. unreadable: whether a run of it has a record that cannot be read.
+    `results/paper.csv`. test_images: the size of the test set, 0 if an old record does not say. top5, iou: as `errors`,
+    where they are measured. unreadable: whether a run of it has a record that cannot be read.
     """
 
     row: Row
@@ -31,6 +31,7 @@ class Line:
     test_images: int = 0
     top5: dict[int, float | None] = field(default_factory=dict)
     unreadable: bool = False
+    iou: dict[int, float | None] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -53,14 +54,24 @@ class Line:
     @cached_property
     def median_top5(self) -> float | None:
         """None if a run diverged or has no top-5 error."""
-        known = [error for error in self.top5.values() if error is not None]
-        complete = len(known) == len(self.top5) and self.top5.keys() == self.errors.keys()
+        return self._median(self.top5)
+
+    @cached_property
+    def median_iou(self) -> float | None:
+        """In percent; None if a run diverged or has no IoU."""
+        return self._median(self.iou)
+
+    def _median(self, figures: dict[int, float | None]) -> float | None:
+        known = [figure for figure in figures.values() if figure is not None]
+        complete = len(known) == len(figures) and figures.keys() == self.errors.keys()
         return statistics.median(known) if known and complete else None
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """At 95 %, in percent: of the mean over seeds or, for one run, over test images. None if a run diverged."""
-        if not self.n or self.diverged or (self.n == 1 and not self.test_images):
+        """At 95 %, in percent: of the mean over seeds or, for one run, over test images. None if a run diverged, and for
+        one run of segmentation, since the pixels of an image are not independent.
+        """
+        if not self.n or self.diverged or (self.n == 1 and (self.iou or not self.test_images)):
             return None
         if self.n == 1:
             return tables_interval.binomial(self.finite[0], self.test_images)
@@ -212,8 +223,8 @@ def make(study: Study, records: list[dict], unreadable: Sequence[UnreadableRecor
     for row in [*study.rows, *own]:
         of_lines[row.name] = done = sorted(runs.get(row.tests or row.name, []), key=lambda record: record["seed"])
         images = done[0].get("test_images", 0) if done else 0
-        errors, top5 = (_by_seed(done, row, name) for name in ("test_error_percent", "test_top5_error_percent"))
-        lines.append(Line(row, paper.get(row.name), errors, images, top5, row.name in without))
+        errors, top5, iou = (_by_seed(done, row, f"test_{name}_percent") for name in ("error", "top5_error", "iou"))
+        lines.append(Line(row, paper.get(row.name), errors, images, top5, row.name in without, iou))
     return Table(
         study,
         protocol.heading(records),

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ablations.data.config import IGNORED
+
 
 def statistics(images: np.ndarray, normalization: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and divisor of pixels in [0, 1], over the training set (N, H, W, C) uint8.
@@ -40,16 +42,24 @@ def draw(key: jax.Array, images: int, pad: int, flip: bool) -> tuple[jax.Array, 
     return offsets, flips
 
 
-def augment(images: jax.Array, offsets: jax.Array, flips: jax.Array, pad: int) -> jax.Array:
-    """Zero padding, then the crop at `offsets`, then the mirror image if `flips`; shapes are kept."""
+def both(key: jax.Array, images: jax.Array, labels: jax.Array, pad: int, flip: bool) -> tuple[jax.Array, jax.Array]:
+    """Images with random crops and mirroring, and their labels; label maps (N, H, W) are cropped and mirrored alike."""
+    drawn = draw(key, len(labels), pad, flip)
+    if labels.ndim > 1:
+        labels = augment(labels[..., None], *drawn, pad, fill=IGNORED)[..., 0]
+    return augment(images, *drawn, pad), labels
+
+
+def augment(images: jax.Array, offsets: jax.Array, flips: jax.Array, pad: int, *, fill: int = 0) -> jax.Array:
+    """Padding with `fill`, then the crop at `offsets`, then the mirror image if `flips`; shapes are kept."""
     _, height, width, _ = images.shape
     if not pad:  # no crop: nothing to gather
         return jnp.where(flips[:, None, None, None], images[:, :, ::-1], images)
     rows = offsets[:, :1] - pad + jnp.arange(height)[None]
     columns = jnp.arange(width)[None]
     columns = offsets[:, 1:] - pad + jnp.where(flips[:, None], width - 1 - columns, columns)
-    # Pixels outside of an image are read as zero: a TPU would lay padded images out with 3 of its 128 lanes in use.
+    # Pixels outside of an image are read as `fill`: a TPU would lay padded images out with 3 of its 128 lanes in use.
     rows, columns = jnp.where(rows < 0, height, rows), jnp.where(columns < 0, width, columns)
     # One image at a time, so that XLA sees that no image depends on another, which may be on another device.
-    crop = jax.vmap(lambda image, rows, columns: image.at[rows[:, None], columns].get(mode="fill", fill_value=0))
+    crop = jax.vmap(lambda image, rows, columns: image.at[rows[:, None], columns].get(mode="fill", fill_value=fill))
     return crop(images, rows, columns)

@@ -94,6 +94,8 @@ def tests(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the test set as (images, labels): all at once if it is in memory, else one batch at a time.
 
+    With label maps also one batch at a time, since the logits of all pixels may not fit into memory.
+
     pixels: width of the crop from the middle of encoded images, None for the width in training.
     report_broken: called with the name of each broken image, which is left out.
     shard: (index, count) of the part of the test set that this process reads.
@@ -102,7 +104,9 @@ def tests(
     part = slice(index * len(dataset.test_labels) // count, (index + 1) * len(dataset.test_labels) // count)
     images, labels = dataset.test_images[part], dataset.test_labels[part]
     if not dataset.streamed:
-        yield np.asarray(images), labels
+        size = config.recipe.batch_size if labels.ndim > 1 else len(labels)
+        for start in range(0, len(labels), size):
+            yield np.asarray(images[start : start + size]), labels[start : start + size]
         return
     images = _encoded(images)
     crop, skip = middle(pixels or data.crop_pixels, data.crop_pixels), data.broken == "skip"

@@ -1,24 +1,49 @@
 """What a finished run leaves in its folder: its weights and its record."""
 
+import io
 from pathlib import Path
+
+import numpy as np
 
 from ablations.networks import count
 from ablations.networks.registry import made_by
+from ablations.networks.unit import middle
+from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import command, provenance
 from ablations.runs.record import write_record
+from ablations.system.files import write_whole
 from ablations.training import weights
+from ablations.training.score import predict
 from ablations.training.steps import State, Steps
 from ablations.training.tally import Tally
 
-TESTED = ("test_error_percent", "test_top5_error_percent")  # what a record keeps of the last evaluation, for each crop
+TESTED = (
+    "test_error_percent",
+    "test_top5_error_percent",
+    "test_iou_percent",
+)  # what a record keeps of the last evaluation, for each crop
+
+EXAMPLES = 4  # test images of segmentation whose predictions are kept
 
 
 def write(folder: Path, steps: Steps, state: State, tally: Tally) -> dict:
-    """Write the weights and, once they are on disk, the record. Returns the record."""
+    """Write the weights, of segmentation a few predictions and, once they are on disk, the record. Returns the record."""
     weights.save(folder / "weights.safetensors", steps, state)
+    if steps.config.data.task == "segmentation":
+        save_examples(RunFolder(folder), steps, state)
     finished = record(steps, tally)
     write_record(folder, finished)
     return finished
+
+
+def save_examples(folder: RunFolder, steps: Steps, state: State) -> None:
+    """The first test images (N, H, W, C), their masks and the predictions (N, H', W'), all uint8, for figures."""
+    images, masks = steps.dataset.test_images[:EXAMPLES], steps.dataset.test_labels[:EXAMPLES]
+    predictions = predict(steps.logits(state, np.asarray(images))).astype(np.uint8)
+    file = io.BytesIO()
+    masks = middle(masks, *predictions.shape[1:])
+    np.savez_compressed(file, images=np.asarray(images), masks=masks, predictions=predictions)
+    write_whole(folder.examples_file, file.getvalue())
 
 
 def record(steps: Steps, tally: Tally) -> dict:

@@ -89,6 +89,7 @@ def without_images(config: DataConfig) -> Dataset:
         return np.broadcast_to(np.uint8(0), (images, *kind.image))
 
     def labels(images: int) -> np.ndarray:
-        return np.broadcast_to(np.int32(0), images)
+        shape = (images, *kind.image[:2]) if kind.task == "segmentation" else images
+        return np.broadcast_to(np.uint8(0) if kind.task == "segmentation" else np.int32(0), shape)
 
     return Dataset(config.name, kind.classes, black(train), labels(train), black(test), labels(test), kind.streamed)

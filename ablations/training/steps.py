@@ -17,6 +17,7 @@ from ablations.networks.network import Network
 from ablations.training import augmentation, colour
 from ablations.training.devices import Devices, Placed
 from ablations.training.feed import Batches
+from ablations.training.loss import LOSSES
 from ablations.training.optimizer import learning_rates, optimizer
 from ablations.training.programs import DTYPES, Programs, alike
 
@@ -98,7 +99,7 @@ class Steps:
         memory, its images and labels with these leading axes.
 
         Returns the new state (the memory of the old one is reused) and, for each step, the mean loss and the number of
-        wrong predictions on the augmented images, before the update.
+        wrong predictions on the augmented images, before the update; of pixels as many images as they fill.
         """
         state, losses, wrong = self.start(state, batches)
         return state, np.asarray(losses), np.asarray(wrong)
@@ -114,7 +115,9 @@ class Steps:
         """The program with which `train` makes this many steps, traced from shapes alone: to inspect or measure it."""
         indices = jax.ShapeDtypeStruct((steps, self.config.recipe.batch_size), jnp.int32)
         images = jax.ShapeDtypeStruct((*indices.shape, *self.dataset.train_images.shape[1:]), jnp.uint8)
-        batches = indices if "images" in self.data else {"images": images, "labels": indices}
+        of_set = self.dataset.train_labels
+        labels = jax.ShapeDtypeStruct((*indices.shape, *of_set.shape[1:]), of_set.dtype)
+        batches = indices if "images" in self.data else {"images": images, "labels": labels}
         batches, state = self.devices.abstract(batches, axis=1), self.devices.abstract(self.abstract())
         return self.programs.trace(self.advance, state, self.data, batches, **self.DONATE, **self.devices.options())
 
@@ -132,7 +135,7 @@ class Steps:
         if self.config.data.colour != "none":
             images = colour.augment(jax.random.fold_in(key, 1), images, self.config.data.colour, data["colours"])
         images = augmentation.normalise(images, data["mean"], data["divisor"])
-        images = augmentation.augment(images, *augmentation.draw(key, len(labels), pad, self.config.data.flip), pad)
+        images, labels = augmentation.both(key, images, labels, pad, self.config.data.flip)
         gradient = jax.value_and_grad(self._loss, has_aux=True)
         (loss, (others, wrong)), grads = gradient(state.params, state.others, images, labels)
         updates, momentum = self.optimizer.update(grads, state.momentum, state.params)
@@ -144,9 +147,7 @@ class Steps:
         running = nnx.as_pure(nnx.state(network, nnx.BatchStat))
         logits = network(images.astype(DTYPES[self.config.precision]))
         average_statistics(network, running, self.config.recipe.bn_momentum)
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), self.config.recipe.label_smoothing)
-        loss = optax.softmax_cross_entropy(logits, targets).mean()
-        wrong = (logits.argmax(-1) != labels).sum()
+        loss, wrong = LOSSES[self.config.data.task](logits, labels, self.config.recipe.label_smoothing)
         return loss, (nnx.as_pure(nnx.state(network, nnx.Not(nnx.Param))), wrong)
 
     def merge(self, params, others, *, train: bool) -> Network:
@@ -161,7 +162,8 @@ class Steps:
         return augmentation.normalise(images, data["mean"], data["divisor"]).astype(DTYPES[self.config.precision])
 
     def logits(self, state: State, images: np.ndarray) -> np.ndarray:
-        """uint8 images (N, H, W, C) -> logits (N, classes), with running BN statistics. Each process computes alone."""
+        """uint8 images (N, H, W, C) -> logits (N, classes) or, of pixels, (N, H', W', classes), with running BN statistics.
+        Each process computes alone."""
         local = self.devices.local
         batch = min(self.config.recipe.batch_size // self.devices.processes, len(self.dataset.test_images))
         batch += -batch % local.count

@@ -26,7 +26,7 @@ from ablations.networks.architecture import (
     Up,
 )
 from ablations.networks.network import Network
-from ablations.networks.shortcut import SHORTCUTS
+from ablations.networks.scaling import SHORTCUTS
 from ablations.training import weights
 from ablations.training.steps import State, Steps
 from ablations_tests import pictures

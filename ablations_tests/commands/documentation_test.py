@@ -33,7 +33,9 @@ NEEDS = re.compile(r"#.*\bneeds (a network|a GPU|GPUs|a TPU|a cluster|several ho
 # Added to the commands that match, one after the other: of a setting that is there twice the last value counts.
 SMALL = "model.depth=8 recipe.batch_size=16 recipe.total_steps=2 recipe.evaluate_every=2 hydra/launcher=basic"
 ADDED = {
-    r"train (?!--)|train -m": SMALL,
+    r"train (?!--|.*unet)|train -m": SMALL,
+    r"train .*unet": SMALL.replace("model.depth=8", "data.train_images=64"),
+    r"train study=unet": "row=none",
     r"train -m": "seed=0",
     r"train .*model=resnet(164|50)": "model=resnet20",
     r"train .*data=cifar10": "data.archive_dir=~/downloads",

@@ -361,5 +361,5 @@ def test_a_folder_of_the_users_has_choices_in_every_group(tmp_path, place):
     assert (config.shortcut.rate, config.recipe.total_steps, config.model.depth) == (0.25, 7, 26)
     assert "mine" in searchpath.choices("recipe")
     searchpath.locations.clear()
-    with pytest.raises(UserError, match="recipe=mine: unknown; legal are digits, imagenet"):
+    with pytest.raises(UserError, match="recipe=mine: unknown; legal are digits, digits_mask, imagenet"):
         configure("recipe=mine")

@@ -25,6 +25,15 @@ def test_against_plain_numpy(pad, flip):
         np.testing.assert_array_equal(ours, images)
 
 
+def test_a_mask_goes_where_its_image_goes():
+    """What the crop adds is 0 in an image and ignored in its mask."""
+    masks = np.random.RandomState(0).randint(1, 255, (32, 8, 8)).astype(np.uint8)
+    images, labels = augmentation.both(jax.random.key(0), jnp.asarray(masks[..., None]), jnp.asarray(masks), 2, True)
+    images = np.asarray(images[..., 0])
+    assert (images == 0).any() and (images[:, :, ::-1] != masks).any()
+    np.testing.assert_array_equal(labels, np.where(images == 0, 255, images))
+
+
 def test_offsets_and_flips_are_uniform():
     offsets, flips = augmentation.draw(jax.random.key(0), 81_000, 4, True)
     cells = np.bincount(np.asarray(offsets[:, 0] * 9 + offsets[:, 1]), minlength=81)

@@ -8,6 +8,7 @@ from ablations.networks.families.mobilenet_v2 import MobileNetV2
 from ablations.networks.families.mobilenet_v3 import MobileNetV3
 from ablations.networks.families.resnet import ResNet
 from ablations.networks.families.resnext import ResNeXt
+from ablations.networks.families.unet import UNet
 from ablations.networks.families.vgg import VGG
 from ablations.networks.families.wide_resnet import WideResNet
 from ablations.networks.families.xception import Xception
@@ -21,6 +22,7 @@ __all__ = [
     "MobileNetV3",
     "ResNeXt",
     "ResNet",
+    "UNet",
     "VGG",
     "WideResNet",
     "Xception",

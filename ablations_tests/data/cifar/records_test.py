@@ -278,7 +278,10 @@ def test_the_command_prepares_once(tmp_path, monkeypatch, capsys):
         ((), "data: say what to do, such as ablations data prepare data=cifar10; see ablations data --help"),
         (("prepare",), "data prepare: name a data set, such as data=cifar10; see ablations data --help"),
         (("prepare", "cifar10"), "cifar10: settings are data=... and data.KEY=...; see ablations data --help"),
-        (("prepare", "data=cifar"), "data=cifar: unknown; legal are cifar10, cifar100, digits, image_folder, imagenet"),
+        (
+            ("prepare", "data=cifar"),
+            "data=cifar: unknown; legal are cifar10, cifar100, digits, digits_mask, image_folder, imagenet, mask_folder, oxford_pet",
+        ),
     ],
 )
 def test_a_wrong_command_says_what_to_type(arguments, message, monkeypatch, capsys):

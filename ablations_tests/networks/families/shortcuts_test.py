@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from ablations.networks.network import Network
-from ablations.networks.shortcut import SHORTCUTS
+from ablations.networks.scaling import SHORTCUTS
 from ablations_tests.conftest import configure
 
 SMALL = {  # of each family, the smallest network with units that change the shape and units that do not

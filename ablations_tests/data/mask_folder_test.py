@@ -1,0 +1,112 @@
+"""A folder of images and masks, and every way in which it can be wrong: one message each."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ablations.data import catalogue
+from ablations.data.config import MaskFolderConfig
+from ablations.errors import UserError
+from ablations_tests.pictures import picture
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three images to train and one to validate; the foreground is their left half, in values 0 and 255."""
+    for split, count in (("train", 3), ("val", 1)):
+        for part in ("images", "masks"):
+            (tmp_path / split / part).mkdir(parents=True)
+        for i in range(count):
+            picture(i, 64, 32).save(tmp_path / split / "images" / f"scan{i}.jpg")
+            Image.fromarray(half(255)).save(tmp_path / split / "masks" / f"scan{i}.png")
+    return tmp_path
+
+
+def half(value):
+    mask = np.zeros((32, 64), np.uint8)
+    mask[:, :32] = value
+    return mask
+
+
+def config(root, **settings):
+    return MaskFolderConfig("mask_folder", root=str(root), **({"crop": 16} | settings))
+
+
+def test_images_and_masks_become_squares_of_the_same_part(root):
+    dataset = catalogue.load(config(root))
+    assert dataset.train_images.shape == (3, 16, 16, 3) and dataset.test_labels.shape == (1, 16, 16)
+    expected = np.zeros((16, 16), np.uint8)
+    expected[:, :8] = 1
+    for mask in (*dataset.train_labels, *dataset.test_labels):
+        np.testing.assert_array_equal(mask, expected)
+    kind = catalogue.kind(config(root))
+    assert (kind.image, kind.classes, kind.train, kind.test) == ((16, 16, 3), 2, 3, 1)
+    assert catalogue.check(config(root)) == [] and catalogue.prepare(config(root)) == root
+
+
+def test_values_say_which_class_and_one_may_be_ignored(root):
+    mask = half(7)
+    mask[:16, 32:] = 9
+    for path in root.glob("*/masks/*"):
+        Image.fromarray(mask).save(path)
+    labels = catalogue.load(config(root, values=[9, 7], ignored=0)).train_labels
+    assert (labels[:, :, :8] == 1).all() and (labels[:, :8, 8:] == 0).all() and (labels[:, 8:, 8:] == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "RGB"])
+def test_masks_that_other_programs_save_otherwise(root, mode):
+    for path in root.glob("*/masks/*"):
+        Image.fromarray(half(255)).convert(mode).save(path)
+    assert catalogue.load(config(root, values=[0, 255])).train_labels.sum() == 3 * 128
+
+
+def saved(array):
+    return lambda root: Image.fromarray(array).save(root / "train" / "masks" / "scan1.png")
+
+
+BLURRED = np.zeros((32, 64), np.uint8)
+BLURRED[0, :10] = range(10)
+FAULTS = [
+    (lambda root: (root / "train" / "masks" / "scan1.png").unlink(), r"train/masks: has nothing for scan1.jpg; an image and"),
+    (lambda root: (root / "val" / "images" / "scan0.jpg").unlink(), r"val/images: has nothing for scan0.png; an image and"),
+    (lambda root: [path.unlink() for path in root.glob("val/*/*")], r"val/images: has no images"),
+    (lambda root: (root / "val").rename(root / "test"), r"data.root=.*/val/images: No such file.*must hold train/ and val/"),
+    (lambda root: picture(0, 64, 32).save(root / "train" / "images" / "scan1.png"), "scan1.png and scan1.jpg have the same name"),
+    (saved(half(255)[:20]), r"scan1.jpg with masks/scan1.png: the image has 64x32 pixels and its mask 64x20"),
+    (saved(half(3)), r"scan1.png: the mask has the values 3, which are of no class; data.values lists .* \[0, 255\]"),
+    (saved(BLURRED), r"the mask has the values 1, 2, 3, 4, 5 and 4 more, which are of no class"),
+    (saved(np.arange(32 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(32, 64, 3)), "the mask is in colours"),
+    (lambda root: (root / "train" / "masks" / "scan1.png").write_bytes(b"no"), "the mask cannot be decoded: cannot identify"),
+    (lambda root: (root / "train" / "images" / "scan1.jpg").write_bytes(b"no"), "the image cannot be decoded: cannot identify"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage,message", FAULTS)
+def test_what_is_wrong_is_said_in_one_message(root, damage, message):
+    damage(root)
+    with pytest.raises(UserError, match=message):
+        catalogue.load(config(root))
+
+
+def test_all_that_cannot_be_used_are_listed(root):
+    (root / "train" / "images" / "scan0.jpg").write_bytes(b"")
+    saved(half(3))(root)
+    first, second = catalogue.check(config(root))
+    assert "scan0.jpg" in first and "the values 3" in second
+
+
+@pytest.mark.parametrize(
+    "settings,message",
+    [
+        ({"values": [0]}, r"data.values=\[0\], data.ignored=None: give two or more"),
+        ({"values": [0, 255], "ignored": 255}, "data.ignored=255: give two or more different values"),
+        ({"crop": None}, "data.crop=None: must be at least 1"),
+        ({"root": None}, "data.root: say which folder"),
+        ({"scale": "shorter_side"}, "data.scale=shorter_side: only for image files, as in data=imagenet; mask_folder has crop"),
+    ],
+)  # fmt: skip
+def test_settings_are_checked(root, settings, message):
+    with pytest.raises(ValueError, match=message):
+        config(**({"root": root} | settings)) if settings.get("root", "") is not None else MaskFolderConfig(
+            "mask_folder", crop=8
+        )
