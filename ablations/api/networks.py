@@ -8,11 +8,10 @@ from flax import nnx
 
 from ablations.api.runs import Run
 from ablations.config.run import Config
-from ablations.data import catalogue
 from ablations.errors import UserError
 from ablations.networks.network import Network
 from ablations.runs.folder import RunFolder
-from ablations.training import environment, restore
+from ablations.training import restore
 from ablations.training.steps import State, Steps
 
 
@@ -32,11 +31,7 @@ def network(config: Config) -> Network:
     >>> network(jnp.zeros((2, 8, 8, 1))).shape
     (2, 10)
     """
-    environment.prepare(config)
-    channels = catalogue.kind(config.data).image[-1]
-    unused = {"mean": np.zeros(channels, np.float32), "divisor": np.ones(channels, np.float32)}  # no image is seen
-    steps = Steps(config, restore.without_images(config.data), normalization=unused)
-    state = steps.init()
+    steps, state = restore.blank(config)
     return nnx.merge(steps.graphdef, state.params, state.others)
 
 

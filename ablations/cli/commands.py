@@ -8,7 +8,7 @@ from types import ModuleType
 
 COMMANDS = (
     *("plan", "bench", "train", "status", "table", "critical", "figure", "report"),
-    *("data", "eval", "export", "dashboard"),
+    *("data", "eval", "import", "export", "dashboard"),
     *("probe", "lesion", "landscape", "inspect", "completion"),
 )
 
@@ -36,6 +36,7 @@ All commands; `ablations COMMAND --help` explains each:
     ablations lesion      see why: test without some units, or with units in another order
     ablations landscape   see why: the loss during training, and around a solution
     ablations inspect     compile for a GPU or a TPU that need not be here, and show the kernels
+    ablations import      read PyTorch's weights, such as torchvision's
     ablations export      write the weights of a run for other programs
     ablations dashboard   lay out a study's runs at Weights & Biases
     ablations completion  print the code that completes commands in bash

@@ -12,27 +12,32 @@ from ablations.runs.record import tested
 
 HELP = """\
 ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
+ablations eval weights=FILE [data=NAME] [data.KEY=...]
 
-Tests the weights of a finished run, on its own test set or on another one of the same kind.
+Tests the weights of a finished run, or of a file that `ablations export` or `import` wrote, on the
+test set that belongs to them or on another one of the same kind.
 
     ablations eval run=runs/table1/identity/seed=0
     ablations eval run=runs/table1/identity/seed=0 data.split=train_val
+    ablations eval weights=resnet50.safetensors data=image_folder data.root=pictures
 """
 
 
 def command(arguments: list[str]) -> None:
-    """Test the weights of run=FOLDER on its test set, or on the data set of data=..."""
-    folder = [a.removeprefix("run=") for a in arguments if a.startswith("run=")]
+    """Test the weights of run=FOLDER, or of weights=FILE, on their test set, or on the data set of data=..."""
+    sources = [a.partition("=") for a in arguments if a.startswith(("run=", "weights="))]
     data_overrides = [a for a in arguments if a.startswith(("data=", "data."))]
-    if len(folder) != 1 or len(folder) + len(data_overrides) < len(arguments):
-        raise UserError("eval needs run=RUNS_DIR/STUDY/ROW/seed=K, and takes only data=... and data.KEY=... besides")
-    folder = RunFolder(Path(folder[0]))
-    record, _ = folder.finished()
-    trained_on = from_resolved(record["config"]).data
-    data = _data(trained_on, data_overrides) if data_overrides else trained_on
-    from ablations.training import restore
+    if len(sources) != 1 or len(sources) + len(data_overrides) < len(arguments):
+        raise UserError(
+            "eval needs run=RUNS_DIR/STUDY/ROW/seed=K or weights=FILE, and takes only data=... and data.KEY=... besides"
+        )
+    ((kind, _, source),) = sources
+    record, path = RunFolder(Path(source)).finished() if kind == "run" else (None, Path(source))
+    from ablations.training import restore, weights
 
-    steps, state, _ = restore.run(folder, data)
+    trained = from_resolved(record["config"]) if record else weights.configuration(path)
+    data = _data(trained.data, data_overrides) if data_overrides else trained.data
+    steps, state = restore.weights_file(path, trained, data)
     from ablations.training.evaluation import GUESSES, test
 
     config, dataset = steps.config, steps.dataset
@@ -40,8 +45,8 @@ def command(arguments: list[str]) -> None:
         score = test(steps, state, pixels, lambda name: print(f"{name} is broken: skipped"))
         test_set = f"{config.data.name}, {config.data.split}" + (f", crops of {pixels} pixels" if pixels else "")
         guesses = GUESSES if dataset.streamed and dataset.classes > GUESSES else 1
-        print(f"{folder} on {test_set}: {score.in_words(guesses)}")
-    if not data_overrides:
+        print(f"{source} on {test_set}: {score.in_words(guesses)}")
+    if record and not data_overrides:
         print(f"its record: {tested(record)}")
 
 

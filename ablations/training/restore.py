@@ -4,6 +4,7 @@ Nothing here imports JAX before the environment is prepared.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -41,7 +42,15 @@ def run(folder: RunFolder, data: DataConfig | None = None, *, images: bool = Tru
     if folder.record() is None and (config := checkpointed(folder)):
         return _from_checkpoint(folder, config)
     record, path = folder.finished()
-    config = from_resolved(record["config"])
+    steps, state = weights_file(path, from_resolved(record["config"]), data, images=images)
+    return Restored(steps, state, record["steps"])
+
+
+def weights_file(
+    path: Path, config: Config, data: DataConfig | None = None, *, images: bool = True
+) -> "tuple[Steps, State]":
+    """The network in a weights file. config: of its run. data, images: as in `run`."""
+    trained_on = config.data.name
     config = replace(config, data=data or config.data)
     prepare(config)
     from ablations.training import weights
@@ -50,10 +59,9 @@ def run(folder: RunFolder, data: DataConfig | None = None, *, images: bool = Tru
     normalization = weights.normalization(path)
     dataset = catalogue.load(config.data) if images else without_images(config.data)
     if normalization["mean"].shape[-1] != dataset.test_images.shape[-1]:
-        trained_on = record["config"]["data"]["name"]
         raise UserError(f"data={config.data.name}: its images differ in kind from those of {trained_on}")
     steps = Steps(config, dataset, normalization=normalization)
-    return Restored(steps, weights.load(path, steps, steps.init()), record["steps"])
+    return steps, weights.load(path, steps, steps.init())
 
 
 def checkpointed(folder: RunFolder) -> Config | None:
@@ -79,6 +87,17 @@ def untrained(config: Config) -> Restored:
 
     steps = Steps(config, catalogue.load(config.data))
     return Restored(steps, steps.init(), 0)
+
+
+def blank(config: Config) -> "tuple[Steps, State]":
+    """The network of a configuration, before training, without its data set."""
+    prepare(config)
+    from ablations.training.steps import Steps
+
+    channels = catalogue.kind(config.data).image[-1]
+    unused = {"mean": np.zeros(channels, np.float32), "divisor": np.ones(channels, np.float32)}  # no image is seen
+    steps = Steps(config, without_images(config.data), normalization=unused)
+    return steps, steps.init()
 
 
 def without_images(config: DataConfig) -> Dataset:

@@ -41,6 +41,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from ablations.config.run import Config, from_resolved
 from ablations.errors import UserError
 from ablations.networks import stack
 from ablations.networks.architecture import Head
@@ -53,12 +54,15 @@ TRANSPOSED_TO_TORCH = (2, 3, 0, 1)  # of a transposed one: (k, k, in, out) -> (i
 
 def save(path: Path, steps, state) -> None:
     """Write the weights of a run, whole or not at all."""
+    tensors = named_tensors(state.params, state.others, steps.config.model.architecture().head)
+    write(path, tensors | {f"normalization.{name}": value for name, value in steps.normalization.items()}, steps.config)
+
+
+def write(path: Path, tensors: dict[str, np.ndarray], config: Config) -> None:
+    """Write the tensors of a network of this configuration, whole or not at all."""
     from safetensors.numpy import save as serialise
 
-    architecture = steps.config.model.architecture()
-    tensors = named_tensors(state.params, state.others, architecture.head)
-    tensors |= {f"normalization.{name}": value for name, value in steps.normalization.items()}
-    metadata = {"config": steps.config.resolved(), "bn_epsilon": architecture.bn_epsilon, "layout": "torch"}
+    metadata = {"config": config.resolved(), "bn_epsilon": config.model.architecture().bn_epsilon, "layout": "torch"}
     # A single entry: safetensors writes several in any order, but the same run must give the same file.
     write_whole(path, serialise(tensors, {"ablations": json.dumps(metadata)}))
 
@@ -83,6 +87,25 @@ def normalization(path: Path) -> dict[str, np.ndarray]:
 
     with _readable(path), safe_open(path, "np") as file:
         return {name: file.get_tensor(f"normalization.{name}") for name in ("mean", "divisor")}
+
+
+def tensors(path: Path) -> dict[str, np.ndarray]:
+    """All tensors of a weights file. Raises UserError if the file is damaged."""
+    from safetensors.numpy import load_file
+
+    with _readable(path):
+        return load_file(path)
+
+
+def configuration(path: Path) -> Config:
+    """The configuration of the network in a weights file. Raises UserError if the file is damaged or of something else."""
+    from safetensors import safe_open
+
+    with _readable(path), safe_open(path, "np") as file:
+        content = (file.metadata() or {}).get("ablations")
+        if content is None:
+            raise ValueError("it has no entry `ablations`; for a file of PyTorch there is `ablations import`")
+        return from_resolved(json.loads(content)["config"])
 
 
 @contextlib.contextmanager
