@@ -12,9 +12,12 @@ from ablations.data.config import DATASETS
 
 
 def paper_lines(table: str) -> dict[str, dict[str, str]]:
-    """Row -> its line of `results/paper.csv`, where `value` is a test error in percent, "fail" or "curve only"."""
-    text = (resources.files("ablations.results") / "paper.csv").read_text()
-    return {line["row"]: line for line in csv.DictReader(io.StringIO(text)) if line["table"] == table}
+    """Row -> its line of `results/paper.csv`, or of `published.csv` for what other papers have published; `value` is a test
+    error in percent, "fail" or "curve only".
+    """
+    texts = [(resources.files("ablations.results") / name).read_text() for name in ("paper.csv", "published.csv")]
+    lines = [line for text in texts for line in csv.DictReader(io.StringIO(text))]
+    return {line["row"]: line for line in lines if line["table"] == table}
 
 
 def heading(records: list[dict]) -> str:

@@ -28,7 +28,7 @@ PAGES = ["README.md", *DOCS, "results/README.md"]
 ELSEWHERE = ("docs/shortcuts.md", "docs/families.md")
 LINKING = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/NOTES.md", "results/why/README.md"]
 
-NEEDS = re.compile(r"#.*\bneeds (a network|a GPU|GPUs|a TPU|a cluster|several hosts|a quiet machine|hours)\b")
+NEEDS = re.compile(r"#.*\bneeds (a network|PyTorch|a GPU|GPUs|a TPU|a cluster|several hosts|a quiet machine|hours)\b")
 
 # Added to the commands that match, one after the other: of a setting that is there twice the last value counts.
 SMALL = "model.depth=8 recipe.batch_size=16 recipe.total_steps=2 recipe.evaluate_every=2 hydra/launcher=basic"
@@ -134,7 +134,7 @@ class Shell:
         """Of a command that cannot be run: `ablations status` composes what `ablations train` would, and runs nothing."""
         assert words[0] in cli.COMMANDS
         # An extra, perhaps missing, and settings of these commands alone
-        own = ("hydra/launcher=ray", "platform=", "target=", "topology=", "out=")
+        own = ("hydra/launcher=ray", "platform=", "target=", "topology=", "out=", "weights=", "like=")
         settings = [word for word in words if "=" in word and not word.startswith(own)]
         self.run(["status", *settings, "seed=0"])
 

@@ -22,7 +22,7 @@ FOLDERS = {
     "ablations": ("ablations", ("**/*.py", "py.typed", "**/*.csv", "**/*.yaml", "**/*.html", "**/*.css", "**/*.js")),
     "conf": ("ablations/conf", ("*.py", "**/*.yaml")),
     "sweeps": ("ablations/sweeps", ("*.py", "**/*.yaml")),
-    "results": ("ablations/results", ("*.py", "paper.csv")),
+    "results": ("ablations/results", ("*.py", "paper.csv", "published.csv")),
 }
 
 ROW = ("study=demo", "row=identity_110", "model.depth=8", "recipe.total_steps=2", "recipe.evaluate_every=2")
