@@ -11,7 +11,7 @@ from ablations.data.config import DataConfig
 from ablations.networks.activation import ORDERS
 from ablations.networks.architecture import Architecture, Layer, Parallel
 from ablations.networks.family import FAMILIES
-from ablations.networks.shortcut import SHORTCUTS
+from ablations.networks.scaling import SHORTCUTS
 
 CONF = Path(__file__).parents[1] / "conf"
 

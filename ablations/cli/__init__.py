@@ -1,6 +1,7 @@
 """The command line: `ablations COMMAND`, then settings in Hydra's syntax."""
 
 import os
+import re
 import sys
 
 from ablations.cli import commands, completion
@@ -69,7 +70,6 @@ def dispatch(command: str, arguments: list[str]) -> int:
 
 def _filled(text: str, words: dict[str, str]) -> str:
     """A help text with these words; a list that is too long for its line goes on in the column of explanations."""
-    import re
     import textwrap
 
     lines = []
@@ -95,7 +95,12 @@ def _groups() -> str:
     for group in ("shortcut", "activation", "model", "data", "recipe"):
         choices = sorted(searchpath.choices(group) | set(defined.get(group, ())))
         if group == "model":
-            choices.sort(key=lambda name: (int("".join(c for c in name if c.isdigit())[:4] or 0), name))
+            choices.sort(key=_by_depth)
         text = textwrap.fill(", ".join(choices), WIDTH, initial_indent=f"    {group:12}", subsequent_indent=" " * 16)
         lines.append(text)
     return "\n".join(lines)
+
+
+def _by_depth(name: str) -> list:
+    """To sort networks by their letters and then by their numbers, resnet20 before resnet110."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

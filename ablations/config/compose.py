@@ -3,8 +3,9 @@
 Hydra is known to this package, to `launch`, and to `cli` for what it prints and completes; nothing else uses it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import resources
 from importlib.util import find_spec
 
@@ -31,6 +32,7 @@ from ablations.networks.family import FAMILIES
 from ablations.networks.scaling import SHORTCUTS
 
 LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+FEW = 24  # choices that a message lists
 PLUGINS = {"slurm": "submitit", "ray": "ray"}
 
 
@@ -86,7 +88,7 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     message = lines[0] if lines else repr(error)
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        message = f"{group}={choice}: unknown; legal are {', '.join(error.options)}"
+        message = f"{group}={choice}: unknown; {_legal(choice, error.options)}"
         if group == "model" and choice.removeprefix("resnet").isdigit():
             message += f". {_depth_advice(int(choice.removeprefix('resnet')))}"
         if kind := next((kind for kind in registry.KINDS if kind.group == group), None):
@@ -104,6 +106,15 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     elif isinstance(error, OverrideParseException):
         message = f"{error.override}: {message}"
     return message
+
+
+def _legal(choice: str, options: Sequence[str]) -> str:
+    """What can be chosen instead: all choices or, of many, the nearest."""
+    if len(options) <= FEW:
+        return f"legal are {', '.join(options)}"
+    nearest = get_close_matches(choice, options, n=5)
+    near = f"the nearest are {', '.join(nearest)}; " if nearest else ""
+    return f"{near}ablations train --help lists all {len(options)}"
 
 
 def _depth_advice(depth: int) -> str:

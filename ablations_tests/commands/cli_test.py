@@ -15,7 +15,7 @@ from ablations_tests.conftest import COMMAND, ablations, here
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (["train", "model=resnet111"], "model=resnet111: unknown; legal are resnet1001"),
+        (["train", "model=resnet111"], "model=resnet111: unknown; the nearest are resnet110"),
         (["train", "model=resnet111"], "the nearest valid: 110 and 116"),
         (["train", "model=resnet116"], "For 116 layers: model=resnet110 model.depth=116"),
         (["train", "model.depth=111"], "model.depth=111: a network with basic units is 6n + 2 layers deep"),
@@ -35,7 +35,7 @@ from ablations_tests.conftest import COMMAND, ablations, here
         (["train", "seed=-1"], "seed=-1: give either the seeds"),
         (["train", "seed=x"], "seed=x: give either the seeds"),
         (["train", "seeds=2", "seed=1"], "seeds=2: give either the seeds, as seed=0,1,2, or their number, as seeds=3"),
-        (["train", "study=table9"], "study=table9: unknown; legal are degradation, demo, depth"),
+        (["train", "study=table9"], "study=table9: unknown; legal are cardinality, concatenation"),
         (["train", "study=table1", "row=identty"], "row=identty: study table1 has no such row; legal are identity, plain"),
         (["train", "study=table1", "shortcut=dropout"], "row identity of study table1 has shortcut=identity"),
         (["train", "study=table1", "recipe.total_steps=1,2"], "a study takes one value of each setting"),
@@ -45,11 +45,11 @@ from ablations_tests.conftest import COMMAND, ablations, here
         (["train", "shortcut="], "shortcut="),
         (["train", "a=[1"], "a=[1"),
         (["tran"], "tran: unknown command; legal are plan, bench, train, status, table, critical, figure, report"),
-        (["table"], "study=... is missing; legal are degradation, demo"),
+        (["table"], "study=... is missing; legal are cardinality"),
         (["table", "study=table1"], "runs_dir=runs: there is no such folder"),
         (["table", "table1"], "table1: settings are key=value"),
         (["export", "run=nowhere", "out=x"], "run=nowhere: there is no finished run in this folder"),
-        (["export", "run=nowhere"], "export needs run=RUNS_DIR/STUDY/ROW/seed=K and out=FILE"),
+        (["export", "run=nowhere"], "export needs run=RUNS_DIR/STUDY/ROW/seed=K or weights=FILE, and out=FILE"),
     ],
 )  # fmt: skip
 def test_one_clear_message(arguments, message, tmp_path):

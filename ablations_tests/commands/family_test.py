@@ -40,7 +40,7 @@ def test_the_pages_network_is_trained_recorded_and_read_again(tmp_path, forgotte
     assert "shortcut_class" not in record
 
     done = here("train", "--help", cwd=tmp_path)
-    assert re.search(r"^    model +.*squeezenet", done.stdout, re.MULTILINE)
+    assert "squeezenet" in done.stdout
     del FAMILIES["squeezenet"]  # as in a process that did not import it
     done = here("eval", f"run={path.parent}", cwd=tmp_path)
     said = "record.json cannot be read: family squeezenet is not defined here: add --import squeezenet.py"

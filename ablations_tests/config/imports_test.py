@@ -94,9 +94,7 @@ def test_a_family_of_a_file_is_a_choice_with_its_settings_its_order_and_its_shor
     assert (config.activation.name, config.shortcut.name) == ("original", "identity"), "as for every network"
     with pytest.raises(UserError, match="model.to: there is no such setting; legal are name, family, pairs;"):
         configure("model=pairs", "model.to=1")
-    with pytest.raises(
-        UserError, match="model=other: unknown; legal are pairs, .*family of your own add --import FILE"
-    ):
+    with pytest.raises(UserError, match="model=other: unknown; .*For a family of your own add --import FILE"):
         configure("model=other")
 
 

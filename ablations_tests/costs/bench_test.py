@@ -110,7 +110,8 @@ def test_a_ratio_above_one_says_that_ours_is_faster():
 def test_the_cases_are_those_that_a_command_would_make():
     assert len(set(CPU)) == len(CPU) and len(set(CUDA)) == len(CUDA)
     for case in {*CPU, *CUDA}:
-        settings = [f"model={case.model}", f"activation={case.order}", f"data={case.data}", "shortcut=identity"]
+        settings = [f"model={case.model}", f"data={case.data}", *([f"activation={case.order}"] if case.order else [])]
+        settings += [f"model.{key}={value}" for key, value in case.settings.items()]
         composed = configure(*settings, *(["data.colour=none"] if case.data == "imagenet" else []))  # PyTorch has none
         config = case.config(1, 20)
         for part in ("model", "activation", "data", "shortcut"):

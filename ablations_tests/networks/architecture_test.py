@@ -17,7 +17,7 @@ from ablations_tests.conftest import configure
 
 
 def architecture(*overrides):
-    return configure(*overrides).model.architecture()
+    return configure("data=imagenet", *overrides).model.architecture()
 
 
 def sizes(*overrides):

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import statistics
 
 import pytest
 
@@ -35,6 +36,12 @@ def copy(tmp_path, *rows):
     for row in rows:
         shutil.copytree(DIGITS / "table1" / row, tmp_path / "table1" / row)
     return tmp_path
+
+
+def median(row):
+    """Of the test errors of a row's committed runs."""
+    paths = (DIGITS / "table1" / row).glob("seed=*/record.json")
+    return statistics.median(json.loads(path.read_text())["test_error_percent"] for path in paths)
 
 
 def change(folder, **changed):
@@ -72,7 +79,8 @@ def digits(tmp_path_factory):
 
 def test_the_page_says_what_is_there_and_what_is_not(digits):
     text = digits.read_text()
-    assert "Best is identity, with 3.89 % test error" in text
+    best = min((path.name for path in (DIGITS / "table1").iterdir()), key=median)
+    assert f"Best is {best}, with {median(best):.2f} % test error" in text
     assert "Not run: 2 of 16 rows" in text and "plain, dropout" in text
     assert "table1/conv1x1/seed=2" in text and "table1/exclusive_gating_0/seed=1" in text
     assert "metrics.jsonl is damaged" in text
@@ -125,7 +133,7 @@ def test_what_may_not_stand_beside_each_other_has_tables_of_its_own(tmp_path):
     for seed in range(3):
         change(tmp_path / "table1" / "conv1x1" / f"seed={seed}", config=longer | {"seed": seed})
     text = page(tmp_path)
-    assert text.count('<section class="study"') == 2 and "440 steps" in text and "1,760 steps" in text
+    assert text.count('<section class="study"') == 2 and "880 steps" in text and "1,760 steps" in text
     assert page(tmp_path, "recipe.total_steps=1760").count('<section class="study"') == 1
 
 
@@ -147,7 +155,9 @@ def test_an_empty_folder_says_so(tmp_path):
 def test_runs_of_no_study_have_a_table(tmp_path):
     shutil.copytree(DIGITS / "table1" / "identity", tmp_path / "single" / "identity")
     text = page(tmp_path)
-    assert "single: Runs that belong to no study" in text and "Only identity is run: 3.89 %" in text
+    assert (
+        "single: Runs that belong to no study" in text and f"Only identity is run: {median('identity'):.2f} %" in text
+    )
 
 
 def test_a_thousand_evaluations_make_a_short_curve():
@@ -225,7 +235,7 @@ def test_a_table_is_sorted_by_keyboard(opened):
         return [float(re.search(r"[\d.]+", cell)[0]) for cell in cells]
 
     ascending = press()
-    assert ascending == sorted(ascending) and ascending[0] == 3.89
+    assert ascending == sorted(ascending) and len(ascending) == 14
     assert header.get_attribute("aria-sort") == "ascending"
     assert "sorted by ours, ascending" in opened.execute_script(
         "return document.querySelector('[role=status]').textContent"
@@ -249,7 +259,9 @@ def test_a_run_is_opened_by_keyboard_and_says_what_its_record_says(opened, digit
     ))  # fmt: skip
     assert float(shown["test error percent"]) == record["test_error_percent"]
     assert shown["commit"] == record["commit"] and shown["device"] == record["device"]
-    assert "recipe.learning_rate=0.02" in run.text and "jax 0.10.2" in run.text
+    assert (
+        f"recipe.learning_rate={record['config']['recipe']['learning_rate']}" in run.text and "jax 0.10.2" in run.text
+    )
     assert run.find_element("css selector", "svg.curve").rect["height"] > 50
 
 

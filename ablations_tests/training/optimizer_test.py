@@ -104,7 +104,7 @@ def test_weight_decay_reaches_what_it_should(shortcut):
     assert all(reached("all", shortcut).values())
     for path, is_reached in reached("convolutions", shortcut).items():
         assert is_reached == (path[-1] == "kernel" and path[0] != "head"), path
-    for path, is_reached in reached("unit_convolutions").items():
+    for path, is_reached in reached("unit_convolutions", shortcut).items():
         assert is_reached == (path[-1] == "kernel" and path[0] == "stages"), path
 
 

@@ -71,7 +71,7 @@ DIGITS = {  # 8x8, one image channel; ours: `resnet110` beside them has 1,727,67
 @pytest.mark.parametrize("overrides", IMAGENET)
 def test_imagenet_networks(overrides):
     parameters, side, macs = IMAGENET[overrides]
-    network = abstract(*f"model={overrides}".split(), classes=1000)
+    network = abstract("data=imagenet", *f"model={overrides}".split(), classes=1000)
     assert count.parameters(network) == parameters
     assert side is None or count.macs(network, (side, side, 3)) == macs
 
@@ -79,7 +79,7 @@ def test_imagenet_networks(overrides):
 @pytest.mark.parametrize("overrides", CIFAR)
 def test_cifar_networks(overrides):
     parameters, macs = CIFAR[overrides]
-    network = abstract(*f"model={overrides}".split())
+    network = abstract("data=cifar10", *f"model={overrides}".split())
     assert count.parameters(network) == parameters
     assert macs is None or count.macs(network, (32, 32, 3)) == macs
 
@@ -123,7 +123,7 @@ def dense_counts(model, classes, side):
 @pytest.mark.parametrize("name,classes,parameters,macs,side", DENSE)
 def test_dense_networks_by_arithmetic(name, classes, parameters, macs, side):
     overrides = ["model=densenet_bc_190_40", "model.blocks=[41,41,41]", "model.growth=24", "model.stem_filters=48"]
-    config = configure(*(overrides if name == "densenet_bc_250_24" else [f"model={name}"]))
+    config = configure("data=imagenet", *(overrides if name == "densenet_bc_250_24" else [f"model={name}"]))
     assert dense_counts(config.model, classes, side) == (parameters, macs)
 
 

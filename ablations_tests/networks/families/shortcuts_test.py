@@ -12,7 +12,7 @@ from ablations_tests.conftest import configure
 
 SMALL = {  # of each family, the smallest network with units that change the shape and units that do not
     "vgg": ["model=vgg110_digits", "model.layers=[3,4]", "model.widths=[4,8]"],
-    "alexnet": ["model=alexnet_cifar"],
+    "alexnet": ["model=alexnet_cifar", "data=cifar10"],
     "googlenet": ["model=googlenet_digits", "model.modules=1", "model.widths=[16,32]"],
     "densenet": ["model=densenet40_12", "model.blocks=[2,1]", "model.growth=4", "model.dropout=0.2"],
     "resnext": ["model=resnext110_digits", "model.depth=11"],
