@@ -34,7 +34,7 @@ NEEDS = re.compile(r"#.*\bneeds (a network|PyTorch|a GPU|GPUs|a TPU|a cluster|se
 SMALL = "model.depth=8 recipe.batch_size=16 recipe.total_steps=2 recipe.evaluate_every=2 hydra/launcher=basic"
 ADDED = {
     r"train (?!--|.*unet)|train -m": SMALL,
-    r"train .*unet": SMALL.replace("model.depth=8", "data.train_images=64"),
+    r"train .*unet": SMALL.replace("model.depth=8", "model.widths=[4,8] data.train_images=160 data.split=train_val"),
     r"train study=unet": "row=none",
     r"train -m": "seed=0",
     r"train .*model=resnet(164|50)": "model=resnet20",
