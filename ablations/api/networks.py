@@ -11,7 +11,7 @@ from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.networks.network import Network
 from ablations.runs.folder import RunFolder
-from ablations.training import restore
+from ablations.training import restore, weights
 from ablations.training.steps import State, Steps
 
 
@@ -116,7 +116,7 @@ class Trained:
 
 
 def load(run: Run | str | Path) -> Trained:
-    """The network of a run, from its weights; the data set is not needed.
+    """The network of a run, from its weights, or of a weights file, FILE.safetensors; the data set is not needed.
 
     A run that was stopped is loaded from its newest checkpoint. This needs the data set, since only that says how
     images are normalised.
@@ -127,5 +127,8 @@ def load(run: Run | str | Path) -> Trained:
     Traceback (most recent call last):
     ablations.errors.UserError: run=runs/single/nowhere/seed=0: there is no finished run in this folder
     """
+    if not isinstance(run, Run) and Path(run).suffix == ".safetensors":
+        path = Path(run)
+        return Trained(*restore.weights_file(path, weights.configuration(path), images=False))
     steps, state, step = restore.run(RunFolder(run.folder if isinstance(run, Run) else Path(run)), images=False)
     return Trained(steps, state._replace(step=jax.numpy.asarray(step, jax.numpy.int32)))

@@ -49,17 +49,12 @@ class Stack(nnx.Module):
         first_argument, other_arguments = (
             jax.tree.map(lambda leaf, i=i: leaf[i], arguments) for i in (0, slice(1, None))
         )
-        x, seen_first = visit(self.first, x, first_argument)
         if self.rest is None:
+            x, seen_first = self._alone(x, visit, first_argument)
             return x, jax.tree.map(lambda leaf: leaf[None], seen_first)
+        x, seen_first = visit(self.first, x, first_argument)
         graphdef, params, others = nnx.split(self.rest, nnx.Param, ...)
-
-        def step(x, inputs):
-            *state, argument = inputs
-            unit = nnx.merge(graphdef, *state)
-            x, seen = visit(unit, x, argument)
-            return x, (nnx.state(unit, nnx.Not(nnx.Param)), seen)
-
+        step = _step(graphdef, visit)
         scan = remat.scan if self.remat else jax.lax.scan
         x, (others, seen_rest) = scan(
             remat.units(step),
@@ -70,11 +65,32 @@ class Stack(nnx.Module):
         nnx.update(self.rest, others)
         return x, jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), seen_first, seen_rest)
 
+    def _alone(self, x, visit, argument):
+        """Visit the only unit. It keeps less if asked: a network in which no two units are alike is made of such."""
+        if not self.remat:
+            return visit(self.first, x, argument)
+        graphdef, params, others = nnx.split(self.first, nnx.Param, ...)
+        x, (others, seen) = remat.units(_step(graphdef, visit))(x, (params, others, argument))
+        nnx.update(self.first, others)
+        return x, seen
+
     def _written_out(self, units: int) -> bool | int:
         """How many of these units are written out in each round of the loop; True for all, False for one."""
         if self.unroll != "auto":
             return self.unroll  # pyright: ignore[reportReturnType]  # "auto" is the only word, as `Config` checks
         return placement.on_gpu() and units <= WRITTEN_OUT_UP_TO
+
+
+def _step(graphdef, visit):
+    """The visit of a unit as a function of arrays: (x, (its state, its argument)) -> x, (what changed of it, measured)."""
+
+    def step(x, inputs):
+        *state, argument = inputs
+        unit = nnx.merge(graphdef, *state)
+        x, seen = visit(unit, x, argument)
+        return x, (nnx.state(unit, nnx.Not(nnx.Param)), seen)
+
+    return step
 
 
 def run(unit, x, _):

@@ -12,6 +12,7 @@ from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
 from ablations.networks.activation import ORDERS
+from ablations.networks.families.densenet import DenseNet
 from ablations.networks.families.resnet import ResNet
 from ablations.networks.kernels import remat
 from ablations.networks.kernels.convolution import use_form
@@ -132,6 +133,19 @@ def test_a_loop_that_keeps_less_computes_the_same(monkeypatch):
         for one, other in zip(jax.tree.leaves(less), jax.tree.leaves(whole), strict=True):
             if not jnp.issubdtype(one.dtype, jax.dtypes.prng_key):
                 np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_units_that_stand_alone_keep_less_and_compute_the_same():
+    model = DenseNet(name="dense", blocks=[2, 1], growth=4, stem="cifar", stem_filters=8)
+    network = build(model, "full_preactivation", SHORTCUTS["dropout"]())
+    whole = loss_and_gradient(network, images())
+    network.set_attributes(remat=True)
+    for one, other in zip(jax.tree.leaves(loss_and_gradient(network, images())), jax.tree.leaves(whole), strict=True):
+        if not jnp.issubdtype(one.dtype, jax.dtypes.prng_key):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+    graphdef, state = nnx.split(network)
+    traced = jax.make_jaxpr(lambda state, x: nnx.merge(graphdef, state)(x))(nnx.as_pure(state), images())
+    assert sum(equation.primitive.name == "remat2" for equation in traced.jaxpr.eqns) == 3
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,13 @@ def test_linear_units_give_the_product_of_eqn_8(overrides, factor):
     assert units["product"][0] == pytest.approx(known.get(overrides[0], units["product"][0]), rel=1e-3)
 
 
+def test_pools_between_stages_are_no_part_of_the_product():
+    steps = linear("model=vgg110_digits", "model.layers=[5,4]", "model.widths=[4,8]", "shortcut=constant_scaling")
+    units = Probe(steps, 8)(without_f(steps))["units"]
+    np.testing.assert_allclose(units["product"], [0.5**4, 0.5**3, 0.5**2, 0.5], rtol=1e-5)
+    np.testing.assert_allclose(units["product"], units["predicted"], rtol=1e-5)
+
+
 def linear(*overrides):
     config = replace(configure(*overrides), activation=LINEAR)
     return Steps(config, catalogue.load(config.data))
@@ -250,7 +257,7 @@ def test_the_command(along):
         (["model=resnet20", "images=2000"], "images=2000: the training set of digits has 1437 images"),
         (["model=resnet20", "images=0"], "images=0: must be a number of at least 1"),
         (["model=resnet20", "format=gif"], "format=gif: legal are svg, pdf, png"),
-        (["model=resnet21"], "model=resnet21: unknown; legal are"),
+        (["model=resnet21"], "model=resnet21: unknown; the nearest are"),
         (["study=table1"], "runs_dir=runs: there is no such folder"),
         (["study=table1", "runs_dir=."], "study=table1: no run in . has weights, and nothing was measured before"),
         (["identity"], "identity: settings are key=value; see ablations probe --help"),

@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file
 
+import ablations as ab
 from ablations.data import catalogue
 from ablations.errors import UserError
 from ablations.networks.activation import ORDERS
@@ -104,3 +105,15 @@ def test_weights_of_another_network_are_refused(tmp_path):
     steps, other = made("shortcut=conv1x1")
     with pytest.raises(UserError, match="is damaged or holds another network: 'stages.0.units.0.shortcut.w"):
         weights.load(tmp_path / "w", steps, other)
+
+
+def test_a_weights_file_is_loaded_by_itself(tmp_path):
+    steps, state = made("shortcut=dropout")
+    weights.save(tmp_path / "w.safetensors", steps, state)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    loaded = ab.load(tmp_path / "w.safetensors")
+    assert loaded.config == steps.config
+    np.testing.assert_array_equal(loaded(pictures), steps.logits(state, pictures))
+    (tmp_path / "other.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="other.safetensors is damaged or holds another network"):
+        ab.load(tmp_path / "other.safetensors")
