@@ -13,14 +13,17 @@ import numpy as np
 if TYPE_CHECKING:
     import jax
 
+LAST_SEED = 2**63 - 1
 STREAMS = ("init", "order", "augmentation", "dropout")
 
 
 def key(seed: int, stream: str) -> "jax.Array":
-    """The key of a stream."""
+    """The key of a stream. seed: from 0 to LAST_SEED, each with streams of its own."""
     import jax  # not at the top: workers that decode images draw numbers too, and need no JAX
 
-    return jax.random.fold_in(jax.random.key(seed), STREAMS.index(stream))
+    low, high = seed % 2**32, seed // 2**32  # JAX takes the lower 32 bits only
+    whole = jax.random.key(np.uint32(low))
+    return jax.random.fold_in(jax.random.fold_in(whole, high) if high else whole, STREAMS.index(stream))
 
 
 def network_keys(seed: int) -> "dict[str, jax.Array]":

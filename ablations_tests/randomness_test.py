@@ -21,3 +21,17 @@ def test_a_step_is_a_function_of_seed_and_step():
 def test_streams_are_independent():
     keys = {tuple(jax.random.key_data(randomness.key(0, stream)).tolist()) for stream in randomness.STREAMS}
     assert len(keys) == len(randomness.STREAMS)
+
+
+def test_every_seed_has_streams_of_its_own():
+    """Large ones, too, of which JAX takes the lower 32 bits; small ones have the keys that they always had."""
+    seeds = (0, 1, 2**31 + 5, 2**32, 2**32 + 1, 2**33, 1234567890, 2**63 - 1)
+    keys = {
+        tuple(jax.random.key_data(randomness.key(s, stream)).tolist()) for s in seeds for stream in randomness.STREAMS
+    }
+    assert len(keys) == len(seeds) * len(randomness.STREAMS)
+    orders = {tuple(randomness.batches(seed, 0, 1, 30, 30)[0]) for seed in seeds}
+    assert len(orders) == len(seeds)
+    for seed in (0, 1, 1234567890):
+        old = jax.random.fold_in(jax.random.key(seed), randomness.STREAMS.index("dropout"))
+        assert (jax.random.key_data(old) == jax.random.key_data(randomness.key(seed, "dropout"))).all()

@@ -14,6 +14,7 @@ from ablations.networks.activation import ActivationOrder
 from ablations.networks.family import ModelConfig
 from ablations.networks.registry import FAMILY, SHORTCUT, find_class
 from ablations.networks.shortcut import Shortcut
+from ablations.randomness import LAST_SEED
 from ablations.setting import deciding, incidental
 
 PRECISIONS = ("f32", "bf16")
@@ -80,8 +81,8 @@ class Config:
             raise ValueError(f"precision={self.precision}: legal are {', '.join(PRECISIONS)}")
         if self.matmul_precision not in MATMUL_PRECISIONS:
             raise ValueError(f"matmul_precision={self.matmul_precision}: legal are {', '.join(MATMUL_PRECISIONS)}")
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed}: must be at least 0")
+        if not 0 <= self.seed <= LAST_SEED:
+            raise ValueError(f"seed={self.seed}: must be at least 0 and at most {LAST_SEED}")
         if self.threads < 1:
             raise ValueError(f"threads={self.threads}: must be at least 1")
         if self.unroll != "auto" and (isinstance(self.unroll, str) or (self.unroll is not False and self.unroll < 1)):

@@ -93,8 +93,8 @@ def seeds(line: Line):
 
     texts = []
     for (state, step), runs in groupby(line.runs, lambda run: (run.state, run.step if run.state != "done" else 0)):
-        numbers = [run.config.seed for run in runs]
-        consecutive = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1))
+        numbers = sorted(run.config.seed for run in runs)
+        consecutive = len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1
         names = f"{numbers[0]}-{numbers[-1]}" if consecutive else ", ".join(map(str, numbers))
         texts.append(Text(f"{names} {state}" + (f" at {step:,}" if step else ""), COLOURS[state]))
     return Text("; ").join(texts)

@@ -43,7 +43,7 @@ def heading(records: list[dict]) -> str:
 
 
 def _ranges(seeds: list[int]) -> str:
-    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:  # they are sorted, and none is there twice
         return f"{seeds[0]}-{seeds[-1]}"
     return ", ".join(map(str, seeds))
 

@@ -339,3 +339,11 @@ def test_table_5_prints_top_1_and_top_5_of_the_crop_of_each_row():
         found.departures
     )
     assert any("top-1/top-5" in note for note in cells.notes(found))
+
+
+@pytest.mark.parametrize(
+    "seeds,words", [((0, 1, 2), "seeds 0-2"), ((1, 5, 2**62), f"seeds 1, 5, {2**62}"), ((4,), "seed 4")]
+)
+def test_seeds_in_words(seeds, words):
+    """Without a list of all numbers in between."""
+    assert protocol.heading([record("identity", 5.0, seed) for seed in seeds]).endswith(words)
