@@ -16,6 +16,7 @@ from ablations.config import study as studies
 from ablations.config.compose import check_launcher, compose, explain, parse
 from ablations.config.run import Config
 from ablations.errors import UserError
+from ablations.randomness import LAST_SEED
 from ablations.setting import decides
 
 LONGEST_NAME = 120  # a file name holds 255 bytes
@@ -100,12 +101,14 @@ def _seeds(settings: dict, default: int) -> list[int]:
                 raise ValueError
             return list(range(int(count[0])))
         seeds = [int(seed) for seed in seed_values] if seed_values else list(range(default))
-        if any(seed < 0 for seed in seeds):
+        if not all(0 <= seed <= LAST_SEED for seed in seeds):
             raise ValueError
         return list(dict.fromkeys(seeds))
     except ValueError:
         wrong = f"seeds={','.join(count)}" if count else f"seed={','.join(seed_values)}"
-        raise UserError(f"{wrong}: give either the seeds, as seed=0,1,2, or their number, as seeds=3") from None
+        raise UserError(
+            f"{wrong}: give either the seeds, from 0 to 2^63 - 1, as seed=0,1,2, or their number, as seeds=3"
+        ) from None
 
 
 def _product(settings: dict[str, list[str]]) -> list[dict[str, str]]:
