@@ -57,7 +57,7 @@ def test_measurements_come_from_the_runs_or_another_folder(folder):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        ([], "study=... is missing; legal are degradation"),
+        ([], "study=... is missing; legal are cardinality"),
         (["depth"], "depth: settings are key=value; see ablations critical --help"),
         (
             ["study=table1"],

@@ -136,6 +136,7 @@ class Shell:
         # An extra, perhaps missing, and settings of these commands alone
         own = ("hydra/launcher=ray", "platform=", "target=", "topology=", "out=", "weights=", "like=")
         settings = [word for word in words if "=" in word and not word.startswith(own)]
+        settings = ["data=imagenet", *settings] if words[0] == "import" else settings  # its default
         self.run(["status", *settings, "seed=0"])
 
 
