@@ -34,6 +34,10 @@ class Layer:
     activated: bool = True
     excite: int = 0
 
+    def __post_init__(self):
+        if self.kernel % 2 == 0 and self.pad is None:
+            raise ValueError(f"Layer(kernel={self.kernel}): an even kernel has no middle; say pad=")
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -46,6 +50,12 @@ class Pool:
     stride: int
     pad: int | None = None
     ceil: bool = False
+
+    def __post_init__(self):
+        if self.kind not in ("max", "average"):
+            raise ValueError(f"Pool(kind={self.kind!r}): legal are max, average")
+        if self.kind == "average" and self.ceil:
+            raise ValueError("Pool('average', ceil=True): the mean of a window that is not full is not defined here")
 
 
 @dataclass(frozen=True)
@@ -183,11 +193,6 @@ class Architecture:
     def stacks(self) -> "tuple[Stack, ...]":
         """The stages in parts whose units, but for the first, are alike."""
         return tuple(_stacks(self))
-
-    @property
-    def outputs(self) -> dict[str, int]:
-        """The channels that leave each stage that has a name."""
-        return {stack.stage: stack.filters for stack in self.stacks if stack.stage}
 
     def smallest_map(self, side: int) -> int:
         """The side of the smallest map of square images of this side; 0 if one of the layers has nothing left to see.

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ablations.errors import UserError
 from ablations.networks.kernels import remat
 from ablations.networks.kernels.batch_norm import batch_norm, normalise
 from ablations.networks.kernels.convolution import convolve
@@ -170,6 +171,11 @@ class ZeroPadding(nnx.Module):
     def __init__(self, channels, filters, stride, *, padding: str):
         self.stride = stride
         missing = filters - channels
+        if missing < 0:
+            raise UserError(
+                f"a unit makes {filters} channels of {channels}: channels of zeros cannot narrow x; let the widths of the model "
+                "grow, choose a projection where it has model.dimension_change, or shortcut=none"
+            )
         self.pad = {"end": (0, missing), "both": (missing // 2, missing - missing // 2)}[padding]
 
     def __call__(self, x):

@@ -114,7 +114,7 @@ class Excitation(nnx.Module):
 
 
 def pool(x, row: Pool):
-    """(N, H, W, C) -> (N, H', W', C). The padding of an average counts as zeros, except what `ceil` adds."""
+    """(N, H, W, C) -> (N, H', W', C). The padding of an average counts as zeros."""
     before = (row.kernel - 1) // 2 if row.pad is None else row.pad
     window, strides = (row.kernel, row.kernel), (row.stride, row.stride)
     pads = []

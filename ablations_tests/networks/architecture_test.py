@@ -70,7 +70,11 @@ def test_the_smallest_map(model, side, smallest):
     assert architecture(f"model={model}").smallest_map(side) == smallest
 
 
-def test_unknown_words_are_named():
+def test_what_cannot_be_meant_is_named():
+    with pytest.raises(ValueError, match="an even kernel has no middle"):
+        Layer(8, 2)
+    with pytest.raises(ValueError, match="not full"):
+        Pool("average", 2, 2, ceil=True)
     with pytest.raises(ValueError, match="Unit\\(join='sum'\\): legal are add, concatenate"):
         Unit((Layer(8),), join="sum")
     with pytest.raises(ValueError, match="legal are relu, relu6, hardswish"):

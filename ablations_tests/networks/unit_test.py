@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from ablations.errors import UserError
 from ablations.networks.activation import ORDERS
 from ablations.networks.architecture import Layer, Unit, Up
 from ablations.networks.shortcut import Conv1x1, Dropout, ExclusiveGating, Identity, NoShortcut
@@ -43,6 +44,11 @@ def test_shortcuts_transform_what_is_carried(shortcut):
         np.testing.assert_allclose(y, jnp.concatenate([(1 - g[..., :6]) * x, g[..., 6:] * fx[..., 6:]], -1), rtol=1e-6)
     else:
         assert y.shape == (3, 8, 8, 10)
+
+
+def test_zeros_cannot_narrow():
+    with pytest.raises(UserError, match="a unit makes 4 channels of 6: channels of zeros cannot narrow x"):
+        build(Unit((Layer(4),)), 6)
 
 
 @pytest.mark.parametrize("stands,stood", [("always", Identity), ("equal", NoShortcut), ("never", NoShortcut)])
