@@ -13,12 +13,11 @@ import numpy as np
 if TYPE_CHECKING:
     import jax
 
-LAST_SEED = 2**63 - 1
 STREAMS = ("init", "order", "augmentation", "dropout")
 
 
 def key(seed: int, stream: str) -> "jax.Array":
-    """The key of a stream. seed: from 0 to LAST_SEED, each with streams of its own."""
+    """The key of a stream. seed: from 0 to 2^63 - 1, each with streams of its own."""
     import jax  # not at the top: workers that decode images draw numbers too, and need no JAX
 
     low, high = seed % 2**32, seed // 2**32  # JAX takes the lower 32 bits only

@@ -14,9 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ablations.config import study as studies
 from ablations.config.compose import check_launcher, compose, explain, parse
-from ablations.config.run import Config
+from ablations.config.run import LAST_SEED, Config
 from ablations.errors import UserError
-from ablations.randomness import LAST_SEED
 from ablations.setting import decides
 
 LONGEST_NAME = 120  # a file name holds 255 bytes
