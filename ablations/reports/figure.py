@@ -155,9 +155,9 @@ def _curve(record: dict) -> dict[int, dict]:
     return curve
 
 
-def _over_seeds(values: list[list[float]], worst: float) -> tuple[list[float], list[float], list[float]]:
+def _over_seeds(values: list[list[float | None]], worst: float) -> tuple[list[float], list[float], list[float]]:
     """Median, lowest and highest of the seeds' values at each x; `worst` replaces values that are not finite."""
-    finite = [[value if math.isfinite(value) else worst for value in at_x] for at_x in values]
+    finite = [[worst if value is None or not math.isfinite(value) else value for value in at_x] for at_x in values]
     return [statistics.median(at_x) for at_x in finite], [min(at_x) for at_x in finite], [max(at_x) for at_x in finite]
 
 
