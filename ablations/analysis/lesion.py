@@ -79,16 +79,11 @@ class Lesions:
         self.counts = steps.config.model.units
         self.units = sum(self.counts)
         starts = np.cumsum([0, *self.counts])
-        self.changing = {
-            int(start) for start, stage in zip(starts, steps.network.stages, strict=False) if stage.first.changes
-        }
+        firsts = {int(start): stage.first for start, stage in zip(starts, steps.network.stages, strict=False)}
+        self.changing = {unit for unit, first in firsts.items() if first.changes}
         # Nothing would pass a unit without F whose shortcut is missing or 0.
         nothing = steps.config.shortcut.scale == 0
-        self.closed = {
-            int(start)
-            for start, stage in zip(starts, steps.network.stages, strict=False)
-            if stage.first.changes and (nothing or stage.first.shortcut.kind is NoShortcut)
-        }
+        self.closed = {unit for unit in self.changing if nothing or firsts[unit].shortcut.kind is NoShortcut}
         self.free = [unit for unit in range(self.units) if unit not in self.changing]
         # The first unit of a stage is not stacked: in the first stage it may lack its first activation.
         self.alike = [list(range(start + 1, start + count)) for start, count in zip(starts, self.counts, strict=False)]

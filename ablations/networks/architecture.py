@@ -200,11 +200,9 @@ class Architecture:
         Raises nothing: the caller says what is wrong.
         """
         sides = [side := _side((self.stem,), side)]
-        saved: dict[str, int] = {}
         for stack in self.stacks:
             for rows in (stack.entry, *(unit.branch for unit in stack.units)):
                 sides.append(side := _side(rows, side))
-            saved[stack.stage] = side
         return max(0, min(*sides, _side(self.exit, side)))
 
 

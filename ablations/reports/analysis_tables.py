@@ -231,7 +231,7 @@ def away(measured: dict, distance: float) -> float | None:
 
 
 def _median(by_size: list, size: int) -> str:
-    return f"{statistics.median(by_size[size - 1]):.2f}" if len(by_size) >= size else NONE
+    return _halfway(by_size[size - 1]) if len(by_size) >= size else NONE
 
 
 def _halfway(errors: list[float]) -> str:

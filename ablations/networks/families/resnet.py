@@ -68,7 +68,7 @@ class ResNet(ModelConfig):
 
     @property
     def label(self) -> str:
-        return self.name if str(self.depth) in self.name else f"{self.name}, depth {self.depth}"
+        return with_depth(self.name, self.depth)
 
     def architecture(self) -> Architecture:
         counts, projects = units_per_stage(self.stem, self.branch, self.depth), self.dimension_change == "projection"
@@ -137,13 +137,25 @@ def units_per_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:
                 f"{', '.join(map(str, depths)) or '(none)'}"
             )
         return IMAGENET_UNITS[branch, depth]
-    period = 9 if branch == "bottleneck" else 6
-    n, rest = divmod(depth - 2, period)
+    n = repeats(depth, 9 if branch == "bottleneck" else 6, 2, f"a network with {branch} units")
+    return (2 * n if branch == "one_layer" else n,) * 3
+
+
+def repeats(depth: int, period: int, others: int, what: str) -> int:
+    """n of a network that is period n + others layers deep.
+
+    Raises ValueError, with the nearest valid depths, if `depth` is not valid.
+    """
+    n, rest = divmod(depth - others, period)
     if rest or n < 1:
-        below = max(n, 1) * period + 2
+        below = max(n, 1) * period + others
         nearest = f"{below}" if n < 1 else f"{below} and {below + period}"
         raise ValueError(
-            f"model.depth={depth}: a network with {branch} units is {period}n + 2 layers deep; "
-            f"the nearest valid: {nearest}"
+            f"model.depth={depth}: {what} is {period}n + {others} layers deep; the nearest valid: {nearest}"
         )
-    return (2 * n if branch == "one_layer" else n,) * 3
+    return n
+
+
+def with_depth(name: str, depth: int) -> str:
+    """The name of a network, and its depth if the name does not have it."""
+    return name if str(depth) in name else f"{name}, depth {depth}"

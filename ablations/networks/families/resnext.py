@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ablations.networks.architecture import Architecture, Layer, Match
-from ablations.networks.families.resnet import STEMS, stages, stem, units_per_stage
+from ablations.networks.families.resnet import STEMS, stages, stem, units_per_stage, with_depth
 from ablations.networks.family import ModelConfig, legal
 
 
@@ -38,7 +38,7 @@ class ResNeXt(ModelConfig):
 
     @property
     def label(self) -> str:
-        return self.name if str(self.depth) in self.name else f"{self.name}, depth {self.depth}"
+        return with_depth(self.name, self.depth)
 
     def architecture(self) -> Architecture:
         counts = units_per_stage(self.stem, "bottleneck", self.depth)

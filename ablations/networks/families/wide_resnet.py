@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ablations.networks.architecture import Architecture, Drop, Layer, Match
-from ablations.networks.families.resnet import stages, stem
+from ablations.networks.families.resnet import repeats, stages, stem
 from ablations.networks.family import ModelConfig
 
 
@@ -20,20 +20,13 @@ class WideResNet(ModelConfig):
     dropout: float = 0.0
 
     def __post_init__(self):
-        n, rest = divmod(self.depth - 4, 6)
-        if rest or n < 1:
-            below = max(n, 1) * 6 + 4
-            nearest = f"{below}" if n < 1 else f"{below} and {below + 6}"
-            raise ValueError(
-                f"model.depth={self.depth}: a wide residual network is 6n + 4 layers deep; the nearest valid: {nearest}"
-            )
         if self.width_factor < 1:
             raise ValueError(f"model.width_factor={self.width_factor}: must be at least 1")
         super().__post_init__()
 
     def architecture(self) -> Architecture:
         widths = [16 * 2**i * self.width_factor for i in range(3)]
-        counts = [(self.depth - 4) // 6] * 3
+        counts = [repeats(self.depth, 6, 4, "a wide residual network")] * 3
         made = stages(self._branch, counts, widths, match=Match(1), reads_activated=True)
         return Architecture(stem(16, "cifar"), made)
 
