@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from ablations.config import imports, searchpath  # noqa: F401, imports: so that a user's class can be pickled
+from ablations.config.choices import having
 from ablations.config.distributed import DISTRIBUTED
 from ablations.config.hydra_loader import Loader
 from ablations.config.logger import LOGGERS
@@ -97,15 +98,28 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
             )
     elif isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError):
         key = message.split("'")[1]
-        rest = [override for override in overrides if override.partition("=")[0] != key]
-        parent = OmegaConf.select(compose(context, rest), key.rpartition(".")[0]) if "." in key else None
-        legal = f"; legal are {', '.join(map(str, parent))}" if isinstance(parent, DictConfig) else ""
-        message = f"{key}: there is no such setting{legal}; ablations train --cfg job prints all of them"
+        rest = [override for override in overrides if override.partition("=")[0].lstrip("+") != key]
+        message = f"{key}: {_no_setting(key, compose(context, rest), context)}"
     elif isinstance(error.__cause__, OmegaConfBaseException):
         message = f"{message.removeprefix('Error merging override ')}: {cause}"
     elif isinstance(error, OverrideParseException):
         message = f"{error.override}: {message}"
     return message
+
+
+def _no_setting(key: str, composed: DictConfig, context: GlobalHydra) -> str:
+    """Why a configuration has no such setting: which are legal in its place, and which choices of its group have it."""
+    group, _, name = key.rpartition(".")
+    parent = OmegaConf.select(composed, group) if group else None
+    message = "there is no such setting"
+    if isinstance(parent, DictConfig):
+        choices = context.config_loader().get_group_options(group)
+        if chosen := composed.hydra.runtime.choices.get(group):
+            message += f" with {group}={chosen}"
+        if others := having(group, name, choices):
+            message += f", but with {' or '.join(f'{group}={other}' for other in others)}"
+        message += f"; legal are {', '.join(map(str, parent))}"
+    return f"{message}; ablations train --cfg job prints all of them"
 
 
 def _legal(choice: str, options: Sequence[str]) -> str:
@@ -223,6 +237,8 @@ def parse(composed) -> Config:
     try:
         config = OmegaConf.to_object(settings)
     except (OmegaConfBaseException, ValueError) as error:
-        raise UserError(str(error).split("\n")[0]) from error
+        where = getattr(error, "full_key", None)  # of an interpolation that does not resolve
+        message = str(error).split("\n")[0]
+        raise UserError(f"{where}: {message}" if where and where not in message else message) from error
     assert isinstance(config, Config)  # by its schema
     return config

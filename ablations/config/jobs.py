@@ -7,17 +7,20 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ablations.config import study as studies
 from ablations.config.compose import check_launcher, compose, explain, parse
+from ablations.config.overrides import check_hydras, is_hydras, key_of, read, texts_of, values_of
+from ablations.config.quoting import quoted
 from ablations.config.run import LAST_SEED, Config
 from ablations.errors import UserError
 from ablations.setting import decides
 
+OF_JOBS = ("study", "row", "seed", "seeds")  # settings that say which jobs there are, not how one is composed
 LONGEST_NAME = 120  # a file name holds 255 bytes
 
 
@@ -35,15 +38,16 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     Raises UserError for anything that cannot be run, before anything is run.
     """
     check_launcher(overrides)
-    try:
-        parsed = OverridesParser.create(config_loader=context.config_loader()).parse_overrides(overrides)
-    except HydraException as error:
-        raise UserError(explain(error, context, overrides)) from error
-    overridden = [o for o in parsed if not o.key_or_group.startswith("hydra")]
+    parsed = read(context, overrides)
+    hydra_overrides = [word for word in overrides if is_hydras(word)]
+    overridden = [override for override in parsed if not is_hydras(override.input_line or "")]
     for override in overridden:
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise UserError(f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3")
-    settings = {o.key_or_group: _values(o) for o in overridden}
+    default = compose(context, [])
+    settings = {key_of(o, default): texts_of(o) if o.key_or_group in OF_JOBS else values_of(o) for o in overridden}
+    of_hydra = default.hydra
+    default = OmegaConf.masked_copy(default, _own(default))
     study = settings.pop("study", [None])[0]
     chosen_rows = settings.pop("row", None)
     seeds = _seeds(settings, studies.load(study).seeds if study else 1)
@@ -57,13 +61,11 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
         cells, study = [(None, {}, cell) for cell in _product(settings)], "single"
-    hydra_overrides = [o.input_line for o in parsed if o.input_line and o.key_or_group.startswith("hydra")]
-    default = compose(context, [])
-    default = OmegaConf.masked_copy(default, _own(default))
     names, changes = {}, {}
     jobs = []
     loader = context.config_loader()
     master = compose(context, hydra_overrides)
+    check_hydras(master.hydra, of_hydra)
     launcher = master.hydra.launcher
     several = launcher.get("nodes", 1) * launcher.get("tasks_per_node", 1) > 1
     # A preset of Hydra's launchers cannot choose in another group.
@@ -75,21 +77,17 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
             names[key] = _name(context, default, extra, row_settings, changes)
         name = ",".join(part for part in (row, names[key]) if part) or "default"
         words = [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
-        line = [*words, f"study={study}", f"row='{name}'", *hosts]
+        line = [*words, f"study={quoted(study)}", f"row={quoted(name)}", *hosts]
         try:
-            config = parse(loader.load_sweep_config(master, [*line, *hydra_overrides]))
+            config = parse(loader.load_sweep_config(master, line))
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explain(error, context, line)) from error
         for seed in seeds:
             of_seed = replace(config, seed=seed)
             jobs.append(Job(of_seed, (*line, f"seed={seed}")))
+    if master.hydra.mode == RunMode.RUN and len(jobs) > 1:
+        raise UserError(f"--run (hydra.mode=RUN) is for one run, but these settings are {len(jobs)}; leave it out")
     return jobs
-
-
-def _values(override) -> list[str]:
-    if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
-    return [override.get_value_element_as_str()]
 
 
 def _seeds(settings: dict, default: int) -> list[int]:
@@ -166,7 +164,7 @@ def _name(
         if key not in row_settings and (model, key, value) not in changes:
             changes[model, key, value] = _changes(context, default, model, key, value)
         if key in row_settings or changes[model, key, value]:
-            parts.append(f"{key}={value}".translate(str.maketrans("/", "_", "'\" ")))
+            parts.append(f"{key.lstrip('+')}={value}".translate(str.maketrans("/", "_", "'\" ")))
     name = ",".join(parts)
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

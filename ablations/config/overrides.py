@@ -1,0 +1,127 @@
+"""The overrides of a command as Hydra's grammar reads them. What cannot be meant is refused, with what to type instead."""
+
+import re
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override, QuotedString
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from ablations.config import quoting
+from ablations.errors import UserError
+
+OPTIONAL = ("logger", "distributed")  # groups with a choice that is nothing
+SINGLE = ("study", "runs_dir")
+
+FOLDER = "a run's folder is RUNS_DIR/STUDY/ROW/seed=K, where tables and reports look for it; choose runs_dir=... for it"
+FIXED = {  # settings of Hydra's own that a run cannot follow, with the reason
+    "run.dir": FOLDER,
+    "sweep.dir": FOLDER,
+    "sweep.subdir": FOLDER,
+    "job.chdir": "runs do not change the working folder, so that paths mean the same in all of them; leave it out",
+}
+
+
+def read(context: GlobalHydra, words: list[str]) -> list[Override]:
+    """The overrides, Hydra's own among them. Raises UserError if one cannot be read or meant."""
+    parser = OverridesParser.create(config_loader=context.config_loader())
+    overrides = [_parsed(parser, word) for word in words]
+    for override in overrides:
+        if not is_hydras(override.input_line or ""):
+            _check(override, context.config_loader().get_group_options(override.key_or_group))
+    return overrides
+
+
+def is_hydras(word: str) -> bool:
+    """Whether an override is of Hydra's own configuration, not of a run's."""
+    return re.match(r"[+~]*hydra(?![\w-])", word) is not None
+
+
+def check_hydras(hydra: DictConfig, default: DictConfig) -> None:
+    """Raise UserError if a command or a file sets something of Hydra's own that a run cannot follow.
+
+    hydra, default: Hydra's own part of what is composed, and of the defaults.
+    """
+    for setting, reason in FIXED.items():
+        group, _, name = setting.rpartition(".")
+        (asked, usual) = (OmegaConf.to_container(of[group]) for of in (hydra, default))
+        assert isinstance(asked, dict) and isinstance(usual, dict)
+        if asked[name] != usual[name]:
+            raise UserError(f"hydra.{setting}={asked[name]}: {reason}")
+
+
+def key_of(override: Override, default: DictConfig) -> str:
+    """The key as Hydra takes it; without a plus, which only the group of a user's own needs, that is not in `default`.
+
+    default: the composed defaults, with Hydra's own part.
+    """
+    choices = default.hydra.runtime.choices
+    is_new = override.key_or_group not in choices and bool(
+        override.config_loader and override.config_loader.get_group_options(override.key_or_group)
+    )
+    plain = override.get_key_element().lstrip("+")
+    return f"+{plain}" if is_new and override.is_add() else plain
+
+
+def values_of(override: Override) -> list[str]:
+    """The values, several in a sweep, as Hydra would read them again."""
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    return [override.get_value_element_as_str()]
+
+
+def texts_of(override: Override) -> list[str]:
+    """The values without quotes and escapes."""
+    elements = _elements(override)
+    return [
+        element if isinstance(element, str) else value
+        for element, value in zip(elements, values_of(override), strict=True)
+    ]
+
+
+def _elements(override: Override) -> list:
+    """The values as Hydra would set them, unquoted."""
+    elements = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    return [element.text if isinstance(element, QuotedString) else element for element in elements]
+
+
+def _parsed(parser: OverridesParser, word: str) -> Override:
+    if "=" not in word and not word.startswith(("~", "-")):
+        raise quoting.no_setting(word, "train")
+    try:
+        [override] = parser.parse_overrides([word])
+    except HydraException as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise quoting.unreadable(word, lines[1 if lines[0].startswith("Error parsing") else 0]) from error
+    return override
+
+
+def _check(override: Override, choices: list[str]) -> None:
+    """choices: of a group its files and classes, else empty."""
+    name, word = override.key_or_group, override.input_line or ""
+    legal = f"legal are {', '.join(choices)}" if len(choices) < 25 else "ablations train --help lists them"
+    if override.is_delete():
+        kind = f"{name} is a group of settings that every run has" if choices else "every run has all settings"
+        instead = (
+            f"{name}=none for none"
+            if name in OPTIONAL
+            else f"{name}=... for another {'choice' * bool(choices) or 'value'}"
+        )
+        raise UserError(f"{word}: {kind}; leave it out for the default, or type {instead}")
+    if override.is_sweep_override() and not override.is_discrete_sweep():
+        return  # for a sweeper to say
+    if isinstance(override._value, Glob) and not choices:
+        raise UserError(f"{word}: glob(...) chooses among the files of a group, and {name} is a single setting")
+    elements = _elements(override)
+    if not elements:
+        raise UserError(f"{word}: matches nothing" + (f"; {legal}" if choices else ": it is no value at all"))
+    if "" in elements:
+        raise quoting.empty(word)
+    if wrong := [element for element in elements if choices and not isinstance(element, str | int)]:
+        several = isinstance(wrong[0], list) and wrong[0] and f"{name}={','.join(map(str, wrong[0]))}"
+        each = f"for one run with each: {several}" if several else legal
+        raise UserError(f"{word}: a run has exactly one {name}; {each}")
+    if name in SINGLE and len(elements) > 1:
+        line = quoting.retyped(word, f"{name}={quoting.quoted(override.get_value_string())}")
+        raise UserError(f"{word}: give one {name}. If the comma is part of it: {line}")
