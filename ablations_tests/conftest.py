@@ -114,6 +114,7 @@ def forgotten(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(imports, "imported", [])
     monkeypatch.setattr(searchpath, "locations", [])
+    monkeypatch.setattr(searchpath, "chosen", [])
     registries = [(registered, dict(registered)) for registered in (SHORTCUTS, ORDERS, FAMILIES)]
     yield
     for registered, before in registries:

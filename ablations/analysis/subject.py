@@ -43,6 +43,8 @@ def of_run(folder: RunFolder, *, trained: bool = False) -> Subject:
 def before_training(overrides: list[str]) -> Subject:
     """The network that these settings make, with its initial weights."""
     from ablations.config.compose import compose, hydra, parse
+    from ablations.config.overrides import check_single
 
     with hydra() as context:
+        check_single(context, overrides)
         return Subject(" ".join(overrides) or "the default network", parse(compose(context, overrides)))

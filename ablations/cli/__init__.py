@@ -4,8 +4,8 @@ import os
 import re
 import sys
 
-from ablations.cli import commands, completion
-from ablations.cli.arguments import obey, take_options
+from ablations.cli import commands, completion, hydra_flags
+from ablations.cli.arguments import CONFIG_NAME, obey_options, take_options
 from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
 from ablations.system import malloc
@@ -42,15 +42,15 @@ def main() -> None:
 
 def dispatch(command: str, arguments: list[str]) -> int:
     """Run a command and return its exit code."""
-    if command == "-sc":
-        return completion.complete(arguments) or 0
+    if command in ("-sc", "--shell-completion"):
+        return completion.obey(arguments) or 0
     if command not in COMMANDS:
         raise UserError(f"{command}: unknown command; legal are {', '.join(COMMANDS)}")
     asks_for_help = bool({"-h", "--help"} & set(arguments))
     if command == "train" and not asks_for_help:
         malloc.use_huge_pages()  # it starts the process again, so it comes before a user's file is run
     options, arguments = take_options(arguments)
-    obey(options)
+    obey_options(options)
     if asks_for_help:
         from ablations.compilers import target
         from ablations.config import study
@@ -65,7 +65,12 @@ def dispatch(command: str, arguments: list[str]) -> int:
         words["shared"] = commands.SHARED.format(command=command)
         print(_filled(commands.load(command).HELP, words))
         return 0
-    return commands.load(command).command(arguments) or 0
+    module = commands.load(command)
+    if hasattr(module, "OWN"):  # it composes the configurations of runs
+        arguments = hydra_flags.take(command, module.OWN, arguments)
+    elif named := [option for option, _ in options if option in CONFIG_NAME]:
+        raise UserError(f"{named[0]}: {command} composes no runs; each run that there is has its own configuration")
+    return 0 if arguments is None else module.command(arguments) or 0
 
 
 def _filled(text: str, words: dict[str, str]) -> str:

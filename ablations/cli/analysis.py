@@ -41,7 +41,7 @@ def command(kind: str, arguments: list[str]) -> int:
         if at == "start":
             subject = Subject(subject.name, subject.config)
     elif kind == "probe":
-        subject = before_training([f"{key}={value}" for key, value in settings.items()])
+        subject = before_training([word for word in arguments if word.partition("=")[0] in settings])
         target = out or (Path(".") if form else None)
     else:
         raise UserError(f"{kind} needs run=RUNS_DIR/STUDY/ROW/seed=K, or study=NAME; see ablations {kind} --help")

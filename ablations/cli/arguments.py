@@ -2,13 +2,19 @@
 
 from typing import TYPE_CHECKING
 
+from ablations.config import quoting
 from ablations.errors import UserError
 
 if TYPE_CHECKING:
     from ablations.compilers.target import Target
 
 # The options of all commands: what follows each, and an example.
-OPTIONS = {"--import": ("a file", "mine.py"), "--config-dir": ("a folder", "conf"), "-cd": ("a folder", "conf")}
+CONFIG_NAME = ("--config-name", "-cn")
+OPTIONS = {
+    "--import": ("a file", "mine.py"),
+    **dict.fromkeys(("--config-dir", "-cd"), ("a folder", "conf")),
+    **dict.fromkeys(CONFIG_NAME, ("a name", "mine")),
+}
 SEARCHPATH = "hydra.searchpath"
 
 # The settings that choose devices to compile for; see `chosen_target`.
@@ -16,11 +22,8 @@ TARGET = {"platform": "", "target": "", "topology": ""}
 
 
 def key_values(arguments: list[str], command: str) -> dict[str, str]:
-    """Arguments as a dictionary. Raises UserError if one is not key=value."""
-    for argument in arguments:
-        if "=" not in argument:
-            raise UserError(f"{argument}: settings are key=value; see ablations {command} --help")
-    return dict(argument.split("=", 1) for argument in arguments)
+    """Arguments as a dictionary, without quotes. Raises UserError if one is not key=value."""
+    return dict(quoting.setting(argument, command) for argument in arguments)
 
 
 def take_options(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -43,7 +46,7 @@ def take_options(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str]
     return options, rest
 
 
-def obey(options: list[tuple[str, str]]) -> None:
+def obey_options(options: list[tuple[str, str]]) -> None:
     """Import the user's files, and find configuration files in the user's folders from now on."""
     if not options:
         return
@@ -55,15 +58,17 @@ def obey(options: list[tuple[str, str]]) -> None:
                 searchpath.add(location, f"{SEARCHPATH}={value}: {location}")
         elif option == "--import":
             imports.load(value)
+        elif option in CONFIG_NAME:
+            searchpath.choose(value)
         else:
             searchpath.add(value, f"{option} {value}")
 
 
-def split(arguments: list[str], own: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The command's own settings, whose defaults are `own`; and the other arguments, without Hydra's -m."""
+def split(arguments: list[str], own: dict[str, str], command: str) -> tuple[dict[str, str], list[str]]:
+    """The command's own settings, whose defaults are `own`; and the other arguments."""
     chosen = [argument for argument in arguments if "=" in argument and argument.partition("=")[0] in own]
-    overrides = [argument for argument in arguments if argument not in chosen and argument not in ("-m", "--multirun")]
-    return own | dict(argument.split("=", 1) for argument in chosen), overrides
+    overrides = [argument for argument in arguments if argument not in chosen]
+    return own | key_values(chosen, command), overrides
 
 
 def chosen_target(settings: dict[str, str]) -> "Target | None":

@@ -7,6 +7,8 @@ from ablations.errors import UserError
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
 
+OWN = {"format": "terminal", "out": "", "pixels": ""}
+
 HELP = """\
 ablations bench [key=value ...]
 
@@ -35,7 +37,7 @@ def command(arguments: list[str]) -> int:
     from ablations.config import jobs as sweep
     from ablations.costs.bench import FORMATS, RIGHT, as_json, cells, notes, run, title
 
-    settings, overrides = split(arguments, {"format": "terminal", "out": "", "pixels": ""})
+    settings, overrides = split(arguments, OWN, "bench")
     if flags := [word for word in overrides if word.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations bench --help")
     if settings["format"] not in FORMATS:

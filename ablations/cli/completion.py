@@ -1,59 +1,85 @@
-"""Completion of commands and settings in bash."""
+"""Completion of commands, settings and Hydra's flags in bash, zsh and fish."""
 
 import os
 
-from ablations.cli.arguments import OPTIONS, obey, take_options
-from ablations.cli.commands import COMMANDS
+from ablations.cli import hydra_flags
+from ablations.cli.arguments import OPTIONS, obey_options, take_options
+from ablations.cli.commands import COMMANDS, load
 from ablations.errors import UserError
 
 HELP = """\
-ablations completion
+ablations completion [bash|zsh|fish]
 
-Prints the code that completes commands and settings in bash. Put this line into ~/.bashrc:
+Prints the code that completes commands, settings and their values in a shell, bash if none is
+named. Put the shell's line where it starts:
 
-    eval "$(ablations completion)"
+    eval "$(ablations completion bash)"         ~/.bashrc
+    eval "$(ablations completion zsh)"          ~/.zshrc
+    ablations completion fish | source          ~/.config/fish/config.fish
+
+`ablations -sc install=bash` prints the same, and `ablations -sc uninstall=bash` takes it back.
 """
 
 
-def command(_arguments: list[str]) -> None:
-    print(BASH)
+def command(arguments: list[str]) -> None:
+    """Print the code for a shell."""
+    obey([f"install={shell}" for shell in arguments or ["bash"]])
 
 
-def complete(_arguments: list[str]) -> None:
-    """Print the completions for bash, which passes the line so far in COMP_LINE."""
-    words = os.environ.get("COMP_LINE", "").split(" ")
+def obey(arguments: list[str]) -> None:
+    """Hydra's --shell-completion: install=SHELL, uninstall=SHELL, or query=SHELL, with the line so far in COMP_LINE."""
+    action, _, shell = " ".join(arguments).partition("=")
+    if action not in ("install", "uninstall", "query") or shell not in INSTALL:
+        raise UserError(f"completion is for {', '.join(INSTALL)}: type ablations completion bash, or -sc install=bash")
+    if action == "query":
+        found = _choices(os.environ.get("COMP_LINE", "").split(" "))
+        print(*found, sep=" " if shell == "bash" else "\n")
+    else:
+        print(INSTALL[shell] if action == "install" else UNINSTALL[shell])
+
+
+def _choices(words: list[str]) -> list[str]:
+    """What may stand in place of the last word of a line."""
     if len(words) <= 2:
-        print(*COMMANDS)
-        return
-    if words[1] == "data" and len(words) == 3:
-        print("prepare")
-        return
-    if words[1] not in ("plan", "bench", "train", "status", "data"):
-        return
-    settings = words[3:] if words[1] == "data" else words[2:]
+        return [*COMMANDS]
+    command, settings = words[1], words[2:]
+    if command == "data" and len(settings) == 1:
+        return ["prepare"]
+    if command == "completion":
+        return [*INSTALL]
+    if command not in COMMANDS or not hasattr(load(command), "OWN"):
+        return []
     if len(settings) > 1 and settings[-2] in OPTIONS:
-        return  # bash itself completes files
+        return []  # the shell itself completes files
+    if len(settings) > 1 and (legal := hydra_flags.choices(settings[-2])):
+        return legal
     if settings[-1].startswith("-"):
-        print("--import --config-dir", "--detach --cfg --help" if words[1] == "train" else "--help")
-        return
+        return [*OPTIONS, *hydra_flags.names(), *(["--detach"] if command == "train" else [])]
+    own = [f"{key}=" for key in load(command).OWN if key.startswith(settings[-1])]
+    return own + _settings([word for word in settings[command == "data" :] if word not in hydra_flags.names()])
+
+
+def _settings(words: list[str]) -> list[str]:
+    """What Hydra would complete the last of these settings to."""
     try:
-        options, settings = take_options(settings)
-        obey(options)
+        options, words = take_options(words)
+        obey_options(options)
     except UserError:
         pass  # the command itself will report it; complete what is known without
     from hydra.core.plugins import Plugins
     from hydra.plugins.completion_plugin import CompletionPlugin
 
-    from ablations.config import compose
+    from ablations.config import compose, searchpath
 
     with compose.hydra() as context:
-        for plugin in Plugins.instance().discover(CompletionPlugin):
-            if issubclass(plugin, CompletionPlugin) and plugin.provides() == "bash":
-                choices = plugin(context.config_loader())._query("config", " ".join(settings))
-                print(" ".join(choice for choice in choices if not choice.startswith(("schema", "/schema"))))
+        [bash] = [p for p in Plugins.instance().discover(CompletionPlugin) if p.__name__ == "BashCompletion"]
+        assert issubclass(bash, CompletionPlugin)
+        found = bash(context.config_loader())._query(searchpath.primary(), " ".join(words))
+    return [choice for choice in found if not choice.startswith(("schema", "/schema"))]
 
 
-BASH = """\
+INSTALL = {
+    "bash": """\
 _ablations() {
     local IFS=$' \\n'
     COMPREPLY=($(compgen -o nospace -W "$(COMP_LINE="${COMP_LINE:0:$COMP_POINT}" ablations -sc query=bash)" \\
@@ -61,4 +87,26 @@ _ablations() {
 }
 COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
 complete -o nospace -o default -F _ablations ablations\
-"""
+""",
+    "zsh": """\
+_ablations() {
+    local -a choices
+    choices=(${(f)"$(COMP_LINE="${(j: :)words[1,CURRENT-1]} $PREFIX" ablations -sc query=zsh)"})
+    compadd -Q -S '' -a choices || _files
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+compdef _ablations ablations\
+""",
+    "fish": """\
+function _ablations
+    set -lx COMP_LINE (commandline -cp)
+    ablations -sc query=fish
+end
+complete -c ablations -a '(_ablations)'\
+""",
+}
+UNINSTALL = {
+    "bash": "complete -r ablations; unset -f _ablations",
+    "zsh": "compdef -d ablations; unfunction _ablations",
+    "fish": "complete -e -c ablations; functions -e _ablations",
+}

@@ -5,6 +5,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from ablations.cli.arguments import key_values
 from ablations.config import study as studies
 from ablations.config.logger import Wandb, make
 from ablations.errors import UserError
@@ -38,7 +39,7 @@ def command(arguments: list[str]) -> None:
         raise UserError(
             f"{wrong[0]}: settings are study=..., out=..., {', '.join(LOGGER)}; see ablations dashboard --help"
         )
-    settings = dict(argument.split("=", 1) for argument in arguments)
+    settings = key_values(arguments, "dashboard")
     if "study" not in settings:
         raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
     study = studies.load(settings["study"])

@@ -3,6 +3,8 @@
 from ablations.data.config import DATASETS
 from ablations.errors import UserError
 
+OWN = {}
+
 HELP = """\
 ablations data prepare data=NAME [key=value ...]
 

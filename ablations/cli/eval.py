@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from ablations.config import quoting
 from ablations.config.run import from_resolved
 from ablations.data.config import DataConfig
 from ablations.errors import UserError
@@ -25,13 +26,13 @@ test set that belongs to them or on another one of the same kind.
 
 def command(arguments: list[str]) -> None:
     """Test the weights of run=FOLDER, or of weights=FILE, on their test set, or on the data set of data=..."""
-    sources = [a.partition("=") for a in arguments if a.startswith(("run=", "weights="))]
+    sources = [quoting.setting(a, "eval") for a in arguments if a.startswith(("run=", "weights="))]
     data_overrides = [a for a in arguments if a.startswith(("data=", "data."))]
     if len(sources) != 1 or len(sources) + len(data_overrides) < len(arguments):
         raise UserError(
             "eval needs run=RUNS_DIR/STUDY/ROW/seed=K or weights=FILE, and takes only data=... and data.KEY=... besides"
         )
-    ((kind, _, source),) = sources
+    [(kind, source)] = sources
     record, path = RunFolder(Path(source)).finished() if kind == "run" else (None, Path(source))
     from ablations.training import restore, weights
 
@@ -53,10 +54,12 @@ def command(arguments: list[str]) -> None:
 def _data(trained: DataConfig, overrides: list[str]) -> DataConfig:
     """The configuration of the data set to test on; without data=..., the one trained on with other settings."""
     from ablations.config.compose import compose, hydra, parse
+    from ablations.config.overrides import check_single
 
     if not any(override.startswith("data=") for override in overrides):
         settings = {f"data.{key}": json.dumps(value, ensure_ascii=False) for key, value in asdict(trained).items()}
         name = settings.pop("data.name")
         overrides = [f"data={name}", *(f"{key}={value}" for key, value in settings.items()), *overrides]
     with hydra() as context:
+        check_single(context, overrides)
         return parse(compose(context, overrides)).data

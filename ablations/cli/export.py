@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from ablations.cli.arguments import key_values
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
 
@@ -24,9 +25,9 @@ epsilon of BN, as JSON in the entry `ablations`. `normalization.mean` and `.divi
 
 def command(arguments: list[str]) -> int:
     """Copy the weights of run=FOLDER to out=FILE."""
-    settings = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
+    settings = key_values(arguments, "export")
     unknown = sorted(set(settings) - {"run", "weights", "out", "like"})
-    if unknown or not settings.get("out") or ("run" in settings) == ("weights" in settings):
+    if unknown or "out" not in settings or ("run" in settings) == ("weights" in settings):
         raise UserError(
             "export needs run=RUNS_DIR/STUDY/ROW/seed=K or weights=FILE, and out=FILE; it takes only like=FILE.pth besides"
         )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ablations.cli.arguments import key_values
 from ablations.config import study as studies
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder, read_records
@@ -38,10 +39,7 @@ def command(arguments: list[str]) -> int:
     from ablations.reports import style
     from ablations.reports.figure import NONE_RUN, draw, runs_of
 
-    for argument in arguments:
-        if "=" not in argument:
-            raise UserError(f"{argument}: settings are key=value; see ablations figure --help")
-    settings = dict(argument.split("=", 1) for argument in arguments)
+    settings = key_values(arguments, "figure")
     name, only, form = settings.pop("study", None), settings.pop("figure", None), settings.pop("format", None)
     runs_dir, out = Path(settings.pop("runs_dir", "runs")), Path(settings.pop("out", "."))
     if run := settings.pop("run", None):

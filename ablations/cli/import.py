@@ -31,7 +31,9 @@ def command(arguments: list[str]) -> int:
         )
     from ablations.analysis.subject import before_training
 
-    config = before_training([f"{key}={value}" for key, value in ({"data": "imagenet"} | settings).items()]).config
+    config = before_training(
+        ["data=imagenet", *(word for word in arguments if word.partition("=")[0] in settings)]
+    ).config
     from ablations.training import restore
 
     steps, state = restore.blank(config)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ablations.compilers.target import Target
     from ablations.config.run import Config
 
+OWN = {"out": "", "top": "20", "format": "terminal"} | TARGET
+
 HELP = """\
 ablations inspect platform=... [key=value ...]
 
@@ -47,7 +49,7 @@ def command(arguments: list[str]) -> int:
     from ablations.config import compose
     from ablations.config import jobs as sweep
 
-    settings, overrides = split(arguments, {"out": "", "top": "20", "format": "terminal"} | TARGET)
+    settings, overrides = split(arguments, OWN, "inspect")
     if flags := [word for word in overrides if word.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations inspect --help")
     if settings["format"] not in FORMATS:

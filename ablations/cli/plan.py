@@ -11,6 +11,8 @@ from ablations.terminal.output import give_out
 if TYPE_CHECKING:
     from ablations.launch.plan import Plan
 
+OWN = {"calibrate": "true", "format": "terminal", "out": ""} | TARGET
+
 HELP = """\
 ablations plan [key=value ...]
 
@@ -58,7 +60,7 @@ def command(arguments: list[str]) -> int:
     from ablations.launch import compiled_plan, compiled_table, plan_table
     from ablations.launch.plan import make
 
-    settings, overrides = split(arguments, {"calibrate": "true", "format": "terminal", "out": ""} | TARGET)
+    settings, overrides = split(arguments, OWN, "plan")
     if flags := [word for word in overrides if word.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations plan --help")
     if settings["calibrate"] not in ("true", "false"):

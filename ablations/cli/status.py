@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.cli.arguments import split
+from ablations.cli.arguments import key_values, split
 from ablations.errors import UserError
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
 
 if TYPE_CHECKING:
     from ablations.launch.status import Status
+
+OWN = {"format": "terminal", "out": ""}
 
 HELP = """\
 ablations status [study=NAME] [key=value ...]
@@ -46,7 +48,7 @@ def command(arguments: list[str]) -> int:
     """`ablations status`: print or write it. Exit code 0: all done; 3: some not done yet; 1: some failed."""
     from ablations.launch.status_table import FAILED, FORMATS, UNFINISHED, as_json, cells, notes, title
 
-    settings, overrides = split(arguments, {"format": "terminal", "out": ""})
+    settings, overrides = split(arguments, OWN, "status")
     if wrong := [a for a in overrides if a.startswith("-") or "=" not in a]:
         raise UserError(f"{wrong[0]}: settings are key=value; see ablations status --help")
     if settings["format"] not in FORMATS:
@@ -70,11 +72,12 @@ def look(overrides: list[str]) -> "list[Status]":
 
     Raises UserError if there are no runs.
     """
+    from ablations.config import searchpath
     from ablations.launch import status
 
-    settings = dict(word.split("=", 1) for word in overrides)
+    settings = key_values(overrides, "status")
     runs_dir = Path(settings.pop("runs_dir", "runs"))
-    if set(settings) - {"study"}:
+    if set(settings) - {"study"} or searchpath.chosen:
         from ablations.config import compose, jobs
 
         with compose.hydra() as context:

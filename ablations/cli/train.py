@@ -2,6 +2,8 @@
 
 from ablations.errors import UserError
 
+OWN = {}
+
 HELP = """\
 ablations train [key=value ...]
 
@@ -84,21 +86,7 @@ def command(arguments: list[str]) -> int:
     from ablations.config import compose, jobs
     from ablations.launch import detached, run
 
-    arguments = [word for word in arguments if word not in ("-m", "--multirun")]
     with compose.hydra() as context:
-        if arguments[:1] == ["--cfg"]:
-            from omegaconf import OmegaConf
-
-            compose.check_launcher(arguments)
-            composed = compose.compose(context, arguments[2:])
-            if arguments[1:2] == ["hydra"]:
-                print(OmegaConf.to_yaml({"hydra": {"launcher": composed.hydra.launcher}}), end="")
-                return 0
-            print(
-                OmegaConf.to_yaml(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])),
-                end="",
-            )
-            return 0
         detach = detached.OPTION in arguments
         arguments = [word for word in arguments if word != detached.OPTION]
         if flags := [word for word in arguments if word.startswith("-")]:

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from ablations.config import imports, searchpath  # noqa: F401, imports: so that a user's class can be pickled
+from ablations.config import imports, quoting, searchpath  # noqa: F401, imports: so that a user's class can be pickled
 from ablations.config.choices import having
 from ablations.config.distributed import DISTRIBUTED
 from ablations.config.hydra_loader import Loader
@@ -69,9 +69,13 @@ def compose(context: GlobalHydra, overrides: list[str]) -> DictConfig:
     """
     assert context.hydra is not None  # only `hydra` makes a context
     try:
-        return context.hydra.compose_config("config", overrides, run_mode=RunMode.MULTIRUN)
+        composed = context.hydra.compose_config(searchpath.primary(), overrides, run_mode=RunMode.MULTIRUN)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, context, overrides)) from error
+    if OmegaConf.get_type(composed) is not Config:
+        name = searchpath.primary()
+        raise UserError(f"--config-name {name}: {name}.yaml must begin with the project's: defaults: [config, _self_]")
+    return composed
 
 
 def check_launcher(overrides: list[str]) -> None:
@@ -87,7 +91,10 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
     message = lines[0] if lines else repr(error)
-    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file == searchpath.primary():
+        name = searchpath.primary()
+        message = f"--config-name {name}: there is no {name}.yaml in a folder named with --config-dir"
+    elif isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         message = f"{group}={choice}: unknown; {_legal(choice, error.options)}"
         if group == "model" and choice.removeprefix("resnet").isdigit():
@@ -101,9 +108,10 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
         rest = [override for override in overrides if override.partition("=")[0].lstrip("+") != key]
         message = f"{key}: {_no_setting(key, compose(context, rest), context)}"
     elif isinstance(error.__cause__, OmegaConfBaseException):
-        message = f"{message.removeprefix('Error merging override ')}: {cause}"
+        override = message.removeprefix("Error merging override ")
+        message = quoting.no_list(override) if "not a ListConfig" in cause else f"{override}: {cause}"
     elif isinstance(error, OverrideParseException):
-        message = f"{error.override}: {message}"
+        message = str(quoting.unreadable(error.override, error))
     return message
 
 

@@ -4,6 +4,7 @@ Every run is a job of a sweep: a single run is a sweep of one job, a study is a 
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hydra.core.global_hydra import GlobalHydra
@@ -12,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ablations.config import searchpath
 from ablations.config import study as studies
 from ablations.config.compose import check_launcher, compose, explain, parse
 from ablations.config.overrides import check_hydras, is_hydras, key_of, read, texts_of, values_of
@@ -32,21 +34,63 @@ class Job:
     overrides: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a command asks for, not checked yet: of each row the overrides, and the seeds of all rows.
+
+    master: what is composed without these overrides, for Hydra's own part.
+    """
+
+    master: DictConfig
+    lines: list[list[str]]
+    seeds: Sequence[int]
+
+    def check_single(self, reason: str) -> None:
+        if (count := len(self.lines) * len(self.seeds)) > 1:
+            raise UserError(
+                f"{reason}, but these settings are {count} runs: give one value of each, and of a study a row"
+            )
+
+
 def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     """The jobs that the overrides of a command ask for, all of them checked.
 
     Raises UserError for anything that cannot be run, before anything is run.
     """
+    asked = _asked(context, overrides)
+    if asked.master.hydra.mode == RunMode.RUN:
+        asked.check_single("--run is for one run")
+    jobs, loader = [], context.config_loader()
+    for line in asked.lines:
+        try:
+            config = parse(loader.load_sweep_config(asked.master, line))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(explain(error, context, line)) from error
+        jobs += [Job(replace(config, seed=seed), (*line, f"seed={seed}")) for seed in asked.seeds]
+    return jobs
+
+
+def single_line(context: GlobalHydra, overrides: list[str]) -> list[str]:
+    """The overrides of the one run that a command asks for, whose values are not checked.
+
+    Raises UserError if it asks for several.
+    """
+    asked = _asked(context, overrides)
+    asked.check_single("one configuration can be shown")
+    return [*asked.lines[0], f"seed={asked.seeds[0]}"]
+
+
+def _asked(context: GlobalHydra, overrides: list[str]) -> _Asked:
     check_launcher(overrides)
     parsed = read(context, overrides)
-    hydra_overrides = [word for word in overrides if is_hydras(word)]
     overridden = [override for override in parsed if not is_hydras(override.input_line or "")]
     for override in overridden:
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise UserError(f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3")
     default = compose(context, [])
+    master = compose(context, [word for word in overrides if is_hydras(word)])
+    check_hydras(master.hydra)
     settings = {key_of(o, default): texts_of(o) if o.key_or_group in OF_JOBS else values_of(o) for o in overridden}
-    of_hydra = default.hydra
     default = OmegaConf.masked_copy(default, _own(default))
     study = settings.pop("study", [None])[0]
     chosen_rows = settings.pop("row", None)
@@ -61,42 +105,41 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
         cells, study = [(None, {}, cell) for cell in _product(settings)], "single"
-    names, changes = {}, {}
-    jobs = []
-    loader = context.config_loader()
-    master = compose(context, hydra_overrides)
-    check_hydras(master.hydra, of_hydra)
     launcher = master.hydra.launcher
     several = launcher.get("nodes", 1) * launcher.get("tasks_per_node", 1) > 1
     # A preset of Hydra's launchers cannot choose in another group.
     hosts = ["distributed=slurm"] if several and "distributed" in default and "distributed" not in settings else []
+    lines = []
+    for row, name, words in _named(context, default, cells):
+        whole = ",".join(part for part in (row, _file(), name) if part) or "default"
+        lines.append([*words, f"study={quoted(study)}", f"row={quoted(whole)}", *hosts])
+    return _Asked(master, lines, seeds)
+
+
+def _named(context: GlobalHydra, default: DictConfig, cells: list) -> Iterator[tuple[str | None, str, list[str]]]:
+    """For each cell its row, its name beside the row, and its overrides."""
+    names, changes = {}, {}
     for row, row_settings, command_settings in cells:
         extra = {key: value for key, value in command_settings.items() if row_settings.get(key) != value}
         key = (*extra.items(), *row_settings) if extra.keys() & row_settings else tuple(extra.items())
         if key not in names:
             names[key] = _name(context, default, extra, row_settings, changes)
-        name = ",".join(part for part in (row, names[key]) if part) or "default"
-        words = [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
-        line = [*words, f"study={quoted(study)}", f"row={quoted(name)}", *hosts]
-        try:
-            config = parse(loader.load_sweep_config(master, line))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(explain(error, context, line)) from error
-        for seed in seeds:
-            of_seed = replace(config, seed=seed)
-            jobs.append(Job(of_seed, (*line, f"seed={seed}")))
-    if master.hydra.mode == RunMode.RUN and len(jobs) > 1:
-        raise UserError(f"--run (hydra.mode=RUN) is for one run, but these settings are {len(jobs)}; leave it out")
-    return jobs
+        yield row, names[key], [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
 
 
-def _seeds(settings: dict, default: int) -> list[int]:
+def _file() -> str:
+    """The user's own configuration in place of the project's, as part of a run's name."""
+    name = searchpath.primary()
+    return "" if name == searchpath.OURS else f"config={name}".replace("/", "_")
+
+
+def _seeds(settings: dict, default: int) -> Sequence[int]:
     count, seed_values = settings.pop("seeds", None), settings.pop("seed", None)
     try:
         if count:
             if seed_values or len(count) > 1 or int(count[0]) < 1:
                 raise ValueError
-            return list(range(int(count[0])))
+            return range(int(count[0]))
         seeds = [int(seed) for seed in seed_values] if seed_values else list(range(default))
         if not all(0 <= seed <= LAST_SEED for seed in seeds):
             raise ValueError

@@ -92,7 +92,11 @@ def make(kind: type[Chosen], own: dict[str, str]) -> Chosen:
     """A logger with settings such as logger.mode=offline; raises UserError as `take` does."""
     legal = [f"logger.{setting.name}" for setting in fields(kind)]
     if wrong := [key for key in own if key not in legal]:
-        raise UserError(f"{wrong[0]}: there is no such setting; legal are {', '.join(legal)}")
+        having = [
+            name for name, other in LOGGERS.items() if wrong[0].removeprefix("logger.") in other.__dataclass_fields__
+        ]
+        with_ = f" with logger={kind.name}, but with logger={having[0]}" if having else ""
+        raise UserError(f"{wrong[0]}: there is no such setting{with_}; legal are {', '.join(legal)}")
     try:
         logger = kind(**{key.removeprefix("logger."): value for key, value in own.items()})
     except ValueError as error:

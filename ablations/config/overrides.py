@@ -15,11 +15,11 @@ OPTIONAL = ("logger", "distributed")  # groups with a choice that is nothing
 SINGLE = ("study", "runs_dir")
 
 FOLDER = "a run's folder is RUNS_DIR/STUDY/ROW/seed=K, where tables and reports look for it; choose runs_dir=... for it"
-FIXED = {  # settings of Hydra's own that a run cannot follow, with the reason
-    "run.dir": FOLDER,
-    "sweep.dir": FOLDER,
-    "sweep.subdir": FOLDER,
-    "job.chdir": "runs do not change the working folder, so that paths mean the same in all of them; leave it out",
+FIXED = {  # of Hydra's own settings those that a run cannot follow: the value that they have, and the reason
+    "run.dir": ("outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}", FOLDER),
+    "sweep.dir": ("${runs_dir}", FOLDER),
+    "sweep.subdir": ("${study}/${row}/seed=${seed}", FOLDER),
+    "job.chdir": (False, "runs do not change the working folder, so that a path means the same in all; leave it out"),
 }
 
 
@@ -33,22 +33,26 @@ def read(context: GlobalHydra, words: list[str]) -> list[Override]:
     return overrides
 
 
+def check_single(context: GlobalHydra, words: list[str]) -> None:
+    """Raise UserError if an override cannot be read or meant, or has several values, where one configuration is asked for."""
+    for override in read(context, words):
+        if override.is_sweep_override():
+            raise UserError(f"{override.input_line}: give one value; several are for ablations train")
+
+
 def is_hydras(word: str) -> bool:
     """Whether an override is of Hydra's own configuration, not of a run's."""
     return re.match(r"[+~]*hydra(?![\w-])", word) is not None
 
 
-def check_hydras(hydra: DictConfig, default: DictConfig) -> None:
-    """Raise UserError if a command or a file sets something of Hydra's own that a run cannot follow.
-
-    hydra, default: Hydra's own part of what is composed, and of the defaults.
-    """
-    for setting, reason in FIXED.items():
+def check_hydras(hydra: DictConfig) -> None:
+    """Raise UserError if Hydra's own part of a configuration, from a command or a file, has what a run cannot follow."""
+    for setting, (value, reason) in FIXED.items():
         group, _, name = setting.rpartition(".")
-        (asked, usual) = (OmegaConf.to_container(of[group]) for of in (hydra, default))
-        assert isinstance(asked, dict) and isinstance(usual, dict)
-        if asked[name] != usual[name]:
-            raise UserError(f"hydra.{setting}={asked[name]}: {reason}")
+        values = OmegaConf.to_container(hydra[group])
+        assert isinstance(values, dict)
+        if values[name] not in (value, None):
+            raise UserError(f"hydra.{setting}={values[name]}: {reason}")
 
 
 def key_of(override: Override, default: DictConfig) -> str:
@@ -92,8 +96,7 @@ def _parsed(parser: OverridesParser, word: str) -> Override:
     try:
         [override] = parser.parse_overrides([word])
     except HydraException as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise quoting.unreadable(word, lines[1 if lines[0].startswith("Error parsing") else 0]) from error
+        raise quoting.unreadable(word, error) from error
     return override
 
 
@@ -102,13 +105,9 @@ def _check(override: Override, choices: list[str]) -> None:
     name, word = override.key_or_group, override.input_line or ""
     legal = f"legal are {', '.join(choices)}" if len(choices) < 25 else "ablations train --help lists them"
     if override.is_delete():
-        kind = f"{name} is a group of settings that every run has" if choices else "every run has all settings"
-        instead = (
-            f"{name}=none for none"
-            if name in OPTIONAL
-            else f"{name}=... for another {'choice' * bool(choices) or 'value'}"
-        )
-        raise UserError(f"{word}: {kind}; leave it out for the default, or type {instead}")
+        instead = f"{name}=none" if name in OPTIONAL else f"another one with {name}=..."
+        what = f"every run has one {name}" if choices else "a setting cannot be removed"
+        raise UserError(f"{word}: {what}; leave this out for the default, or choose {instead}")
     if override.is_sweep_override() and not override.is_discrete_sweep():
         return  # for a sweeper to say
     if isinstance(override._value, Glob) and not choices:

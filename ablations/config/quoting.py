@@ -70,16 +70,29 @@ def no_setting(word: str, command: str) -> UserError:
 def empty(word: str) -> UserError:
     """What to say of key= without a value, as an unset variable of the shell leaves it."""
     key = word.partition("=")[0]
-    return UserError(f"{key}= has no value; is a variable of the shell not set? For the default leave {key}= out")
+    return UserError(f"{key}= has no value (is a variable of the shell not set?): give one, or leave {key}= out")
 
 
-def unreadable(word: str, reason: str) -> UserError:
-    """What to say of key=value that Hydra cannot read, for this reason."""
+def unreadable(word: str, error: Exception) -> UserError:
+    """What to say of key=value that Hydra cannot read."""
     key, _, value = word.partition("=")
-    found = ", ".join(dict.fromkeys(SYNTAX.findall(value)))
+    first, *others = str(error).splitlines()
+    reason = others[0] if others and first.startswith("Error parsing") else first
+    found = " ".join(dict.fromkeys(SYNTAX.findall(value)))
     if not found or not re.fullmatch(r"[\w.@/+~$-]+", key):
         return UserError(f"{word}: not written as Hydra reads it: {reason}")
+    why = f" ({reason})" if set(found) & set("[{(") else ""  # of a list, say, whose end is missing
+    is_open = value.startswith("[") and not value.endswith("]")
+    instead = "If it is a list, its ] is missing; if it is one text, type" if is_open else "If it is one text, type"
     return UserError(
-        f"{word}: Hydra reads {found} as syntax ({reason}). If the value is one text, it needs quotes that the shell "
-        f"leaves alone: {retyped(word, f'{key}={quoted(value)}')}"
+        f"{word}: Hydra does not take {found} in a value without quotes{why}. {instead}: "
+        f"{retyped(word, f'{key}={quoted(value)}')}"
     )
+
+
+def no_list(override: str) -> str:
+    """What to say of key=value, as composed, whose setting is a list: perhaps its brackets were left out."""
+    key = override.partition("=")[0]
+    word = next((word for word in sys.argv[1:] if word.startswith(f"{key}=")), override)
+    value = word.partition("=")[2]
+    return f"{word}: a list stands in brackets; type: {retyped(word, f'{key}=[{value}]')}"

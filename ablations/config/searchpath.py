@@ -1,6 +1,7 @@
 """Where Hydra finds a user's configuration files: --config-dir DIR and hydra.searchpath=[...], in every command.
 
-Each file adds a choice to one of the project's groups: DIR/recipe/mine.yaml is recipe=mine.
+A file in a folder adds a choice to one of the project's groups: DIR/recipe/mine.yaml is recipe=mine. A file beside the
+folders takes the place of the project's config.yaml, from which it begins: DIR/mine.yaml is --config-name mine.
 """
 
 import os
@@ -12,6 +13,18 @@ from ablations.errors import UserError
 
 # As Hydra writes them, file:///home/me/conf or pkg://work.conf; they are searched after the project's own.
 locations: list[str] = []
+OURS = "config"
+chosen: list[str] = []  # names of configurations; the last one counts
+
+
+def primary() -> str:
+    """The name of the configuration that is composed."""
+    return chosen[-1] if chosen else OURS
+
+
+def choose(name: str) -> None:
+    """Compose this configuration from now on, a file of the project's or the user's."""
+    chosen.append(name.removesuffix(".yaml"))
 
 
 def add(location: str, label: str) -> None:
