@@ -32,7 +32,7 @@ def take(command: str, own: dict[str, str], arguments: list[str]) -> list[str] |
         completion.obey(words)
         return None
     if unknown := [word for word in words if word.startswith("-")]:
-        raise UserError(f"{unknown[0]}: unknown option; see ablations {command} --help")
+        raise UserError(f"{unknown[0]}: no option beside --cfg, --info or --hydra-help; see ablations {command} --help")
     _print(flags, words)
     return None
 
@@ -78,6 +78,7 @@ def _print(flags: Namespace, words: list[str]) -> None:
     """What --cfg, --info or --hydra-help asks for. Raises UserError, after it, if a run would refuse the settings."""
     from hydra._internal.utils import get_args_parser
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     from ablations.config import compose, jobs, overrides, searchpath
 
@@ -103,5 +104,8 @@ def _print(flags: Namespace, words: list[str]) -> None:
                 hydra.show_info(flags.info, name, line)
         except HydraException as error:
             raise UserError(compose.explain(error, context, line)) from error
+        except OmegaConfBaseException as error:  # an interpolation
+            hint = "; type --cfg all --resolve --package hydra" if flags.cfg == "hydra" else ""
+            raise UserError(f"--resolve: {str(error).splitlines()[0]}{hint}") from error
     if refusal:
-        raise refusal
+        raise UserError(f"a run refuses what is shown: {refusal}")

@@ -110,6 +110,8 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     elif isinstance(error.__cause__, OmegaConfBaseException):
         override = message.removeprefix("Error merging override ")
         message = quoting.no_list(override) if "not a ListConfig" in cause else f"{override}: {cause}"
+    elif "To append to your default list" in lines[-1]:
+        message = f"{lines[0]} For a group of your own type {lines[-1].rpartition(' ')[2]}"
     elif isinstance(error, OverrideParseException):
         message = str(quoting.unreadable(error.override, error))
     return message
@@ -120,6 +122,10 @@ def _no_setting(key: str, composed: DictConfig, context: GlobalHydra) -> str:
     group, _, name = key.rpartition(".")
     parent = OmegaConf.select(composed, group) if group else None
     message = "there is no such setting"
+    if not group and (near := get_close_matches(key.replace("/", ".").lower(), [*_keys(composed)], n=1)):
+        message += f"; the nearest is {near[0]}"
+    elif not group:
+        message += "; a group of your own is found with --config-dir DIR"
     if isinstance(parent, DictConfig):
         choices = context.config_loader().get_group_options(group)
         if chosen := composed.hydra.runtime.choices.get(group):
@@ -127,7 +133,17 @@ def _no_setting(key: str, composed: DictConfig, context: GlobalHydra) -> str:
         if others := having(group, name, choices):
             message += f", but with {' or '.join(f'{group}={other}' for other in others)}"
         message += f"; legal are {', '.join(map(str, parent))}"
-    return f"{message}; ablations train --cfg job prints all of them"
+    part = "hydra" if key.startswith("hydra") else "job"
+    return f"{message}; ablations train --cfg {part} prints all of them"
+
+
+def _keys(composed: DictConfig, prefix: str = "") -> Iterator[str]:
+    """The dotted names of all settings of a run."""
+    for key, node in composed.items_ex(resolve=False):
+        if prefix or key != "hydra":
+            yield f"{prefix}{key}"
+            if isinstance(node, DictConfig):
+                yield from _keys(node, f"{prefix}{key}.")
 
 
 def _legal(choice: str, options: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from ablations.errors import UserError
 from ablations.setting import decides
 
 OF_JOBS = ("study", "row", "seed", "seeds")  # settings that say which jobs there are, not how one is composed
+MOST_RUNS = 100_000
 LONGEST_NAME = 120  # a file name holds 255 bytes
 
 
@@ -48,7 +49,7 @@ class _Asked:
     def check_single(self, reason: str) -> None:
         if (count := len(self.lines) * len(self.seeds)) > 1:
             raise UserError(
-                f"{reason}, but these settings are {count} runs: give one value of each, and of a study a row"
+                f"{reason}, but these settings are {count}; give one value of each, and of a study one row and one seed"
             )
 
 
@@ -60,6 +61,8 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     asked = _asked(context, overrides)
     if asked.master.hydra.mode == RunMode.RUN:
         asked.check_single("--run is for one run")
+    if (count := len(asked.lines) * len(asked.seeds)) > MOST_RUNS:
+        raise UserError(f"these settings are {count:,} runs; at most {MOST_RUNS:,} are made by one command")
     jobs, loader = [], context.config_loader()
     for line in asked.lines:
         try:
@@ -76,7 +79,7 @@ def single_line(context: GlobalHydra, overrides: list[str]) -> list[str]:
     Raises UserError if it asks for several.
     """
     asked = _asked(context, overrides)
-    asked.check_single("one configuration can be shown")
+    asked.check_single("--cfg and --info show one run")
     return [*asked.lines[0], f"seed={asked.seeds[0]}"]
 
 
@@ -171,6 +174,10 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
             raise UserError(
                 f"row={name}: study {study.name} has no such row; legal are {', '.join(rows)}. "
                 f"For a row of your own: row={name} shortcut=... (or activation=...)"
+            )
+        if row is None and ("/" in name or "," in name or name.startswith(".")):
+            raise UserError(
+                f"row={name}: a row of your own is a folder, too: choose a name without slash, comma and first dot"
             )
         if row is not None and row.overrides is None:
             reason = (

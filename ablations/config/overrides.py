@@ -52,7 +52,8 @@ def check_hydras(hydra: DictConfig) -> None:
         values = OmegaConf.to_container(hydra[group])
         assert isinstance(values, dict)
         if values[name] not in (value, None):
-            raise UserError(f"hydra.{setting}={values[name]}: {reason}")
+            shown = str(values[name]).lower() if isinstance(values[name], bool) else values[name]
+            raise UserError(f"hydra.{setting}={shown}: {reason}")
 
 
 def key_of(override: Override, default: DictConfig) -> str:
@@ -97,6 +98,8 @@ def _parsed(parser: OverridesParser, word: str) -> Override:
         [override] = parser.parse_overrides([word])
     except HydraException as error:
         raise quoting.unreadable(word, error) from error
+    if not override.key_or_group:
+        raise UserError(f"{word}: the name of a setting is missing")
     return override
 
 

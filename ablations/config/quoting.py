@@ -58,6 +58,9 @@ def retyped(word: str, *instead: str) -> str:
 def no_setting(word: str, command: str) -> UserError:
     """What to say of a word that is no key=value: perhaps a space parts it from the value to which it belongs."""
     message = f"{word}: settings are key=value; see ablations {command} --help"
+    typed = " ".join(sys.argv[1:])
+    if spaced := re.search(rf"(?<!\S){re.escape(word)} ?= ?(\S+)", typed):
+        return UserError(f"{word}: no space may stand beside =; type {word}={spaced[1]}")
     before = dict(zip(sys.argv[2:], sys.argv[1:], strict=False)).get(word, "")
     if "=" in before and not word.startswith("-"):
         key, _, value = before.partition("=")
@@ -79,7 +82,8 @@ def unreadable(word: str, error: Exception) -> UserError:
     first, *others = str(error).splitlines()
     reason = others[0] if others and first.startswith("Error parsing") else first
     found = " ".join(dict.fromkeys(SYNTAX.findall(value)))
-    if not found or not re.fullmatch(r"[\w.@/+~$-]+", key):
+    called = re.match(r"\w+\(", value) and "Unknown function" not in reason  # a function of Hydra's
+    if called or not found or not re.fullmatch(r"[\w.@/+~$-]+", key):
         return UserError(f"{word}: not written as Hydra reads it: {reason}")
     why = f" ({reason})" if set(found) & set("[{(") else ""  # of a list, say, whose end is missing
     is_open = value.startswith("[") and not value.endswith("]")

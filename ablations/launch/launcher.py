@@ -13,12 +13,14 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from ablations.config.compose import compose, parse
 from ablations.config.jobs import Job
+from ablations.config.overrides import is_hydras
 from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.launch import entry, packing, ray
@@ -34,9 +36,9 @@ def chosen_launcher(
 
     measure: whether a calibration may be run to choose them.
     """
-    hydra_overrides = [override for override in overrides if override.startswith("hydra")]
+    hydra_overrides = [override for override in overrides if is_hydras(override)]
     together = waiting[0].config.distributed.name != "none"
-    if (len(waiting) == 1 or together) and not hydra_overrides:
+    if (len(waiting) == 1 or together) and not hydra_overrides and is_joblib(compose(context, [])):
         hydra_overrides = ["hydra/launcher=basic"]
     if together:  # each process would write .hydra; the first one's record says all that it does
         hydra_overrides.append("hydra.output_subdir=null")
@@ -56,6 +58,14 @@ def chosen_launcher(
     if n_jobs < 1:
         master.hydra.launcher.n_jobs = min(len(configs), slots * (runs if mode == "processes" else 1))
     return master, (mode, runs)
+
+
+def callbacks(master: DictConfig) -> Callbacks:
+    """Those of hydra.callbacks. Raises UserError if one cannot be made."""
+    try:
+        return Callbacks(master)
+    except HydraException as error:
+        raise UserError(f"hydra.callbacks: {str(error).splitlines()[0]}") from error
 
 
 def is_joblib(master: DictConfig) -> bool:
@@ -90,7 +100,7 @@ def launcher(context: GlobalHydra, master: DictConfig, groups: list[list[Job]], 
     else:
         task_function = partial(task, by_folder, quiet or is_joblib(master))
     return Plugins.instance().instantiate_launcher(
-        hydra_context=HydraContext(config_loader=context.config_loader(), callbacks=Callbacks()),
+        hydra_context=HydraContext(config_loader=context.config_loader(), callbacks=callbacks(master)),
         task_function=task_function,
         config=master,
     )

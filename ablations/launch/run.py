@@ -10,12 +10,14 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 
-from ablations.config import logger
+from ablations.config import logger, searchpath
+from ablations.config.compose import compose
 from ablations.config.jobs import Job
+from ablations.config.overrides import is_hydras
 from ablations.data import catalogue
 from ablations.errors import UserError
 from ablations.launch import detached, packing, worker
-from ablations.launch.launcher import chosen_launcher, is_basic, is_slurm, launcher, start
+from ablations.launch.launcher import callbacks, chosen_launcher, is_basic, is_joblib, is_slurm, launcher, start
 from ablations.launch.monitor import Monitor
 from ablations.launch.slurm import queue
 from ablations.runs.folder import RunFolder
@@ -35,13 +37,15 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
 
 
 def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach: bool) -> int:
+    ours = compose(context, [word for word in overrides if is_hydras(word)])
+    calls = callbacks(ours)
     datasets = {repr(job.config.data): job.config.data for job in waiting}
     # Once, here, and not in every process.
     data_folders = [folder for data in datasets.values() if (folder := catalogue.prepare(data))]
     for job in waiting:
         logger.check(job.config.logger)
     check_writable(waiting)
-    if not any(word.startswith("hydra/launcher=") and word != "hydra/launcher=joblib" for word in overrides):
+    if is_joblib(ours):
         waiting = packing.spread(waiting)  # over the devices of this machine
     master, (mode, runs) = chosen_launcher(context, waiting, overrides)
     waiting = packing.settle(waiting, mode, runs)
@@ -50,6 +54,7 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
     if detach:
         return detached.start(waiting)
     failed = False
+    calls.on_multirun_start(config=master, config_name=searchpath.primary())
     with Monitor(waiting, quiet=is_basic(master)), _stoppable(Path(waiting[0].config.runs_dir)) as stop:
         while waiting:
             groups = packing.groups(waiting)
@@ -62,6 +67,7 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
                 if not isinstance(error, interrupt.NotStarted) and (job not in busy or len(busy) == len(waiting)):
                     print(f"ablations: {error}", file=sys.stderr)
             waiting = _wait_for_others(busy)
+    calls.on_multirun_end(config=master, config_name=searchpath.primary())
     return stop.exit_code or (2 if failed else 0)
 
 
