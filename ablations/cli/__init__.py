@@ -42,8 +42,8 @@ def main() -> None:
 
 def dispatch(command: str, arguments: list[str]) -> int:
     """Run a command and return its exit code."""
-    if command in ("-sc", "--shell-completion"):
-        return completion.obey(arguments) or 0
+    if {"-sc", "--shell-completion"} & {command, *arguments}:
+        return completion.obey([word for word in arguments if "=" in word]) or 0
     if command not in COMMANDS:
         raise UserError(f"{command}: unknown command; legal are {', '.join(COMMANDS)}")
     asks_for_help = bool({"-h", "--help"} & set(arguments))

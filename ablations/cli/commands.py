@@ -39,7 +39,7 @@ All commands; `ablations COMMAND --help` explains each:
     ablations import      read PyTorch's weights, such as torchvision's
     ablations export      write the weights of a run for other programs
     ablations dashboard   lay out a study's runs at Weights & Biases
-    ablations completion  print the code that completes commands in bash
+    ablations completion  print the code that completes commands in bash, zsh or fish
 
 Settings follow the command in Hydra's syntax, key=value; `ablations train --help` lists them. With
 --import mine.py, every command knows the shortcuts and orders that your file defines.

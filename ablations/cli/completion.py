@@ -56,7 +56,11 @@ def _choices(words: list[str]) -> list[str]:
     if settings[-1].startswith("-"):
         return [*OPTIONS, *hydra_flags.names(), *(["--detach"] if command == "train" else [])]
     own = [f"{key}=" for key in load(command).OWN if key.startswith(settings[-1])]
-    return own + _settings([word for word in settings[command == "data" :] if word not in hydra_flags.names()])
+    try:
+        _, before = hydra_flags.parse(settings[command == "data" : -1])
+    except UserError:
+        return own  # the command itself will report it
+    return own + _settings([*before, settings[-1]])
 
 
 def _settings(words: list[str]) -> list[str]:

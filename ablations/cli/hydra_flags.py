@@ -23,14 +23,9 @@ def take(command: str, own: dict[str, str], arguments: list[str]) -> list[str] |
     flags, rest = parse(arguments)
     if flags.multirun and flags.run:
         raise UserError("--run and --multirun: choose one of them")
-    if not (flags.cfg or flags.info or flags.hydra_help or flags.shell_completion):
+    if not (flags.cfg or flags.info or flags.hydra_help):
         return [*rest, *(["hydra.mode=RUN"] if flags.run else [])]
     words = [word for word in rest if word.partition("=")[0] not in own and word != "prepare"]
-    if flags.shell_completion:
-        from ablations.cli import completion
-
-        completion.obey(words)
-        return None
     if unknown := [word for word in words if word.startswith("-")]:
         raise UserError(f"{unknown[0]}: no option beside --cfg, --info or --hydra-help; see ablations {command} --help")
     _print(flags, words)

@@ -76,6 +76,11 @@ Your own files, in every command (see docs/shortcuts.md):
 
     --import mine.py            run this file first; its shortcuts, orders and families become choices
     --config-dir DIR            find configuration files here: DIR/recipe/mine.yaml is recipe=mine
+    --config-name mine          begin from DIR/mine.yaml, whose defaults are [config, _self_]
+
+Hydra's flags print in place of training: --cfg job, hydra or all, with --resolve and --package; --info
+defaults, config, plugins or searchpath; --hydra-help. A text with , = [ ] {{ }} ( ) or letters beyond
+ASCII needs two pairs of quotes, one for the shell: 'data.root="a, b"'.
 
 Each run has a folder RUNS_DIR/STUDY/ROW/seed=K with record.json (the result), metrics.jsonl (one
 line for each evaluation), weights.safetensors and .hydra/ (the configuration).

@@ -127,11 +127,10 @@ def _no_setting(key: str, composed: DictConfig, context: GlobalHydra) -> str:
     elif not group:
         message += "; a group of your own is found with --config-dir DIR"
     if isinstance(parent, DictConfig):
-        choices = context.config_loader().get_group_options(group)
-        if chosen := composed.hydra.runtime.choices.get(group):
-            message += f" with {group}={chosen}"
-        if others := having(group, name, choices):
-            message += f", but with {' or '.join(f'{group}={other}' for other in others)}"
+        if others := having(group, name, context.config_loader().get_group_options(group)):
+            chosen = composed.hydra.runtime.choices.get(group)
+            has_it = " or ".join(f"{group}={other}" for other in others)
+            message += f" with {group}={chosen}, but with {has_it}"
         message += f"; legal are {', '.join(map(str, parent))}"
     part = "hydra" if key.startswith("hydra") else "job"
     return f"{message}; ablations train --cfg {part} prints all of them"
