@@ -38,6 +38,8 @@ from ablations.networks.registry import FAMILIES, SHORTCUTS  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(50_000, 20, 50)  # tracing makes many objects that live; looking at them takes a twentieth of the time
+gc.collect()
+gc.freeze()  # what was imported stays
 
 COMMAND = [sys.executable, "-m", "ablations"]
 

@@ -36,6 +36,8 @@ LAUNCHER_EXTRAS = {"slurm": "slurm", "slurm_multinode": "slurm", "submitit_slurm
 FEW = 24  # choices that a message lists
 PLUGINS = {"slurm": "submitit", "ray": "ray"}
 
+_faults: dict[tuple, dict[tuple[str, str], str]] = {}  # of what is registered at present
+
 
 @contextmanager
 def hydra() -> Iterator[GlobalHydra]:
@@ -54,9 +56,7 @@ def hydra() -> Iterator[GlobalHydra]:
             path = instance.config_loader().get_search_path()
             for location in searchpath.locations:
                 path.prepend("command-line", location, anchor="schema")
-            instance.hydra.config_loader = Loader(
-                path, defined=(tuple(SHORTCUTS.values()), tuple(FAMILIES.values()), repr(ORDERS))
-            )
+            instance.hydra.config_loader = Loader(path, defined=_defined())
             yield instance
     finally:
         GlobalHydra.instance().hydra = callers
@@ -169,9 +169,21 @@ def _depth_advice(depth: int) -> str:
 def register_schemas() -> dict[tuple[str, str], str]:
     """Store the schemas under /schema/..., where `conf/` finds them, and add choices that have no file there.
 
-    Call it before each use of Hydra, since shortcuts, families and orders may have been defined meanwhile.
-    Returns the reasons why some shortcuts and families cannot be chosen, by group and name.
+    Call it before each use of Hydra, since shortcuts, families and orders may have been defined meanwhile; it stores
+    them anew only then. Returns the reasons why some shortcuts and families cannot be chosen, by group and name.
     """
+    defined = (*_defined(), *searchpath.locations)
+    if defined not in _faults:
+        _faults.clear()
+        _faults[defined] = _register()
+    return _faults[defined]
+
+
+def _defined() -> tuple:
+    return (*SHORTCUTS.items(), *FAMILIES.items(), repr(ORDERS))
+
+
+def _register() -> dict[tuple[str, str], str]:
     store = ConfigStore.instance()
     for group in ("shortcut", "activation", "model"):
         store.repo.pop(group, None)  # a name that is no longer defined must not be a choice

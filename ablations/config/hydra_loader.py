@@ -36,10 +36,11 @@ class Loader(ConfigLoaderImpl):
             return compose(config_name, overrides, run_mode, *options, **more)
         values = [override for override in parsed if self._is_value(override)]
         groups = [text for text, override in zip(overrides, parsed, strict=True) if override not in values]
-        key = (config_name, run_mode, tuple(groups), self.defined, os.getcwd())  # which hydra.runtime.cwd repeats
+        key = (config_name, run_mode, tuple(groups), self.defined)
         if key not in _composed:
             _composed[key] = compose(config_name, groups, run_mode, *options, **more)
         composed = copy.deepcopy(_composed[key])
+        composed.hydra.runtime.cwd = os.getcwd()
         if not values:
             return composed
         try:
