@@ -81,8 +81,8 @@ line for each evaluation), weights.safetensors and .hydra/ (the configuration).
 
 
 def command(arguments: list[str]) -> int:
-    from ablations.config import compose, jobs
-    from ablations.launch import detached, run
+    from ablations.config import compose
+    from ablations.launch import choice, detached, search
 
     arguments = [word for word in arguments if word not in ("-m", "--multirun")]
     with compose.hydra() as context:
@@ -103,4 +103,8 @@ def command(arguments: list[str]) -> int:
         arguments = [word for word in arguments if word != detached.OPTION]
         if flags := [word for word in arguments if word.startswith("-")]:
             raise UserError(f"{flags[0]}: unknown option; see ablations train --help")
-        return run.run(context, jobs.plan(context, arguments), arguments, detach=detach)
+        if search.is_search(context, arguments):
+            if detach:
+                raise UserError(f"{detached.OPTION}: a search waits for its runs; leave it out")
+            return search.train(context, arguments)
+        return choice.train(context, arguments, detach=detach)

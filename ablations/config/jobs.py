@@ -7,12 +7,13 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ablations.config import study as studies
+from ablations.config import sweeper
 from ablations.config.compose import check_launcher, compose, explain, parse
 from ablations.config.run import LAST_SEED, Config
 from ablations.errors import UserError
@@ -29,34 +30,28 @@ class Job:
     overrides: tuple[str, ...]
 
 
-def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
+def plan(context: GlobalHydra, overrides: list[str], study: studies.Study | None = None) -> list[Job]:
     """The jobs that the overrides of a command ask for, all of them checked.
 
+    study: in place of the study that the command names.
     Raises UserError for anything that cannot be run, before anything is run.
     """
     check_launcher(overrides)
-    try:
-        parsed = OverridesParser.create(config_loader=context.config_loader()).parse_overrides(overrides)
-    except HydraException as error:
-        raise UserError(explain(error, context, overrides)) from error
-    overridden = [o for o in parsed if not o.key_or_group.startswith("hydra")]
-    for override in overridden:
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise UserError(f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3")
-    settings = {o.key_or_group: _values(o) for o in overridden}
-    study = settings.pop("study", [None])[0]
+    parsed = sweeper.with_params(context, sweeper.read(context, overrides))
+    settings = _settings(context, parsed)
+    name = settings.pop("study", [None])[0]
+    study = study or (studies.load(name) if name else None)
     chosen_rows = settings.pop("row", None)
-    seeds = _seeds(settings, studies.load(study).seeds if study else 1)
+    seeds = _seeds(settings, study.seeds if study else 1)
     if study:
         swept = [key for key, values in settings.items() if len(values) > 1]
         if swept:
             raise UserError(f"{swept[0]}={','.join(settings[swept[0]])}: a study takes one value of each setting")
-        cells = _study_cells(studies.load(study), settings, chosen_rows)
-        study = studies.load(study).name
+        cells = _study_cells(study, settings, chosen_rows)
     else:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
-        cells, study = [(None, {}, cell) for cell in _product(settings)], "single"
+        cells = [(None, {}, cell) for cell in _product(settings)]
     hydra_overrides = [o.input_line for o in parsed if o.input_line and o.key_or_group.startswith("hydra")]
     default = compose(context, [])
     default = OmegaConf.masked_copy(default, _own(default))
@@ -75,7 +70,7 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
             names[key] = _name(context, default, extra, row_settings, changes)
         name = ",".join(part for part in (row, names[key]) if part) or "default"
         words = [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
-        line = [*words, f"study={study}", f"row='{name}'", *hosts]
+        line = [*words, f"study={study.name if study else 'single'}", f"row='{name}'", *hosts]
         try:
             config = parse(loader.load_sweep_config(master, [*line, *hydra_overrides]))
         except (HydraException, OmegaConfBaseException) as error:
@@ -86,7 +81,32 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     return jobs
 
 
-def _values(override) -> list[str]:
+def study_of(context: GlobalHydra, overrides: list[str]) -> studies.Study | None:
+    """The study that the overrides of a command name; None if they name none."""
+    named = [o for o in sweeper.read(context, overrides) if o.key_or_group == "study"]
+    return studies.load(_values(named[-1])[0]) if named else None
+
+
+def seeds_of(context: GlobalHydra, overrides: list[str]) -> list[int]:
+    """The seeds that the overrides of a command ask for; 0 if they ask for none."""
+    return _seeds(_settings(context, sweeper.read(context, overrides)), 1)
+
+
+def _settings(context: GlobalHydra, parsed: list[Override]) -> dict[str, list[str]]:
+    """The values of each setting that is not Hydra's own."""
+    settings = {}
+    for override in parsed:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise UserError(
+                f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3; to search among all of "
+                "them, add a sweeper, as hydra/sweeper=optuna"
+            )
+        if not override.key_or_group.startswith("hydra"):
+            settings[sweeper.key(context, override)] = _values(override)
+    return settings
+
+
+def _values(override: Override) -> list[str]:
     if override.is_sweep_override():
         return list(override.sweep_string_iterator())
     return [override.get_value_element_as_str()]
@@ -136,6 +156,11 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
                 f"another test of row {row.tests}" if row.tests else "another paper's method, shown in the table only"
             )
             raise UserError(f"row={name}: cannot be trained: it is {reason}")
+        if row is not None and row.best_of:
+            raise UserError(
+                f"row={name}: it gets the settings of the best of {', '.join(row.best_of[:3])} ...: train those first, "
+                f"with the same settings: ablations train study={study.name}"
+            )
         row_settings = row.settings if row else {}
         if clash := [key for key in command_settings if key in row_settings]:
             raise UserError(
@@ -166,11 +191,15 @@ def _name(
         if key not in row_settings and (model, key, value) not in changes:
             changes[model, key, value] = _changes(context, default, model, key, value)
         if key in row_settings or changes[model, key, value]:
-            parts.append(f"{key}={value}".translate(str.maketrans("/", "_", "'\" ")))
-    name = ",".join(parts)
-    if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name
+            parts.append(f"{key.lstrip('+')}={value}".translate(str.maketrans("/", "_", "'\" ")))
+    return shortened(",".join(parts))
+
+
+def shortened(name: str) -> str:
+    """A name that fits into a file's; what is cut off is told apart by a few digits."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _changes(context: GlobalHydra, default: DictConfig, model: str | None, key: str, value: str) -> bool:
