@@ -5,6 +5,7 @@ one, it is told how many trials are left, and first those that were stopped.
 """
 
 import logging
+import warnings
 from importlib import metadata
 
 from omegaconf import DictConfig, ListConfig
@@ -55,7 +56,9 @@ def resume(sweeper: DictConfig, *, alone: bool) -> int:
     for trial in trials if alone else ():
         if trial.state == TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.enqueue_trial(trial.params)
     finished = sum(trial.state == TrialState.COMPLETE for trial in trials)
     sweeper.n_trials = max(0, sweeper.n_trials - finished)
     return finished

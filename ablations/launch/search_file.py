@@ -40,7 +40,7 @@ class SearchFile:
         if not self.path.read_text().startswith(HEAD):
             raise UserError(f"{self.path} was not written by a search; {elsewhere}")
         study = studies.load(str(self.path))
-        if study.common != self.common:
+        if {*study.common} != {*self.common}:
             here, there = sorted({*self.common} - {*study.common}), sorted({*study.common} - {*self.common})
             raise UserError(
                 f"{self.path} is of a search with other settings ({', '.join(there) or 'fewer'} there, "
@@ -48,17 +48,18 @@ class SearchFile:
             )
         return [row for row in study.rows if row.name != BEST]
 
-    def write(self, rows: Sequence[Row]) -> None:
-        """Replace the file by one with these trials, of which there is one or more."""
+    def write(self, found: list[Row], others: list[Row]) -> None:
+        """Replace the file by one with these trials: those with a result, the best first, and those without one."""
+        rows = [*found, *others]
         split = "validation" if self.chooses else "test"
         keys = list(dict.fromkeys(key for row in rows for key in row.settings))
         listed = [{"row": row.name, "overrides": [*(row.overrides or ())]} for row in rows]
-        best = {"row": BEST, "best_of": [row.name for row in rows], "overrides": ["data.split=train_test"]}
+        best = {"row": BEST, "best_of": [row.name for row in found], "overrides": ["data.split=train_test"]}
         content = {
             "question": f"Which {' and '.join(keys)} {'has' if len(keys) == 1 else 'have'} the lowest {split} error?",
             "seeds": self.seeds,
             "common": [*self.common],
-            "rows": listed + [best] * self.chooses,
+            "rows": listed + ([best] if found and self.chooses else []),
             "figures": [self._figure(key, rows, split) for key in keys if _numbers(key, rows)],
         }
         text = yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True)
