@@ -10,6 +10,7 @@ Trains what the settings say. A run that is already done is not trained again.
     ablations train shortcut=exclusive_gating shortcut.bias=-6 seed=0     one run
     ablations train -m shortcut=identity,dropout seed=0,1,2               all six combinations
     ablations train study=table1 data=digits recipe=digits seeds=3        all rows of Table 1
+    ablations train -m hydra/sweeper=optuna 'recipe.learning_rate=interval(0.01,0.2)'    a search
     ablations train --cfg job shortcut=dropout                            print all settings instead
 
 Groups and their choices:
@@ -37,6 +38,7 @@ What to train:
     precision=f32               the type of activations: f32 or bf16
     matmul_precision=default    of products of f32 numbers on a GPU or TPU: default (TF32; one pass of
                                 bf16), high (TF32; three passes) or highest (f32); a CPU has f32
+    objective=[error,seconds]   what a search makes small: error, seconds, parameters, macs, or several
 
 Where and how to run:
 
