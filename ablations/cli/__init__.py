@@ -67,10 +67,11 @@ def dispatch(command: str, arguments: list[str]) -> int:
         return 0
     module = commands.load(command)
     if hasattr(module, "OWN"):  # it composes the configurations of runs
-        arguments = hydra_flags.take(command, module.OWN, arguments)
-    elif named := [option for option, _ in options if option in CONFIG_NAME]:
+        left = hydra_flags.take(command, module.OWN, arguments)
+        return 0 if left is None else module.command(left) or 0
+    if named := [option for option, _ in options if option in CONFIG_NAME]:
         raise UserError(f"{named[0]}: {command} composes no runs; each run that there is has its own configuration")
-    return 0 if arguments is None else module.command(arguments) or 0
+    return module.command(arguments) or 0
 
 
 def _filled(text: str, words: dict[str, str]) -> str:

@@ -96,7 +96,7 @@ def _print(flags: Namespace, words: list[str]) -> None:
             if flags.cfg:
                 hydra.show_cfg(name, line, flags.cfg, flags.package, flags.resolve)
             else:
-                hydra.show_info(flags.info, name, line)
+                hydra.show_info(str(flags.info), name, line)
         except HydraException as error:
             raise UserError(compose.explain(error, context, line)) from error
         except OmegaConfBaseException as error:  # an interpolation

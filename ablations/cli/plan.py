@@ -56,8 +56,7 @@ is compiled is kept in ~/.cache/ablations/plan. `ablations inspect` shows one pr
 def command(arguments: list[str]) -> int:
     """`ablations plan`: print or write a plan."""
     from ablations.config import compose
-    from ablations.config import jobs as sweep
-    from ablations.launch import compiled_plan, compiled_table, plan_table
+    from ablations.launch import choice, compiled_plan, compiled_table, plan_table
     from ablations.launch.plan import make
 
     settings, overrides = split(arguments, OWN, "plan")
@@ -69,7 +68,7 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"format={settings['format']}: legal are {', '.join(plan_table.FORMATS)}")
     target = chosen_target(settings)
     with compose.hydra() as context:
-        jobs = sweep.plan(context, overrides)
+        jobs = choice.plan(context, overrides)
         if target:
             plan = compiled_plan.make(jobs, target)
         else:

@@ -78,10 +78,11 @@ def look(overrides: list[str]) -> "list[Status]":
     settings = key_values(overrides, "status")
     runs_dir = Path(settings.pop("runs_dir", "runs"))
     if set(settings) - {"study"} or searchpath.chosen:
-        from ablations.config import compose, jobs
+        from ablations.config import compose
+        from ablations.launch import choice
 
         with compose.hydra() as context:
-            return [status.of_jobs(jobs.plan(context, overrides))]
+            return [status.of_jobs(choice.plan(context, overrides))]
     name = settings.get("study", "*")
     name = Path(name).stem if name.endswith(".yaml") else name
     studies = [status.of_folder(folder) for folder in sorted(runs_dir.glob(name)) if folder.is_dir()]

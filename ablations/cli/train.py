@@ -12,6 +12,7 @@ Trains what the settings say. A run that is already done is not trained again.
     ablations train shortcut=exclusive_gating shortcut.bias=-6 seed=0     one run
     ablations train -m shortcut=identity,dropout seed=0,1,2               all six combinations
     ablations train study=table1 data=digits recipe=digits seeds=3        all rows of Table 1
+    ablations train -m hydra/sweeper=optuna 'recipe.learning_rate=interval(0.01,0.2)'    a search
     ablations train --cfg job shortcut=dropout                            print all settings instead
 
 Groups and their choices:
@@ -39,6 +40,7 @@ What to train:
     precision=f32               the type of activations: f32 or bf16
     matmul_precision=default    of products of f32 numbers on a GPU or TPU: default (TF32; one pass of
                                 bf16), high (TF32; three passes) or highest (f32); a CPU has f32
+    objective=[error,seconds]   what a search makes small: error, seconds, parameters, macs, or several
 
 Where and how to run:
 
@@ -88,12 +90,16 @@ line for each evaluation), weights.safetensors and .hydra/ (the configuration).
 
 
 def command(arguments: list[str]) -> int:
-    from ablations.config import compose, jobs
-    from ablations.launch import detached, run
+    from ablations.config import compose
+    from ablations.launch import choice, detached, search
 
     with compose.hydra() as context:
         detach = detached.OPTION in arguments
         arguments = [word for word in arguments if word != detached.OPTION]
         if flags := [word for word in arguments if word.startswith("-")]:
             raise UserError(f"{flags[0]}: unknown option; see ablations train --help")
-        return run.run(context, jobs.plan(context, arguments), arguments, detach=detach)
+        if search.is_search(context, arguments):
+            if detach:
+                raise UserError(f"{detached.OPTION}: a search waits for its runs; leave it out")
+            return search.train(context, arguments)
+        return choice.train(context, arguments, detach=detach)

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ablations.config import searchpath
+from ablations.config import searchpath, sweeper
 from ablations.config import study as studies
 from ablations.config.compose import check_launcher, compose, explain, parse
-from ablations.config.overrides import check_hydras, is_hydras, key_of, read, texts_of, values_of
+from ablations.config.overrides import check_hydras, is_hydras, key_of, texts_of, values_of
 from ablations.config.quoting import quoted
 from ablations.config.run import LAST_SEED, Config
 from ablations.errors import UserError
@@ -53,12 +54,13 @@ class _Asked:
             )
 
 
-def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
+def plan(context: GlobalHydra, overrides: list[str], study: studies.Study | None = None) -> list[Job]:
     """The jobs that the overrides of a command ask for, all of them checked.
 
+    study: in place of the study that the command names.
     Raises UserError for anything that cannot be run, before anything is run.
     """
-    asked = _asked(context, overrides)
+    asked = _asked(context, overrides, study)
     if asked.master.hydra.mode == RunMode.RUN:
         asked.check_single("--run is for one run")
     if (count := len(asked.lines) * len(asked.seeds)) > MOST_RUNS:
@@ -83,31 +85,27 @@ def single_line(context: GlobalHydra, overrides: list[str]) -> list[str]:
     return [*asked.lines[0], f"seed={asked.seeds[0]}"]
 
 
-def _asked(context: GlobalHydra, overrides: list[str]) -> _Asked:
+def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | None = None) -> _Asked:
     check_launcher(overrides)
-    parsed = read(context, overrides)
-    overridden = [override for override in parsed if not is_hydras(override.input_line or "")]
-    for override in overridden:
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise UserError(f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3")
+    parsed = sweeper.with_params(context, sweeper.read(context, overrides))
     default = compose(context, [])
     master = compose(context, [word for word in overrides if is_hydras(word)])
     check_hydras(master.hydra)
-    settings = {key_of(o, default): texts_of(o) if o.key_or_group in OF_JOBS else values_of(o) for o in overridden}
+    settings = _settings(parsed, default)
     default = OmegaConf.masked_copy(default, _own(default))
-    study = settings.pop("study", [None])[0]
+    name = settings.pop("study", [None])[0]
+    study = study or (studies.load(name) if name else None)
     chosen_rows = settings.pop("row", None)
-    seeds = _seeds(settings, studies.load(study).seeds if study else 1)
+    seeds = _seeds(settings, study.seeds if study else 1)
     if study:
         swept = [key for key, values in settings.items() if len(values) > 1]
         if swept:
             raise UserError(f"{swept[0]}={','.join(settings[swept[0]])}: a study takes one value of each setting")
-        cells = _study_cells(studies.load(study), settings, chosen_rows)
-        study = studies.load(study).name
+        cells = _study_cells(study, settings, chosen_rows)
     else:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
-        cells, study = [(None, {}, cell) for cell in _product(settings)], "single"
+        cells = [(None, {}, cell) for cell in _product(settings)]
     launcher = master.hydra.launcher
     several = launcher.get("nodes", 1) * launcher.get("tasks_per_node", 1) > 1
     # A preset of Hydra's launchers cannot choose in another group.
@@ -115,8 +113,38 @@ def _asked(context: GlobalHydra, overrides: list[str]) -> _Asked:
     lines = []
     for row, name, words in _named(context, default, cells):
         whole = ",".join(part for part in (row, _file(), name) if part) or "default"
-        lines.append([*words, f"study={quoted(study)}", f"row={quoted(whole)}", *hosts])
+        lines.append([*words, f"study={quoted(study.name if study else 'single')}", f"row={quoted(whole)}", *hosts])
     return _Asked(master, lines, seeds)
+
+
+def study_of(context: GlobalHydra, overrides: list[str]) -> studies.Study | None:
+    """The study that the overrides of a command name; None if they name none."""
+    named = [override for override in sweeper.read(context, overrides) if override.key_or_group == "study"]
+    return studies.load(texts_of(named[-1])[0]) if named else None
+
+
+def seeds_of(context: GlobalHydra, overrides: list[str]) -> Sequence[int]:
+    """The seeds that the overrides of a command ask for; 0 if they ask for none."""
+    return _seeds(_settings(sweeper.read(context, overrides), compose(context, [])), 1)
+
+
+def _settings(parsed: list[Override], default: DictConfig) -> dict[str, list[str]]:
+    """The values of each setting that is not Hydra's own.
+
+    default: the composed defaults, with Hydra's own part.
+    """
+    settings = {}
+    for override in parsed:
+        if is_hydras(override.input_line or ""):
+            continue
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise UserError(
+                f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3; to search among all of "
+                "them, add a sweeper, as hydra/sweeper=optuna"
+            )
+        values = texts_of(override) if override.key_or_group in OF_JOBS else values_of(override)
+        settings[key_of(override, default)] = values
+    return settings
 
 
 def _named(context: GlobalHydra, default: DictConfig, cells: list) -> Iterator[tuple[str | None, str, list[str]]]:
@@ -184,6 +212,11 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
                 f"another test of row {row.tests}" if row.tests else "another paper's method, shown in the table only"
             )
             raise UserError(f"row={name}: cannot be trained: it is {reason}")
+        if row is not None and row.best_of:
+            raise UserError(
+                f"row={name}: it gets the settings of the best of {', '.join(row.best_of[:3])} ...: train those first, "
+                f"with the same settings: ablations train study={study.name}"
+            )
         row_settings = row.settings if row else {}
         if clash := [key for key in command_settings if key in row_settings]:
             raise UserError(
@@ -215,10 +248,14 @@ def _name(
             changes[model, key, value] = _changes(context, default, model, key, value)
         if key in row_settings or changes[model, key, value]:
             parts.append(f"{key.lstrip('+')}={value}".translate(str.maketrans("/", "_", "'\" ")))
-    name = ",".join(parts)
-    if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name
+    return shortened(",".join(parts))
+
+
+def shortened(name: str) -> str:
+    """A name that fits into a file's; what is cut off is told apart by a few digits."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _changes(context: GlobalHydra, default: DictConfig, model: str | None, key: str, value: str) -> bool:

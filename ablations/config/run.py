@@ -4,6 +4,7 @@ Nothing here imports JAX: the whole configuration is checked before any array is
 """
 
 from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any
 
 from ablations.config.distributed import Distributed
 from ablations.config.logger import Logger
@@ -21,6 +22,7 @@ PRECISIONS = ("f32", "bf16")
 MATMUL_PRECISIONS = ("default", "high", "highest")
 WORDS = {"classification": "one class for an image", "segmentation": "one class for each pixel"}
 NO_PROBE = "a long skip reads two maps, so there is no x whose gradient passes through every unit; leave it out"
+OBJECTIVES = ("error", "seconds", "parameters", "macs")
 PACKINGS = ("auto", "single", "processes", "interleaved", "vmap")
 
 
@@ -50,6 +52,7 @@ class Config:
     force: train again what is already done.
     checkpoint_seconds: the time between two checkpoints.
     logger: where evaluations are shown besides the run's folder.
+    objective: what a search makes small, one of `OBJECTIVES` or a list of them (`launch/search.py`).
     """
 
     shortcut: Shortcut
@@ -75,6 +78,7 @@ class Config:
     force: bool = incidental(False)
     checkpoint_seconds: float = incidental(60.0)
     logger: Logger = incidental(factory=Logger)
+    objective: Any = incidental("error")
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
@@ -106,7 +110,7 @@ class Config:
             )
         if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")
-
+        listed_objectives(self.objective)
         self._check_task()
 
     def _check_task(self) -> None:
@@ -146,6 +150,16 @@ class Config:
         Call `for_devices` first, once the number of devices is known.
         """
         return deciding(self)
+
+
+def listed_objectives(objective) -> list[str]:
+    """What a search makes small, as a list of one or more. Raises ValueError if there is no such objective."""
+    listed = [objective] if isinstance(objective, str) else [*(objective or [""])]
+    if unknown := [name for name in listed if name not in OBJECTIVES]:
+        raise ValueError(
+            f"objective={unknown[0]}: legal are {', '.join(OBJECTIVES)}, or several, as objective=[error,seconds]"
+        )
+    return listed
 
 
 def from_resolved(resolved: dict, record: dict | None = None) -> Config:

@@ -10,7 +10,7 @@ import yaml
 
 from ablations.errors import UserError
 
-KINDS, SCALES = ("curves", "against", "masks"), ("linear", "log")
+KINDS, SCALES = ("curves", "against", "points", "masks"), ("linear", "log")
 LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests", "test_crop")
 
 
@@ -25,6 +25,7 @@ class Row:
     tests: the row whose runs are tested again, with crops of `test_crop` pixels.
     cell: where it stands in a table with columns: the names of that table's row and column; () for nowhere.
     choices: of a row of a grid its choice from each axis.
+    best_of: the rows of which the one with the lowest error lends this row its settings, before its own overrides.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Row:
     test_crop: str = ""
     cell: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    best_of: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, str]:
@@ -57,8 +59,9 @@ class Panel:
 class Figure:
     """A figure of a study.
 
-    kind: "curves": training loss and test error over the steps; "against": the test error against `x`; "masks": of
-        segmentation, some test images, their masks and what each row predicts.
+    kind: "curves": training loss and test error over the steps; "against": the test error against `x`; "points": the same,
+        a point a row, of rows that differ in more than `x`; "masks": of segmentation, some test images, their masks and
+        what each row predicts.
     x: a number of the configuration, such as model.depth.
     series: the parts of the configuration that define a line of a figure "against", such as [shortcut]. Runs without `x`
         are a horizontal line.
@@ -89,11 +92,11 @@ class Study:
     figures: tuple[Figure, ...] = ()
 
     def rows_for(self, data: str | None) -> tuple[Row, ...]:
-        """The rows that can be trained on a data set; None: each row on its own data set.
+        """The rows that can be trained on a data set before others are; None: each row on its own data set.
 
         A data set that no row names replaces the first one that a row names.
         """
-        rows = tuple(row for row in self.rows if row.overrides is not None)
+        rows = tuple(row for row in self.rows if row.overrides is not None and not row.best_of)
         named = [row.data for row in rows if row.data]
         if data is None or not named:
             return rows
@@ -149,6 +152,7 @@ def _rows(content: dict) -> tuple[Row, ...]:
     """
     rows: list[dict[str, Any]] = [
         {"name": row["row"], "overrides": _overrides(row), "cell": tuple(map(str, row.get("cell", ())))}
+        | {"best_of": row.get("best_of", ())}
         | {k: str(row[k]) for k in LABELS if k in row}
         for row in content.get("rows", ())
     ]
@@ -159,6 +163,10 @@ def _rows(content: dict) -> tuple[Row, ...]:
         *others, last = choices = tuple(map(str, cell))
         place = ("_".join(others), content["columns"].format(last)) if "columns" in content else ()
         rows.append({"name": "_".join(choices), "overrides": overrides, "choices": choices, "cell": place})
+    for row in rows:
+        if isinstance(choice := row.get("best_of"), str):  # a choice of the first axis, for all rows that have it
+            row["best_of"] = [r["name"] for r in rows if r.get("choices", ())[:1] == (choice,)] or [choice]
+        row["best_of"] = tuple(row.get("best_of", ()))
     known = {row["name"] for row in rows}
     study_baseline = str(content.get("baseline", ""))
     baselines = {"_".join(map(str, cell)): "_".join([study_baseline, *map(str, list(cell)[1:])]) for cell in cells}
@@ -174,8 +182,8 @@ def _overrides(row: dict) -> tuple[str, ...] | None:
 
 
 def _figure(content: dict, rows: tuple[Row, ...]) -> Figure:
-    """A figure without panels gets one with all rows."""
-    everything = [{"title": "", "rows": [row.name for row in rows]}]
+    """A figure without panels gets one with all rows, except those that repeat the best of the others."""
+    everything = [{"title": "", "rows": [row.name for row in rows if not row.best_of]}]
     panels = tuple(Panel(panel["title"], tuple(panel["rows"])) for panel in content.get("panels", everything))
     series = content.get("series", ())
     return Figure(**(content | {"panels": panels, "series": (series,) if isinstance(series, str) else tuple(series)}))
@@ -191,6 +199,11 @@ def _check(study: Study, what: str, source: str) -> None:
     for row in study.rows:
         if row.baseline and row.baseline not in known:
             raise UserError(f"{what}: row {row.name} of {source} has the baseline {row.baseline}, which is not a row")
+        trained = [other.name for other in study.rows if other.overrides is not None and not other.best_of]
+        if wrong := [name for name in row.best_of if name not in trained]:
+            raise UserError(
+                f"{what}: row {row.name} of {source} is the best of {wrong[0]}, which is not a row to train"
+            )
     if len({figure.name for figure in study.figures}) < len(study.figures):
         raise UserError(f"{what}: two figures of {source} have the same name")
     for figure in study.figures:
@@ -199,9 +212,11 @@ def _check(study: Study, what: str, source: str) -> None:
             raise UserError(f"{this} is of kind {figure.kind}; legal are {', '.join(KINDS)}")
         if figure.x_scale not in SCALES:
             raise UserError(f"{this} has x_scale {figure.x_scale}; legal are {', '.join(SCALES)}")
-        if (figure.kind == "against") != bool(figure.x and figure.series):
+        needed = {"against": (True, True), "points": (True, False)}.get(figure.kind, (False, False))
+        if (bool(figure.x), bool(figure.series)) != needed:
             raise UserError(
-                f"{this}: kind against needs x and series, such as x: model.depth, series: [shortcut]; kinds curves and masks take neither"
+                f"{this}: kind against needs x and series, such as x: model.depth, series: [shortcut]; kind points needs x "
+                "alone, and kinds curves and masks take neither"
             )
         if unknown := [row for panel in figure.panels for row in panel.rows if row not in known]:
             raise UserError(f"{this} has a row {unknown[0]}, which is not a row of the study")

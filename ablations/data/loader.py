@@ -137,7 +137,9 @@ def reading(batch: Callable[[int], Batch], numbers: range, workers: int | None) 
         batches.close()
         iterator.close()
         del iterator
-        if workers:  # their shared memory is freed once nothing refers to it; Grain's last errors do, in reference cycles
+        if (
+            workers
+        ):  # their shared memory is freed once nothing refers to it; Grain's last errors do, in reference cycles
             gc.collect()
 
 

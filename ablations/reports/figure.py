@@ -42,6 +42,7 @@ def draw(
         return masks.draw(runs, form, title=figure.caption, caption=text if captioned else "", description=about)
     medians = {line.row.name: line.median for line in made.lines}
     without = table.unreadable_rows(study, unreadable)
+    of = "validation" if all(record["config"]["data"]["split"] == "train_val" for record in done) else "test"
     with style.applied():
         drawn, axes = style.panels(len(figure.panels))
         losses = None
@@ -50,8 +51,8 @@ def draw(
             if figure.kind == "curves":
                 losses = _curves(panel_axes, its_rows, medians, losses)
             else:
-                _against(panel_axes, its_rows, figure)
-            style.error_axis(panel_axes, fails=any(map(failed, done)))
+                {"against": _against, "points": _points}[figure.kind](panel_axes, its_rows, figure)
+            style.error_axis(panel_axes, fails=any(map(failed, done)), of=of)
             # A figure "against" a number has too many points for a legend: its caption names those that are not run.
             missing = [row for row, its_runs in its_rows.items() if not its_runs and figure.kind == "curves"]
             missing = [f"{row}: {'not readable' if row in without else 'not run'}" for row in missing]
@@ -82,11 +83,14 @@ def caption(figure: Figure, records: list[dict], unreadable: Collection[str] = (
         text.append("Dashed: training loss, left axis. Solid: test error, right axis; in brackets the last.")
     if figure.kind == "masks":
         text.append(masks.CAPTION)
+    elif counts == [1] and figure.kind == "points":
+        text.append("One seed a row.")
     elif counts == [1]:
         text.append("One seed a row: no band.")
     else:
         seeds = " to ".join(map(str, [counts[0], *counts[1:][-1:]]))
-        text.append(f"Median of {seeds} seeds; band: lowest to highest error.")
+        band = "bar" if figure.kind == "points" else "band"
+        text.append(f"Median of {seeds} seeds; {band}: lowest to highest error.")
     if any(map(failed, done)) and figure.kind != "masks":
         text.append(f"Shaded, and compressed: above {FAIL_PERCENT:g} %, a fail.")
     if any(record["status"] == "diverged" for record in done) and figure.kind != "masks":
@@ -193,6 +197,20 @@ def _against(axes, runs: dict[str, list[dict]], figure: Figure) -> None:
             median, *band = _over_seeds([points[x] for x in xs], 100.0)
             style.line(axes, xs, median, look, label=name, band=band)
     style.number_axis(axes, numbers, figure.label or figure.x, scale=figure.x_scale)
+
+
+def _points(axes, runs: dict[str, list[dict]], figure: Figure) -> None:
+    """The error of each row over a number of its configuration; rows without that number are left out."""
+    points = []
+    for its_runs in runs.values():
+        x = _at(its_runs[0]["config"], figure.x) if its_runs else None
+        if isinstance(x, int | float):
+            points.append((x, *_over_seeds([[_error(record) for record in its_runs]], 100.0)))
+    if not points:
+        raise UserError(f"figure {figure.name}: no run of its rows has a number {figure.x}")
+    xs, medians, lows, highs = ([point[i] for point in points] for i in range(4))
+    style.points(axes, xs, *([end for (end,) in ends] for ends in (medians, lows, highs)))
+    style.range_axis(axes, figure.label or figure.x, scale=figure.x_scale)
 
 
 def _error(record: dict) -> float:

@@ -112,6 +112,16 @@ def line(axes: Axes, x, y, look: int, *, label: str | None = None, band=None, lo
         axes.plot(x, y, color=colour, label=label, **shape)
 
 
+def points(axes: Axes, x, y, low, high) -> None:
+    """Points with bars from the lowest to the highest value; the lowest point is filled, and named with its place."""
+    colour, marker, *_ = LOOKS[0]
+    best = min(range(len(y)), key=lambda i: y[i])
+    for i in range(len(x)):
+        axes.vlines(x[i], low[i], high[i], color=colour, linewidth=0.8)
+        face, label = (colour, f"lowest: {y[i]:.2f} % at {x[i]:.4g}") if i == best else ("white", None)
+        axes.plot(x[i], y[i], color=colour, linestyle="none", marker=marker, markerfacecolor=face, label=label)
+
+
 def level(axes: Axes, y: float, look: int, *, label: str, band: Sequence[float] | None = None) -> None:
     """A horizontal line: a value that does not depend on x."""
     colour = LOOKS[look % len(LOOKS)][0]
@@ -120,13 +130,13 @@ def level(axes: Axes, y: float, look: int, *, label: str, band: Sequence[float] 
     axes.axhline(y, color=colour, label=label)
 
 
-def error_axis(axes: Axes, *, fails: bool) -> None:
-    """Test error in percent, 0 to 20 as in the paper.
+def error_axis(axes: Axes, *, fails: bool, of: str = "test") -> None:
+    """The error of these images in percent, 0 to 20 as in the paper.
 
     fails: whether a run ends above 20 %. If so, the part from 20 to 100 is shown too, shaded and compressed eight
     times, above a line at 20.
     """
-    axes.set_ylabel("test error (%)")
+    axes.set_ylabel(f"{of} error (%)")
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     if not fails:
@@ -174,6 +184,16 @@ def number_axis(axes: Axes, numbers: Sequence[float], label: str, *, scale: str)
     axes.set_xscale(scale)
     axes.set_xticks(numbers)
     if scale == "log":
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+
+
+def range_axis(axes: Axes, label: str, *, scale: str) -> None:
+    """A number of the configuration with any values; scale: "linear" or "log"."""
+    axes.set_xlabel(label)
+    axes.set_xscale(scale)
+    if scale == "log":
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
 

@@ -28,12 +28,14 @@ def answer(table: Table) -> list[str]:
 
 
 def groups(table: Table) -> list[list[Line]]:
-    """The rows that have runs, grouped with the baseline that they share."""
-    by_baseline = {}
+    """The rows that have runs, grouped with the baseline that they share, or with those of which one is chosen."""
+    grouped = {}
+    chosen_from = {name: f"best of {row.name}" for row in table.study.rows for name in row.best_of}
     for line in table.lines:
         if line.n and not line.row.tests:
-            by_baseline.setdefault(line.row.baseline or line.row.name, []).append(line)
-    return list(by_baseline.values())
+            name = line.row.name
+            grouped.setdefault(line.row.baseline or chosen_from.get(name, name), []).append(line)
+    return list(grouped.values())
 
 
 def _best(ordered: list[Line]) -> str:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import yaml
@@ -222,6 +222,7 @@ def make(study: Study, records: list[dict], unreadable: Sequence[UnreadableRecor
     lines, of_lines = [], {}
     for row in [*study.rows, *own]:
         of_lines[row.name] = done = sorted(runs.get(row.tests or row.name, []), key=lambda record: record["seed"])
+        row = replace(row, on_shortcut=_best(study, row, done[0])) if row.best_of and done else row
         images = done[0].get("test_images", 0) if done else 0
         errors, top5, iou = (_by_seed(done, row, f"test_{name}_percent") for name in ("error", "top5_error", "iou"))
         lines.append(Line(row, paper.get(row.name), errors, images, top5, row.name in without, iou))
@@ -266,6 +267,7 @@ def by_row(study: Study, records: list[dict]) -> dict[str, list[dict]]:
             _agree(_settings(first), _settings(record), f"the runs of row {name}")
         row = rows.get(name)
         own = [*row.settings] if row else ["shortcut", "activation", "model"]
+        own += [key for name in row.best_of for key in rows[name].settings] if row else []
         shared = {key: value for key, value in _settings(first).items() if not _under(key, own)}
         if row and row.data:  # a study with rows of several data sets: rows of the same data set must agree
             shared = {f"{row.data} {key}" if _under(key, ["data"]) else key: value for key, value in shared.items()}
@@ -300,6 +302,15 @@ def _agree(first: dict, second: dict, what: str) -> None:
 def _shortcut(records: list[dict]) -> str:
     shortcut = records[0]["config"]["shortcut"]
     return ", ".join([shortcut["name"], *(f"{k} {v:g}" for k, v in shortcut.items() if isinstance(v, float))])
+
+
+def _best(study: Study, row: Row, record: dict) -> str:
+    """The settings with which a run repeats the best of other rows, where these differ."""
+    candidates = [other.settings for other in study.rows if other.name in row.best_of]
+    keys = dict.fromkeys(key for settings in candidates for key in settings)
+    differing = [key for key in keys if len({settings.get(key) for settings in candidates}) > 1]
+    values = [(key.rpartition(".")[2], _lookup(record, key)) for key in differing]
+    return ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in values)
 
 
 def _baseline(study: Study) -> str:
