@@ -238,10 +238,15 @@ def test_preparing_reads_every_image_and_names_broken_ones(tmp_path, monkeypatch
 
     made = pictures.folder(tmp_path / "made", classes=2, train=6, val=2)
     line = ["prepare", "data=image_folder", f"data.root={made}", "data.workers=0"]
-    assert cli.dispatch("data", line) == 0 and f"image_folder is in {made}" in capsys.readouterr().out
+    assert cli.dispatch("data", line) == 0
+    assert capsys.readouterr().out == f"image_folder is in {made}\nall 16 images can be read\n"
     bad = [*spoil(made, "train", [3, 9]), *spoil(made, "val", [0])]
-    with pytest.raises(UserError, match=f"^3 images are broken; repair or remove them: {', '.join(bad)}$"):
+    with pytest.raises(
+        UserError, match="^image_folder: 3 of 16 images cannot be used; repair or remove .*broken=skip$"
+    ):
         cli.dispatch("data", line)
+    _, *faults = capsys.readouterr().out.splitlines()
+    assert [fault.split(": ")[0] for fault in faults] == bad and all("truncated" in fault for fault in faults)
 
 
 def test_too_little_room_is_said_before_the_first_step(root, tmp_path, monkeypatch):

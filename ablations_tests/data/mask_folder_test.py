@@ -41,7 +41,7 @@ def test_images_and_masks_become_squares_of_the_same_part(root):
         np.testing.assert_array_equal(mask, expected)
     kind = catalogue.kind(config(root))
     assert (kind.image, kind.classes, kind.train, kind.test) == ((16, 16, 3), 2, 3, 1)
-    assert catalogue.check(config(root)) == [] and catalogue.prepare(config(root)) == root
+    assert list(catalogue.check(config(root))) == [""] * 4 and catalogue.prepare(config(root)) == root
 
 
 def test_values_say_which_class_and_one_may_be_ignored(root):
@@ -76,8 +76,8 @@ FAULTS = [
     (saved(half(3)), r"scan1.png: the mask has the values 3, which are of no class; data.values lists .* \[0, 255\]"),
     (saved(BLURRED), r"the mask has the values 1, 2, 3, 4, 5 and 4 more, which are of no class"),
     (saved(np.arange(32 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(32, 64, 3)), "the mask is in colours"),
-    (lambda root: (root / "train" / "masks" / "scan1.png").write_bytes(b"no"), "the mask cannot be decoded: cannot identify"),
-    (lambda root: (root / "train" / "images" / "scan1.jpg").write_bytes(b"no"), "the image cannot be decoded: cannot identify"),
+    (lambda root: (root / "train" / "masks" / "scan1.png").write_bytes(b"no"), "the mask cannot be decoded: it is no picture"),
+    (lambda root: (root / "train" / "images" / "scan1.jpg").write_bytes(b"no"), "the image cannot be decoded: it is no picture"),
 ]  # fmt: skip
 
 
@@ -91,8 +91,8 @@ def test_what_is_wrong_is_said_in_one_message(root, damage, message):
 def test_all_that_cannot_be_used_are_listed(root):
     (root / "train" / "images" / "scan0.jpg").write_bytes(b"")
     saved(half(3))(root)
-    first, second = catalogue.check(config(root))
-    assert "scan0.jpg" in first and "the values 3" in second
+    first, second, *well = catalogue.check(config(root))
+    assert "scan0.jpg" in first and "the file is empty" in first and "the values 3" in second and well == [""] * 2
 
 
 @pytest.mark.parametrize(
