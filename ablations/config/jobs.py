@@ -4,6 +4,7 @@ Every run is a job of a sweep: a single run is a sweep of one job, a study is a 
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 
 from hydra.core.global_hydra import GlobalHydra
@@ -51,12 +52,13 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
         swept = [key for key, values in settings.items() if len(values) > 1]
         if swept:
             raise UserError(f"{swept[0]}={','.join(settings[swept[0]])}: a study takes one value of each setting")
-        cells = _study_cells(studies.load(study), settings, chosen_rows)
-        study = studies.load(study).name
+        file = studies.load(study)
+        cells, origins = _study_cells(file, settings, chosen_rows), _origins(study, file)
+        study = file.name
     else:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
-        cells, study = [(None, {}, cell) for cell in _product(settings)], "single"
+        cells, study, origins = [(None, {}, cell) for cell in _product(settings)], "single", {}
     hydra_overrides = [o.input_line for o in parsed if o.input_line and o.key_or_group.startswith("hydra")]
     default = compose(context, [])
     default = OmegaConf.masked_copy(default, _own(default))
@@ -78,12 +80,19 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
         line = [*words, f"study={study}", f"row='{name}'", *hosts]
         try:
             config = parse(loader.load_sweep_config(master, [*line, *hydra_overrides]))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(explain(error, context, line)) from error
+        except (HydraException, OmegaConfBaseException, UserError) as error:
+            message = str(error) if isinstance(error, UserError) else explain(error, context, line)
+            of_row = re.split("[=:]", message)[0] in row_settings
+            raise UserError(f"{origins.get(row, '') if of_row else ''}{message}") from error
         for seed in seeds:
             of_seed = replace(config, seed=seed)
             jobs.append(Job(of_seed, (*line, f"seed={seed}")))
     return jobs
+
+
+def _origins(path: str, study: studies.Study) -> dict[str | None, str]:
+    """Where each row stands in a user's own file, for messages about its settings."""
+    return {row.name: f"{path}, line {row.line}, row {row.name}: " for row in study.rows if path.endswith(".yaml")}
 
 
 def _values(override) -> list[str]:

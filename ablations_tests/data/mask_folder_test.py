@@ -60,6 +60,51 @@ def test_masks_that_other_programs_save_otherwise(root, mode):
     assert catalogue.load(config(root, values=[0, 255])).train_labels.sum() == 3 * 128
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_masks_of_more_bits_have_their_values(root, dtype):
+    for path in root.glob("*/masks/*.png"):
+        Image.fromarray(half(7).astype(dtype)).save(path.with_suffix(".tif"))
+        path.unlink()
+    assert catalogue.load(config(root, values=[0, 7])).train_labels.sum() == 3 * 128
+
+
+def test_an_image_is_turned_as_its_exif_data_say_and_a_mask_is_its_own(root):
+    """A camera that was held upside down: people draw masks on what they see, which is upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    before = catalogue.load(config(root))
+    for path in root.glob("*/images/*"):
+        with Image.open(path) as image:
+            image.rotate(180).save(path, exif=exif, quality=100)
+    after = catalogue.load(config(root))
+    assert np.abs(after.train_images.astype(int) - before.train_images).mean() < 2
+    np.testing.assert_array_equal(after.train_labels, before.train_labels)
+    for path in root.glob("*/masks/*"):
+        with Image.open(path) as mask:
+            mask.rotate(180).save(path, exif=exif)
+    np.testing.assert_array_equal(catalogue.load(config(root)).train_labels, before.train_labels)
+
+
+def test_pairs_lie_in_sub_folders_of_the_same_name(root):
+    for part in ("images", "masks"):
+        (root / "train" / part / "day1").mkdir()
+        for path in (root / "train" / part).glob("scan0.*"):
+            path.rename(path.parent / "day1" / path.name)
+    assert catalogue.kind(config(root)).train == 3 and len(catalogue.load(config(root)).train_images) == 3
+
+
+def on_its_side(root):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(1, 64, 32).save(root / "train" / "images" / "scan1.jpg", exif=exif)
+
+
+def of_halves(root):
+    mask = root / "train" / "masks" / "scan1.png"
+    Image.fromarray((half(1) / 2).astype(np.float32)).save(mask.with_suffix(".tif"))
+    mask.unlink()
+
+
 def saved(array):
     return lambda root: Image.fromarray(array).save(root / "train" / "masks" / "scan1.png")
 
@@ -74,6 +119,8 @@ FAULTS = [
     (lambda root: picture(0, 64, 32).save(root / "train" / "images" / "scan1.png"), "scan1.png and scan1.jpg have the same name"),
     (saved(half(255)[:20]), r"scan1.jpg with masks/scan1.png: the image has 64x32 pixels and its mask 64x20"),
     (saved(half(3)), r"scan1.png: the mask has the values 3, which are of no class; data.values lists .* \[0, 255\]"),
+    (of_halves, "the mask has the values 0.5, which are of no class"),
+    (on_its_side, "the image has 32x64 pixels, turned as its EXIF data say, and its mask 64x32; they must be equal"),
     (saved(BLURRED), r"the mask has the values 1, 2, 3, 4, 5 and 4 more, which are of no class"),
     (saved(np.arange(32 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(32, 64, 3)), "the mask is in colours"),
     (lambda root: (root / "train" / "masks" / "scan1.png").write_bytes(b"no"), "the mask cannot be decoded: it is no picture"),
