@@ -72,6 +72,8 @@ def _check(config: DataConfig) -> None:
     """Print each image that is broken, with the reason, and how many there are. Raises UserError if there are any."""
     from ablations.data import catalogue
 
+    for files in catalogue.left_out(config):
+        print(f"left out of {files}")
     read, broken = 0, 0
     for fault in catalogue.check(config):
         read += 1

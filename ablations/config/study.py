@@ -224,7 +224,7 @@ def _check_row(file: StudyFile, row: Row, earlier: tuple[Row, ...], names: set[s
             raise mistake(f"the row {row.name} stands in line {other.line}, too; expected a name of its own")
         if row.cell and row.cell == other.cell:
             raise mistake(
-                f"the rows {other.name} and {row.name} have the same cell {list(row.cell)}; expected one each"
+                f"the rows {other.name} and {row.name} have the same cell [{', '.join(row.cell)}]; expected one each"
             )
     if row.tests and row.tests not in names:
         raise mistake(f"row {row.name} tests {row.tests}, which is no row; expected one of: {_some(sorted(names))}")

@@ -17,6 +17,7 @@ import yaml
 
 from ablations.errors import UserError
 
+SCHEMA = resources.files("ablations.sweeps") / "study.schema.json"
 KINDS = {"int": "integer", "float": "number", "bool": "boolean", "null": "null"}
 SHOWN = 60  # letters of what stands in a file that a message repeats
 HINTS = {  # of PyYAML's messages, which are about tokens
@@ -34,7 +35,7 @@ Place = tuple[str | int, ...]  # the keys and numbers that lead to a value
 @lru_cache(maxsize=1)
 def schema() -> dict:
     """The JSON schema of a study."""
-    return json.loads((resources.files("ablations.sweeps") / "study.schema.json").read_text())
+    return json.loads(SCHEMA.read_text())
 
 
 @dataclass

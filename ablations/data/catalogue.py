@@ -31,6 +31,12 @@ def check(config: DataConfig) -> "Iterator[str]":
     return module.check(config) if hasattr(module, "check") else iter(())
 
 
+def left_out(config: DataConfig) -> list[str]:
+    """Which files of a user's own folder are not read, in words."""
+    module = _module(config)
+    return module.left_out(config) if hasattr(module, "left_out") else []
+
+
 def _module(config: DataConfig):
     return import_module(DATASETS[config.name].module)
 

@@ -5,6 +5,7 @@ file is opened here.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,6 +87,24 @@ def check(config: DataConfig) -> Iterator[str]:
                 progress(done := done + len(batch["labels"]))
 
 
+def left_out(config: DataConfig) -> list[str]:
+    """The files that are not read, in words: pictures that lie in no class, and files with endings of no picture."""
+    words = []
+    for split in SPLITS:
+        files = _listed(config, split)
+        with os.scandir(files.folder) as entries:
+            loose = sum(entry.is_file() and entry.name.lower().endswith(listing.SUFFIXES) for entry in entries)
+        others = Counter()
+        for name in files.classes:
+            others += listing.pictures(files.folder / name).others
+        words += [f"{split}/: pictures in no folder of a class: {loose:,}"] if loose else []
+        counts = [
+            f"{count:,} {listing.readable(ending) or 'without an ending'}" for ending, count in others.most_common()
+        ]
+        words += [f"{split}/: files with endings of no picture: {', '.join(counts)}"] if counts else []
+    return words
+
+
 def load(config: DataConfig) -> Dataset:
     """All files of train/ and val/.
 
@@ -145,9 +164,9 @@ def _files(folder: Path, classes: tuple[str, ...]) -> Files:
         return known
     names, labels, folders = [], [], {}
     for label, name in enumerate(classes):
-        images, read = listing.pictures(folder / name)
-        names += images
-        labels += [label] * len(images)
-        folders |= read
+        found = listing.pictures(folder / name)
+        names += found.names
+        labels += [label] * len(found.names)
+        folders |= found.folders
     _listings[folder] = Files(folder, classes, np.array(names, bytes), np.array(labels, np.int32), folders)
     return _listings[folder]

@@ -1,6 +1,8 @@
 """Which files below a folder are pictures, and their names as a person can read them."""
 
 import os
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -8,32 +10,44 @@ ENDINGS = ", ".join(SUFFIXES)
 NAMED = 5  # how many names of a long list a message prints
 
 
-def pictures(folder: Path) -> tuple[list[bytes], dict[Path, int]]:
-    """The pictures in a folder and its sub-folders, by their paths from there, in order, and when each folder changed last.
+@dataclass
+class Listing:
+    """The pictures in a folder and its sub-folders, by their paths from there, in order.
 
-    What is hidden is left out. Links are followed, but not to a folder in which they lie. Raises OSError if a folder cannot
-    be read.
+    folders: when each folder changed last, in ns. others: the endings of the files that are no pictures, and how many have
+    each. What is hidden is in neither.
     """
-    names, folders = [], {}
-    _list(folder, b"", (), names, folders)
-    return sorted(names), folders
+
+    names: list[bytes] = field(default_factory=list)
+    folders: dict[Path, int] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
 
 
-def _list(folder: Path, here: bytes, above: tuple, names: list[bytes], folders: dict[Path, int]) -> None:
+def pictures(folder: Path) -> Listing:
+    """Links are followed, but not to a folder in which they lie. Raises OSError if a folder cannot be read."""
+    found = Listing()
+    _list(folder, b"", (), found)
+    found.names.sort()
+    return found
+
+
+def _list(folder: Path, here: bytes, above: tuple[tuple[int, int], ...], found: Listing) -> None:
     status = os.stat(folder)
     place = status.st_dev, status.st_ino
     if place in above:
         return
-    folders[folder] = status.st_mtime_ns
+    found.folders[folder] = status.st_mtime_ns
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name[0] == ".":
                 continue
             path = here + os.fsencode(entry.name)
             if entry.is_dir():
-                _list(folder / entry.name, path + b"/", (*above, place), names, folders)
+                _list(folder / entry.name, path + b"/", (*above, place), found)
             elif entry.name.lower().endswith(SUFFIXES):
-                names.append(path)
+                found.names.append(path)
+            else:
+                found.others[os.path.splitext(entry.name)[1].lower()] += 1
 
 
 def unchanged(folders: dict[Path, int]) -> bool:

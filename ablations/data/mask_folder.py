@@ -101,7 +101,7 @@ def _pairs(config: DataConfig, split: str) -> list[Pair]:
 def _listed(config: DataConfig, folder: Path) -> dict[str, str]:
     """The files of a folder, by their paths from there without the ending."""
     try:
-        files, _ = listing.pictures(folder)
+        files = listing.pictures(folder).names
     except OSError as error:
         raise UserError(
             f"data.root={config.root}: {error.filename}: {error.strerror}; the folder must hold train/ and val/, each with "

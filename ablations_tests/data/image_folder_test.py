@@ -63,6 +63,14 @@ def test_what_is_no_image_or_hidden_is_left_out(root, tmp_path):
     (made / "train" / pictures.CLASSES[0] / "notes.txt").touch()
     (made / "train" / pictures.CLASSES[0] / "._x.JPEG").touch()
     assert len(catalogue.load(config(made)).train_images) == 4
+    (made / "train" / "loose.jpg").touch()
+    for i in range(3):
+        (made / "val" / pictures.CLASSES[1] / f"{i}.HEIC").touch()
+    assert catalogue.left_out(config(made)) == [
+        "train/: pictures in no folder of a class: 1",
+        "train/: files with endings of no picture: 1 .txt",
+        "val/: files with endings of no picture: 3 .heic",
+    ]
     (made / "train" / pictures.CLASSES[0] / "new.png").touch()
     assert len(catalogue.load(config(made)).train_images) == 5, "a folder that has changed is listed again"
 
