@@ -111,7 +111,7 @@ class StudyFile:
 def read(source: Traversable) -> StudyFile:
     """A study's file. Raises UserError, with the line, if the schema does not hold for it."""
     try:
-        file = StudyFile(str(source), source.read_bytes().decode("utf-8-sig"))
+        file = StudyFile(str(source), source.read_bytes().decode())
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{source}, line {line}: it is not text in UTF-8; save it so") from error

@@ -108,4 +108,4 @@ def decode(
 
 
 def _turned(size: tuple[int, int], held: int) -> tuple[int, int]:
-    return size[::-1] if held in picture.ON_THE_SIDE else size
+    return (size[1], size[0]) if held in picture.ON_THE_SIDE else size

@@ -48,7 +48,9 @@ def _size(image: bytes) -> tuple[tuple[int, int], str]:
     """(width, height) of an image that stands upright, and words for an image that lies on its side in the file."""
     with picture.opened(image) as opened:
         lies = picture.orientation(opened) in picture.ON_THE_SIDE
-        return (opened.size[::-1] if lies else opened.size), ", turned as its EXIF data say," if lies else ""
+        return (
+            (opened.height, opened.width) if lies else opened.size
+        ), ", turned as its EXIF data say," if lies else ""
 
 
 def _read(mask: bytes) -> np.ndarray:

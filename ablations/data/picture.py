@@ -78,7 +78,7 @@ def upright(image: "Image.Image", how: int) -> "Image.Image":
 
 def halves(image: "Image.Image") -> bool:
     """Whether decoding leaves the lower half of its 16 bits away, as Pillow does for all but grey. Before it is decoded."""
-    forms = [tile.args if isinstance(tile.args, str) else tile.args[0] for tile in image.tile]
+    forms = [tile.args if isinstance(tile.args, str) else tile.args[0] for tile in getattr(image, "tile", ())]
     return not image.mode.startswith("I") and any(";16" in str(form) for form in forms)
 
 

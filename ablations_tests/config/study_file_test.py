@@ -47,6 +47,8 @@ MISTAKES = [
     (f"{HEAD}columns: layers\n{ROW}", 3, "columns is the text layers; expected what stands above each column"),
     (f"{HEAD}rows: [{{row: a, cell: [b]}}]\n", 3, r"cell is the list \[b\]; expected its row and its column"),
     (f"{FIGURE}{{name: f, kind: curve, caption: c}}\n", 5, "kind is the text curve; expected curves, against or masks"),
+    (f"{FIGURE}{{name: f, kind: curves, caption: c, x_scale: logit}}\n", 5, "x_scale is the text logit; expected linear or log"),
+    (f"{FIGURE}{{name: f, kind: curves, caption: c, colour: red}}\n", 5, "colour is no key of a figure; expected name, kind,"),
     (f"{FIGURE}{{name: f, kind: curves}}\n", 5, "entry 1 of figures has no caption; expected caption: the sentence"),
 ]  # fmt: skip
 
@@ -123,12 +125,19 @@ def test_names_and_labels_are_the_text_that_stands_there(tmp_path):
 def test_anchors_and_merged_keys_are_understood(tmp_path):
     file = tmp_path / "mine.yaml"
     rows = "  - &one {row: a, overrides: &settings [b=1], figure: f}\n  - {<<: *one, row: c}\n  - {row: d, overrides: *settings}\n"
-    file.write_text(f"{HEAD}rows:\n{rows}")
+    file.write_text(f"\ufeff{HEAD}rows:\n{rows}")  # with the mark that some editors set before UTF-8
     assert [(row.name, row.overrides, row.figure) for row in study.load(str(file)).rows] == [
         ("a", ("b=1",), "f"),
         ("c", ("b=1",), "f"),
         ("d", ("b=1",), ""),
     ]
+
+
+def test_nesting_without_end_is_one_message(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("[" * 500)
+    with pytest.raises(UserError, match="its brackets are nested too deep; expected a study"):
+        study.load(str(file))
 
 
 def test_a_file_of_another_name_is_told_what_to_be_called(tmp_path):

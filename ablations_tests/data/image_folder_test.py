@@ -9,9 +9,10 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ablations import randomness
-from ablations.data import catalogue, loader, moments
+from ablations.data import catalogue, loader, moments, picture
 from ablations.data.config import DataConfig
 from ablations.data.crops import Middle, Random, decode
 from ablations.errors import UserError
@@ -108,6 +109,26 @@ def test_names_of_any_bytes_in_sub_folders_are_read_and_told_on_one_line(tmp_pat
     assert faults == [rf"{place}/two\x0alines.jpg: the file is empty", rf"{place}/\xff\xfe.jpg: the file is empty"]
     (made / "train" / pictures.CLASSES[0] / "a" / "b" / "new.jpg").touch()
     assert len(catalogue.load(config(made)).train_images) == len(NAMES) + 3, "a sub-folder has changed"
+
+
+def test_images_stand_upright_unless_they_are_to_be_as_stored(tmp_path, monkeypatch):
+    """A mean of other pixels is not what was kept."""
+    made = pictures.folder(tmp_path / "made", classes=2, train=1, val=1)
+    exif = Image.Exif()
+    exif[picture.ORIENTATION] = 3
+    for path in made.rglob("*.JPEG"):
+        with Image.open(path) as image:
+            image.save(path, exif=exif)
+    upright = catalogue.load(config(made)).train_images
+    stored = dataclasses.replace(upright, upright=False)
+    difference = np.asarray(upright)[:, ::-1, ::-1].astype(int) - np.asarray(stored)
+    assert np.abs(difference).max() <= 1 and (np.asarray(upright) != np.asarray(stored)).any()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for images in (upright, stored, upright):
+        moments.measure(images, 0)
+    monkeypatch.setattr(picture, "MEANING", 0)
+    moments.measure(upright, 0)
+    assert len(list((tmp_path / "ablations" / "moments").iterdir())) == 3
 
 
 def empty_class(made):
@@ -333,8 +354,6 @@ def test_the_next_image_takes_the_place_of_a_broken_one(tmp_path):
 
 def test_errors_of_a_record_are_those_of_its_weights_by_hand(root, tmp_path):
     """Top-1 and top-5 at two crops, from the exported weights and images cut by PIL alone."""
-    from PIL import Image
-
     config = configure(*settings(root, "data.test_crops=[24,16]", "recipe.normalization=per_channel"))
     train(config, tmp_path, quiet=True)
     record, dataset = read_record(tmp_path), catalogue.load(config.data)

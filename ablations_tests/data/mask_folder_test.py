@@ -7,7 +7,7 @@ from PIL import Image
 from ablations.data import catalogue
 from ablations.data.config import MaskFolderConfig
 from ablations.errors import UserError
-from ablations_tests.pictures import picture
+from ablations_tests.pictures import picture, png
 
 
 @pytest.fixture
@@ -99,6 +99,12 @@ def on_its_side(root):
     picture(1, 64, 32).save(root / "train" / "images" / "scan1.jpg", exif=exif)
 
 
+def of_16_bit_colours(root):
+    """Which Pillow decodes to 8 bits, so that class 1 would become 0."""
+    rows = b"".join(b"\0" + row.astype(">u2").repeat(3).tobytes() for row in half(1))
+    (root / "train" / "masks" / "scan1.png").write_bytes(png(64, 32, 16, 2, rows))
+
+
 def of_halves(root):
     mask = root / "train" / "masks" / "scan1.png"
     Image.fromarray((half(1) / 2).astype(np.float32)).save(mask.with_suffix(".tif"))
@@ -119,6 +125,7 @@ FAULTS = [
     (lambda root: picture(0, 64, 32).save(root / "train" / "images" / "scan1.png"), "scan1.png and scan1.jpg have the same name"),
     (saved(half(255)[:20]), r"scan1.jpg with masks/scan1.png: the image has 64x32 pixels and its mask 64x20"),
     (saved(half(3)), r"scan1.png: the mask has the values 3, which are of no class; data.values lists .* \[0, 255\]"),
+    (of_16_bit_colours, "the mask is in colours of 16 bits, of which 8 would be lost; save it in grey"),
     (of_halves, "the mask has the values 0.5, which are of no class"),
     (on_its_side, "the image has 32x64 pixels, turned as its EXIF data say, and its mask 64x32; they must be equal"),
     (saved(BLURRED), r"the mask has the values 1, 2, 3, 4, 5 and 4 more, which are of no class"),

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image, ImageCms
 
 from ablations.data import picture
 from ablations.data.crops import Broken, Middle, decode
+from ablations_tests.pictures import png
 
 GREY16 = np.array([[0, 255, 256, 0x1234], [0x7FFF, 0x8000, 0xFEFF, 0xFFFF]] * 2, np.uint16)
 UPPER = np.array([[0, 0, 1, 0x12], [0x7F, 0x80, 0xFE, 0xFF]] * 2, np.uint8)
@@ -19,17 +19,6 @@ def saved(image, form="PNG", **options) -> bytes:
     file = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, form, **options)
     return file.getvalue()
-
-
-def png(width, height, depth, colours, rows: bytes, transparency: bytes = b"") -> bytes:
-    """A PNG file by its specification, for what Pillow does not write. rows: each with its filter byte."""
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
-    clear = chunk(b"tRNS", transparency) if transparency else b""
-    return b"\x89PNG\r\n\x1a\n" + header + clear + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
 
 
 def tiff(values: np.ndarray, sample_format: int, photometric: int = 1, bits: int | None = None) -> bytes:
@@ -171,9 +160,10 @@ def test_a_picture_is_turned_as_its_exif_data_say(form):
             assert np.abs(decode(encoded, crop, upright=False) - as_stored).max() < 12, how
 
 
-def test_damaged_exif_data_leave_the_picture_as_it_is():
-    encoded = saved(arrow(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
-    assert np.abs(decode(encoded, Middle(16, 16)) - decode(saved(arrow()), Middle(16, 16)).astype(int)).max() < 12
+@pytest.mark.parametrize("form, exif", [("JPEG", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12"), ("PNG", b"XX")])
+def test_damaged_exif_data_leave_the_picture_as_it_is(form, exif):
+    found = decode(saved(arrow(), form, exif=exif), Middle(16, 16))
+    assert np.abs(found - decode(saved(arrow()), Middle(16, 16)).astype(int)).max() < 12
 
 
 def test_colour_profiles_are_not_applied():
