@@ -1,7 +1,9 @@
 """Small pictures in ImageNet's official forms, made for the tests."""
 
 import io
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,17 @@ def jpeg(seed: int, width: int = 40, height: int = 30) -> bytes:
     file = io.BytesIO()
     picture(seed, width, height).save(file, "JPEG", quality=95)
     return file.getvalue()
+
+
+def png(width, height, depth, colours, rows: bytes, transparency: bytes = b"") -> bytes:
+    """A PNG file by its specification, for what Pillow does not write. rows: each with its filter byte."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
+    clear = chunk(b"tRNS", transparency) if transparency else b""
+    return b"\x89PNG\r\n\x1a\n" + header + clear + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
 
 
 def of(split: str, classes: int, a_class: int) -> dict[str, dict[str, bytes]]:

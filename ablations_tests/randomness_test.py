@@ -31,7 +31,8 @@ def test_every_seed_has_streams_of_its_own():
     }
     assert len(keys) == len(seeds) * len(randomness.STREAMS)
     orders = {tuple(randomness.batches(seed, 0, 1, 30, 30)[0]) for seed in seeds}
-    assert len(orders) == len(seeds)
+    crops = {int(randomness.image_generator(seed, 0).integers(2**62)) for seed in seeds}
+    assert len(orders) == len(crops) == len(seeds)
     for seed in (0, 1, 1234567890):
         old = jax.random.fold_in(jax.random.key(seed), randomness.STREAMS.index("dropout"))
         assert (jax.random.key_data(old) == jax.random.key_data(randomness.key(seed, "dropout"))).all()

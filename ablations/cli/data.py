@@ -1,6 +1,6 @@
 """`ablations data prepare`: put a data set where training reads it."""
 
-from ablations.data.config import DATASETS
+from ablations.data.config import DATASETS, DataConfig
 from ablations.errors import UserError
 
 OWN = {}
@@ -67,8 +67,28 @@ def command(arguments: list[str]) -> None:
     for config in {repr(job.config.data): job.config.data for job in jobs}.values():
         folder = catalogue.prepare(config, download=True)
         print(f"{config.name} is in {folder}" if folder else f"{config.name} comes with a package: nothing to prepare")
-        if broken := catalogue.check(config):
-            raise UserError(f"{len(broken):,} images are broken; repair or remove them: {', '.join(broken)}")
+        _check(config)
+
+
+def _check(config: DataConfig) -> None:
+    """Print each image that is broken, with the reason, and how many there are. Raises UserError if there are any."""
+    from ablations.data import catalogue
+
+    for files in catalogue.left_out(config):
+        print(f"left out of {files}")
+    read, broken = 0, 0
+    for fault in catalogue.check(config):
+        read += 1
+        if fault:
+            broken += 1
+            print(fault, flush=True)
+    if broken:
+        instead = ", or train without them: data.broken=skip" if DATASETS[config.name].streamed else ""
+        raise UserError(
+            f"{config.name}: {broken:,} of {read:,} images cannot be used; repair or remove the files above{instead}"
+        )
+    if read:
+        print(f"all {read:,} images can be read")
 
 
 def _network(settings: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ Every run is a job of a sweep: a single run is a sweep of one job, a study is a 
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -41,10 +42,12 @@ class _Asked:
     """What a command asks for, not checked yet: of each row the overrides, and the seeds of all rows.
 
     master: what is composed without these overrides, for Hydra's own part.
+    origins: of each line, for each setting of its row, where that stands.
     """
 
     master: DictConfig
     lines: list[list[str]]
+    origins: list[dict[str, str]]
     seeds: Sequence[int]
 
     def check_single(self, reason: str) -> None:
@@ -66,11 +69,12 @@ def plan(context: GlobalHydra, overrides: list[str], study: studies.Study | None
     if (count := len(asked.lines) * len(asked.seeds)) > MOST_RUNS:
         raise UserError(f"these settings are {count:,} runs; at most {MOST_RUNS:,} are made by one command")
     jobs, loader = [], context.config_loader()
-    for line in asked.lines:
+    for line, origin in zip(asked.lines, asked.origins, strict=True):
         try:
             config = parse(loader.load_sweep_config(asked.master, line))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(explain(error, context, line)) from error
+        except (HydraException, OmegaConfBaseException, UserError) as error:
+            message = str(error) if isinstance(error, UserError) else explain(error, context, line)
+            raise UserError(f"{origin.get(re.split('[=:]', message)[0], '')}{message}") from error
         jobs += [Job(replace(config, seed=seed), (*line, f"seed={seed}")) for seed in asked.seeds]
     return jobs
 
@@ -101,11 +105,11 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
         swept = [key for key, values in settings.items() if len(values) > 1]
         if swept:
             raise UserError(f"{swept[0]}={','.join(settings[swept[0]])}: a study takes one value of each setting")
-        cells = _study_cells(study, settings, chosen_rows)
+        cells, where = _study_cells(study, settings, chosen_rows), _origins(name, study)
     else:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
-        cells = [(None, {}, cell) for cell in _product(settings)]
+        cells, where = [(None, {}, cell) for cell in _product(settings)], {}
     launcher = master.hydra.launcher
     several = launcher.get("nodes", 1) * launcher.get("tasks_per_node", 1) > 1
     # A preset of Hydra's launchers cannot choose in another group.
@@ -114,7 +118,8 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
     for row, name, words in _named(context, default, cells):
         whole = ",".join(part for part in (row, _file(), name) if part) or "default"
         lines.append([*words, f"study={quoted(study.name if study else 'single')}", f"row={quoted(whole)}", *hosts])
-    return _Asked(master, lines, seeds)
+    origins = [dict.fromkeys(row_settings, where.get(row, "")) for row, row_settings, _ in cells]
+    return _Asked(master, lines, origins, seeds)
 
 
 def study_of(context: GlobalHydra, overrides: list[str]) -> studies.Study | None:
@@ -162,6 +167,12 @@ def _file() -> str:
     """The user's own configuration in place of the project's, as part of a run's name."""
     name = searchpath.primary()
     return "" if name == searchpath.OURS else f"config={name}".replace("/", "_")
+
+
+def _origins(path: str | None, study: studies.Study) -> dict[str | None, str]:
+    """Where each row stands in a user's own file, for messages about its settings."""
+    file = path and path.endswith(".yaml")
+    return {row.name: f"{path}, line {row.line}, row {row.name}: " for row in study.rows if file}
 
 
 def _seeds(settings: dict, default: int) -> Sequence[int]:

@@ -1,16 +1,17 @@
 """A study is one file of `sweeps/`: the question it answers, its rows in the paper's order, its figures."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib import resources
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ablations.config import study_file
+from ablations.config.study_file import Place, StudyFile
 from ablations.errors import UserError
 
-KINDS, SCALES = ("curves", "against", "points", "masks"), ("linear", "log")
+NAMED = 8  # rows that a message names
 LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests", "test_crop")
 
 
@@ -26,6 +27,7 @@ class Row:
     cell: where it stands in a table with columns: the names of that table's row and column; () for nowhere.
     choices: of a row of a grid its choice from each axis.
     best_of: the rows of which the one with the lowest error lends this row its settings, before its own overrides.
+    line: of the study's file, where it stands, for a grid where that begins.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Row:
     cell: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     best_of: tuple[str, ...] = ()
+    line: int = field(default=0, compare=False)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -122,54 +125,52 @@ def load(name: str) -> Study:
     """
     source = Path(name) if name.endswith(".yaml") else resources.files("ablations.sweeps") / f"{name}.yaml"
     if not source.is_file():
-        raise UserError(f"study={name}: unknown; legal are {', '.join(names())}, or the path of a .yaml file")
-    try:
-        content = yaml.safe_load(source.read_text())
-        rows = _rows(content)
-        study = Study(
-            name=Path(name).stem,
-            question=content["question"],
-            paper_table=str(content.get("paper_table") or ""),
-            paper_note=str(content.get("paper_note") or ""),
-            seeds=content["seeds"],
-            common=tuple(content.get("common", ())),
-            rows=rows,
-            figures=tuple(_figure(figure, rows) for figure in content.get("figures", ())),
-        )
-        for row in study.rows:
-            _ = row.settings
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"study={name}: {source} is not a study file: {error!r}") from error
-    _check(study, f"study={name}", str(source))
-    return study
+        renamed = "; a study's file is named .yaml" if Path(name).is_file() else ""
+        raise UserError(f"study={name}: unknown; legal are {', '.join(names())}, or the path of a .yaml file{renamed}")
+    file = study_file.read(source)
+    content, rows = file.content, _rows(file)
+    figures = tuple(_figure(figure, rows) for figure in content.get("figures", ()))
+    _check(file, rows, figures)
+    return Study(
+        name=Path(name).stem,
+        question=content["question"],
+        paper_table=content.get("paper_table") or "",
+        paper_note=content.get("paper_note") or "",
+        seeds=content["seeds"],
+        common=tuple(content.get("common", ())),
+        rows=rows,
+        figures=figures,
+    )
 
 
-def _rows(content: dict) -> tuple[Row, ...]:
+def _rows(file: StudyFile) -> tuple[Row, ...]:
     """The rows of `rows`, then those of `grid`: every combination of one choice from each axis.
 
     A study's baseline is a row, or a choice of the first axis: then the row with the same choices on the other axes.
     If the study has `columns`, the choices of the last axis are the columns of its table: "{} layers" writes each.
     """
+    content = file.content
     rows: list[dict[str, Any]] = [
-        {"name": row["row"], "overrides": _overrides(row), "cell": tuple(map(str, row.get("cell", ())))}
-        | {"best_of": row.get("best_of", ())}
-        | {k: str(row[k]) for k in LABELS if k in row}
-        for row in content.get("rows", ())
+        {"name": row["row"], "overrides": _overrides(row), "cell": tuple(row.get("cell", ()))}
+        | {"best_of": row.get("best_of", ()), "line": file.lines["rows", i]}
+        | {k: row[k] for k in LABELS if k in row}
+        for i, row in enumerate(content.get("rows", ()))
     ]
     axes = [list(axis.items()) for axis in content.get("grid", ())]
     cells = [dict(cell) for cell in product(*axes)] if axes else []
     for cell in cells:
         overrides = tuple(override for choice in cell.values() for override in choice)
-        *others, last = choices = tuple(map(str, cell))
+        *others, last = choices = tuple(cell)
         place = ("_".join(others), content["columns"].format(last)) if "columns" in content else ()
-        rows.append({"name": "_".join(choices), "overrides": overrides, "choices": choices, "cell": place})
+        row = {"name": "_".join(choices), "overrides": overrides, "choices": choices, "cell": place}
+        rows.append(row | {"line": file.lines["grid",]})
     for row in rows:
         if isinstance(choice := row.get("best_of"), str):  # a choice of the first axis, for all rows that have it
             row["best_of"] = [r["name"] for r in rows if r.get("choices", ())[:1] == (choice,)] or [choice]
         row["best_of"] = tuple(row.get("best_of", ()))
     known = {row["name"] for row in rows}
-    study_baseline = str(content.get("baseline", ""))
-    baselines = {"_".join(map(str, cell)): "_".join([study_baseline, *map(str, list(cell)[1:])]) for cell in cells}
+    study_baseline = content.get("baseline", "")
+    baselines = {"_".join(cell): "_".join([study_baseline, *list(cell)[1:]]) for cell in cells}
     for row in rows:
         baseline = row.get("baseline", baselines.get(row["name"], study_baseline))
         baseline = baseline if baseline in known or "baseline" in row else study_baseline
@@ -189,34 +190,72 @@ def _figure(content: dict, rows: tuple[Row, ...]) -> Figure:
     return Figure(**(content | {"panels": panels, "series": (series,) if isinstance(series, str) else tuple(series)}))
 
 
-def _check(study: Study, what: str, source: str) -> None:
-    known = [row.name for row in study.rows]
-    cells = [row.cell for row in study.rows if row.cell]
-    if len(set(cells)) < len(cells) or any(len(cell) != 2 for cell in cells):
-        raise UserError(f"{what}: a cell of {source} is not that of one row: [its row in the table, its column]")
-    if not known or len(set(known)) < len(known):
-        raise UserError(f"{what}: {source} has {'two rows of the same name' if known else 'no rows'}")
-    for row in study.rows:
-        if row.baseline and row.baseline not in known:
-            raise UserError(f"{what}: row {row.name} of {source} has the baseline {row.baseline}, which is not a row")
-        trained = [other.name for other in study.rows if other.overrides is not None and not other.best_of]
-        if wrong := [name for name in row.best_of if name not in trained]:
-            raise UserError(
-                f"{what}: row {row.name} of {source} is the best of {wrong[0]}, which is not a row to train"
-            )
-    if len({figure.name for figure in study.figures}) < len(study.figures):
-        raise UserError(f"{what}: two figures of {source} have the same name")
-    for figure in study.figures:
-        this = f"{what}: figure {figure.name} of {source}"
-        if figure.kind not in KINDS:
-            raise UserError(f"{this} is of kind {figure.kind}; legal are {', '.join(KINDS)}")
-        if figure.x_scale not in SCALES:
-            raise UserError(f"{this} has x_scale {figure.x_scale}; legal are {', '.join(SCALES)}")
+def _check(file: StudyFile, rows: tuple[Row, ...], figures: tuple[Figure, ...]) -> None:
+    """Raise UserError, with the line, where entries that are well each do not fit together."""
+    if not rows:
+        raise file.mistake(
+            (), "the file has no rows; expected rows: or grid:, as rows: [{row: identity, overrides: []}]"
+        )
+    _check_settings(file, file.content.get("common", []), ("common",))
+    for i, row in enumerate(file.content.get("rows", ())):
+        _check_settings(file, row.get("overrides", []), ("rows", i, "overrides"))
+    for axis, choices in enumerate(file.content.get("grid", ())):
+        for choice, settings in choices.items():
+            _check_settings(file, settings, ("grid", axis, choice))
+    for i, row in enumerate(rows):
+        _check_row(file, row, rows[:i], rows)
+    names = {row.name: row for row in rows}
+    for i, figure in enumerate(figures):
+        place: Place = ("figures", i)
+        if figure.name in (earlier.name for earlier in figures[:i]):
+            raise file.mistake((*place, "name"), f"{figure.name} is the name of two figures; expected one of its own")
         needed = {"against": (True, True), "points": (True, False)}.get(figure.kind, (False, False))
         if (bool(figure.x), bool(figure.series)) != needed:
-            raise UserError(
-                f"{this}: kind against needs x and series, such as x: model.depth, series: [shortcut]; kind points needs x "
-                "alone, and kinds curves and masks take neither"
+            raise file.mistake(
+                place,
+                f"figure {figure.name} is of kind {figure.kind}; expected x and series, as x: model.depth, series: "
+                "[shortcut], with kind against, x alone with kind points, and neither with another kind",
             )
-        if unknown := [row for panel in figure.panels for row in panel.rows if row not in known]:
-            raise UserError(f"{this} has a row {unknown[0]}, which is not a row of the study")
+        for j, panel in enumerate(figure.panels):
+            for k, name in enumerate(panel.rows):
+                if name not in names:
+                    place = (*place, "panels", j, "rows", k)
+                    raise file.mistake(place, f"{name} is no row of the study; expected one of: {_some(names)}")
+
+
+def _check_row(file: StudyFile, row: Row, earlier: tuple[Row, ...], rows: tuple[Row, ...]) -> None:
+    names = {other.name for other in rows}
+
+    def mistake(message: str) -> UserError:
+        return UserError(f"{file.name}, line {row.line}: {message}")
+
+    for other in earlier:
+        if row.name == other.name:
+            raise mistake(f"the row {row.name} stands in line {other.line}, too; expected a name of its own")
+        if row.cell and row.cell == other.cell:
+            raise mistake(
+                f"the rows {other.name} and {row.name} have the same cell [{', '.join(row.cell)}]; expected one each"
+            )
+    trained = [other.name for other in rows if other.overrides is not None and not other.best_of]
+    if wrong := [name for name in row.best_of if name not in trained]:
+        raise mistake(
+            f"row {row.name} is the best of {wrong[0]}, which is no row to train; expected some of: {_some(trained)}"
+        )
+    if row.tests and row.tests not in names:
+        raise mistake(f"row {row.name} tests {row.tests}, which is no row; expected one of: {_some(sorted(names))}")
+    if row.baseline and row.baseline not in names:
+        message = f"the baseline {row.baseline} is no row; expected one of: {_some(sorted(names))}"
+        raise file.mistake(("baseline",), message) if row.baseline == file.content.get("baseline") else mistake(message)
+
+
+def _check_settings(file: StudyFile, settings: list[str], place: Place) -> None:
+    for i, setting in enumerate(settings):
+        key = setting.split("=", 1)[0]
+        if key in (earlier.split("=", 1)[0] for earlier in settings[:i]):
+            raise file.mistake((*place, i), f"{key} is set twice in one list; expected it once")
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first of the names that would do."""
+    known = list(names)
+    return ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")

@@ -9,6 +9,7 @@ from ablations.data.dataset import Dataset, check_subset, held_out, hold_out, su
 from ablations.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -21,10 +22,19 @@ def prepare(config: DataConfig, *, download: bool = False) -> "Path | None":
     return module.prepare(config, download=download) if hasattr(module, "prepare") else None
 
 
-def check(config: DataConfig) -> list[str]:
-    """Read every image of a user's own folder and return the names of the broken ones; [] for other data sets."""
+def check(config: DataConfig) -> "Iterator[str]":
+    """Read every image of a user's own folder: "" for one that is well, else its name and what is wrong with it.
+
+    Nothing for other data sets.
+    """
     module = _module(config)
-    return module.check(config) if hasattr(module, "check") else []
+    return module.check(config) if hasattr(module, "check") else iter(())
+
+
+def left_out(config: DataConfig) -> list[str]:
+    """Which files of a user's own folder are not read, in words."""
+    module = _module(config)
+    return module.left_out(config) if hasattr(module, "left_out") else []
 
 
 def _module(config: DataConfig):

@@ -12,7 +12,8 @@ class Kind:
     image: (H, W, C) of what the network sees; train, test: the numbers of images.
     module: imported when it is used. It has load(config) -> Dataset and, if the data set must be prepared first,
         prepare(config, download=...) -> folder; if the numbers depend on the user's folder, kind(config) -> Kind;
-        if images may be broken, check(config) -> their names.
+        if images may be broken, check(config) -> what is wrong with each, "" for nothing; if files may be left
+        out, left_out(config) -> which.
     streamed: images stay in files and are decoded as they are needed.
     task: what a network learns from it: "classification", a class for each image, or "segmentation", one for each pixel.
     of_files: which of the settings `OF_FILES` it has.

@@ -6,11 +6,13 @@ over all the pixels that it covers), which gives the same pixels as scaling the 
 Deviation: bilinear over all the pixels that are covered; Torch: bicubic.
 """
 
-import io
 import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from ablations.data import picture
+from ablations.data.picture import Broken
 
 SHORTER_SIDE = 256 / 224, 480 / 224  # Sec. 5: in [256, 480] for crops of 224 pixels
 AREA = 0.08, 1.0  # Szegedy et al. 2015; the authors' Torch code
@@ -18,10 +20,6 @@ ASPECT = 3 / 4, 4 / 3
 TRIES = 10  # the authors' Torch code
 KEPT = 2  # a JPEG image is decoded to at least so many pixels for each pixel of the crop
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the image
-
-
-class Broken(Exception):
-    """An image cannot be decoded; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -81,25 +79,33 @@ def _in_image(left: int, top: int, pixels: int, scaled: tuple[int, int], size: t
     return left * across, top * down, (left + pixels) * across, (top + pixels) * down
 
 
-def decode(encoded: bytes, crop: Middle | Random, random: np.random.Generator | None = None) -> np.ndarray:
-    """An image file's content -> (pixels, pixels, 3) uint8.
+def decode(
+    encoded: bytes, crop: Middle | Random, random: np.random.Generator | None = None, upright: bool = True
+) -> np.ndarray:
+    """An image file's content -> (pixels, pixels, 3) uint8. upright: whether to turn it as its EXIF data say.
 
     Raises Broken, with the reason, if it cannot be decoded.
     """
     from PIL import Image  # here: data sets in memory need no PIL
 
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            width, height = image.size
+        with picture.opened(encoded) as image:
+            held = picture.orientation(image) if upright else 1
+            width, height = _turned(image.size, held)
             left, top, right, bottom = crop.box(width, height, random)
             # A JPEG decoder can return half, a quarter or an eighth of the size for less work: enough for a large crop.
             keep = KEPT * crop.pixels / min(right - left, bottom - top)
-            image.draft("RGB", (math.ceil(width * keep), math.ceil(height * keep)))
-            if image.mode not in ("RGB", "L"):
-                image = image.convert("RGB")
-            across, down = image.width / width, image.height / height
-            box = left * across, top * down, min(right * across, image.width), min(bottom * down, image.height)
-            square = image.resize((crop.pixels, crop.pixels), Image.Resampling.BILINEAR, box)
+            image.draft("RGB", _turned((math.ceil(width * keep), math.ceil(height * keep)), held))
+            whole = picture.upright(picture.plain(image), held)
+            across, down = whole.width / width, whole.height / height
+            box = left * across, top * down, min(right * across, whole.width), min(bottom * down, whole.height)
+            square = whole.resize((crop.pixels, crop.pixels), Image.Resampling.BILINEAR, box)
             return np.asarray(square if square.mode == "RGB" else square.convert("RGB"))
+    except Broken:
+        raise
     except Exception as error:  # the decoders' errors have no common class
         raise Broken(str(error).split("\n")[0] or type(error).__name__) from error
+
+
+def _turned(size: tuple[int, int], held: int) -> tuple[int, int]:
+    return (size[1], size[0]) if held in picture.ON_THE_SIDE else size

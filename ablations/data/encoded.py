@@ -30,12 +30,15 @@ class Source(Protocol):
 class Encoded:
     """Some images of a source, used like an array (N, pixels, pixels, 3) uint8 of the middle of each.
 
+    upright: whether an image is turned as its EXIF data say.
+
     Indexing selects images and reads none; `np.asarray` decodes. Raises BrokenImage if an image is broken.
     """
 
     source: Source
     numbers: np.ndarray
     pixels: int
+    upright: bool = True
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -59,11 +62,26 @@ class Encoded:
         Raises BrokenImage, with the image's name, if it cannot be read or decoded.
         """
         try:
-            return crops.decode(self.source.read(self.numbers[i]), crop, random)
-        except (Broken, OSError) as error:
+            return self._decode(i, crop, random)
+        except Broken as error:
             raise BrokenImage(
                 f"{self.name(i)}: broken: {error}; repair or remove it, or skip broken images with data.broken=skip"
             ) from error
+
+    def fault(self, i: int) -> str:
+        """Why the i-th image cannot be read or decoded; "" if it can."""
+        try:
+            self._decode(i, middle(self.pixels, self.pixels))
+        except Broken as error:
+            return str(error)
+        return ""
+
+    def _decode(self, i: int, crop: Middle | Random, random: np.random.Generator | None = None) -> np.ndarray:
+        try:
+            encoded = self.source.read(self.numbers[i])
+        except OSError as error:
+            raise Broken(error.strerror or str(error)) from error
+        return crops.decode(encoded, crop, random, self.upright)
 
     def name(self, i: int) -> str:
         return self.source.name(self.numbers[i])

@@ -1,53 +1,56 @@
 """Images in folders: root/train/CLASS/*.jpeg and root/val/CLASS/*.jpeg, the usual layout.
 
-Classes are the folders in alphabetical order, images the files in them in order of their names; no file is opened here.
+Classes are the folders in alphabetical order, images the files in them and in their sub-folders in order of their names; no
+file is opened here.
 """
 
 import os
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from ablations.data import loader
+from ablations.data import listing, loader
 from ablations.data.config import DATASETS, DataConfig, Kind
 from ablations.data.dataset import Dataset
 from ablations.data.encoded import Encoded, middle
 from ablations.errors import UserError
 from ablations.terminal.bar import bar
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val")
-NAMED = 5  # how many names of a long list a message prints
 CHECKED = 64  # images in a batch when a folder is checked
+
+_listings: dict[Path, "Files"] = {}
 
 
 @dataclass(frozen=True)
 class Files:
     """The files of a split, ordered by class and name: an `encoded.Source`.
 
-    names: (N,) bytes; one array, since a million strings take longer to send to a worker.
+    names: (N,) bytes, paths from the folder of the class; one array, since a million strings take longer to send to a worker.
+    folders: when each folder changed last, in ns; as long as none has, the listing holds.
     """
 
     folder: Path
     classes: tuple[str, ...]
     names: np.ndarray
     labels: np.ndarray
+    folders: dict[Path, int]
 
     def read(self, number: int) -> bytes:
         return self._path(number).read_bytes()
 
     def name(self, number: int) -> str:
-        return str(self._path(number))
+        return listing.readable(self._path(number))
 
     def stamp(self, number: int) -> str:
-        path = self._path(number)
         try:
-            status = path.stat()
+            status = self._path(number).stat()
         except OSError:  # reported when it is decoded
-            return f"{path} broken"
-        return f"{path} {status.st_size} {status.st_mtime_ns}"
+            return f"{self.name(number)} broken"
+        return f"{self.name(number)} {status.st_size} {status.st_mtime_ns}"
 
     def _path(self, number: int) -> Path:
         return self.folder / self.classes[self.labels[number]] / os.fsdecode(bytes(self.names[number]))
@@ -66,22 +69,40 @@ def prepare(config: DataConfig, *, download: bool = False) -> Path:
     return _root(config)
 
 
-def check(config: DataConfig) -> list[str]:
-    """Read and decode every image, and return the names of those that are broken."""
-    broken = []
+def check(config: DataConfig) -> Iterator[str]:
+    """Read and decode every image; yields "" for one that is well, else its name and what is wrong with it."""
     for files in _both(config):
         images = _encoded(config, files)
         labels = np.zeros(len(images), np.int32)
         batches = loader.InOrder(images, labels, middle(images.pixels, images.pixels), CHECKED, skip=True)
         with (
-            bar(f"{files.folder}", len(images), "images") as progress,
+            bar(listing.readable(files.folder), len(images), "images") as progress,
             loader.reading(batches, range(len(batches)), config.workers) as read,
         ):
             done = 0
             for batch in read:
-                broken += [images.name(int(number)) for number in batch["broken"]]
+                yield from [""] * int((batch["labels"] >= 0).sum())
+                for number in batch["broken"]:
+                    yield f"{images.name(int(number))}: {images.fault(int(number))}"
                 progress(done := done + len(batch["labels"]))
-    return broken
+
+
+def left_out(config: DataConfig) -> list[str]:
+    """The files that are not read, in words: pictures that lie in no class, and files with endings of no picture."""
+    words = []
+    for split in SPLITS:
+        files = _listed(config, split)
+        with os.scandir(files.folder) as entries:
+            loose = sum(entry.is_file() and entry.name.lower().endswith(listing.SUFFIXES) for entry in entries)
+        others = Counter()
+        for name in files.classes:
+            others += listing.pictures(files.folder / name).others
+        words += [f"{split}/: pictures in no folder of a class: {loose:,}"] if loose else []
+        counts = [
+            f"{count:,} {listing.readable(ending) or 'without an ending'}" for ending, count in others.most_common()
+        ]
+        words += [f"{split}/: files with endings of no picture: {', '.join(counts)}"] if counts else []
+    return words
 
 
 def load(config: DataConfig) -> Dataset:
@@ -99,8 +120,8 @@ def _both(config: DataConfig) -> tuple[Files, Files]:
     for full, lacking in ((train, val), (val, train)):
         if missing := sorted(set(full.classes) - set(lacking.classes)):
             raise UserError(
-                f"{lacking.folder}: has no folder for {_some(missing)} of {full.folder.name}/: both must have the same "
-                f"classes; add their images, or remove them from {full.folder.name}/"
+                f"{lacking.folder}: has no folder for {listing.some(missing)} of {full.folder.name}/: both must have the "
+                f"same classes; add their images, or remove them from {full.folder.name}/"
             )
     return train, val
 
@@ -119,9 +140,8 @@ def _listed(config: DataConfig, split: str) -> Files:
     folder = _root(config).expanduser().absolute() / split
     try:
         with os.scandir(folder) as entries:
-            folders = [entry for entry in entries if entry.is_dir() and entry.name[0] != "."]
-        classes = sorted((entry.name, entry.stat().st_mtime_ns) for entry in folders)
-        files = _files(folder, tuple(classes))
+            classes = tuple(sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."))
+        files = _files(folder, classes)
     except OSError as error:
         raise UserError(
             f"data.root={config.root}: {error.filename}: {error.strerror}; the folder must hold train/ and val/, each with one "
@@ -131,26 +151,22 @@ def _listed(config: DataConfig, split: str) -> Files:
         raise UserError(f"{folder}: has no folders; it must have one a class, with that class's images")
     images = np.bincount(files.labels, minlength=len(files.classes))
     if empty := [name for name, count in zip(files.classes, images, strict=True) if not count]:
-        raise UserError(f"{folder}: no images in {_some(empty)}; add some ({', '.join(SUFFIXES)}) or remove the folder")
+        raise UserError(
+            f"{folder}: no images in {listing.some(empty)}; add some ({listing.ENDINGS}) or remove the folder"
+        )
     return files
 
 
-@lru_cache(maxsize=4)
-def _files(folder: Path, classes: tuple[tuple[str, int], ...]) -> Files:
-    """classes: name and modification time of each folder, so that a million files are listed once."""
-    names, labels = [], []
-    for label, (name, _) in enumerate(classes):
-        with os.scandir(folder / name) as entries:
-            images = sorted(os.fsencode(entry.name) for entry in entries if _is_image(entry.name))
-        names += images
-        labels += [label] * len(images)
-    return Files(folder, tuple(name for name, _ in classes), np.array(names, bytes), np.array(labels, np.int32))
-
-
-def _is_image(name: str) -> bool:
-    return name[0] != "." and name.lower().endswith(SUFFIXES)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
+def _files(folder: Path, classes: tuple[str, ...]) -> Files:
+    """Listed once in a process, for there may be a million, and again if a folder has changed."""
+    known = _listings.get(folder)
+    if known and known.classes == classes and listing.unchanged(known.folders):
+        return known
+    names, labels, folders = [], [], {}
+    for label, name in enumerate(classes):
+        found = listing.pictures(folder / name)
+        names += found.names
+        labels += [label] * len(found.names)
+        folders |= found.folders
+    _listings[folder] = Files(folder, classes, np.array(names, bytes), np.array(labels, np.int32), folders)
+    return _listings[folder]

@@ -205,8 +205,9 @@ def load(config: DataConfig) -> Dataset:
                 f"{folder}: expected {published:,} images in {split}, found {len(labels[split]):,}: this is not the "
                 "published ImageNet. Remove this folder and prepare it anew, or use it anyway: data.verify=false"
             )
-    train, test = (
-        Encoded(Records(folder, split), np.arange(len(labels[split])), config.crop_pixels) for split in SPLITS
+    train, test = (  # as stored: published errors are of images that no EXIF data have turned
+        Encoded(Records(folder, split), np.arange(len(labels[split])), config.crop_pixels, upright=False)
+        for split in SPLITS
     )
     train_labels, test_labels = (labels[split] for split in SPLITS)
     return Dataset("imagenet", kind.classes, train, train_labels, test, test_labels, streamed=True)

@@ -1,24 +1,23 @@
 """Images and masks in folders: root/train/images/NAME.jpg with root/train/masks/NAME.png, and the same in root/val/.
 
-A mask belongs to the image of the same name, whatever the two endings. All are decoded once and kept in memory, as squares
-of data.crop pixels: four bytes a pixel.
+A mask belongs to the image of the same name, whatever the two endings, and lies in the sub-folder of the same name, if in
+any. All are decoded once and kept in memory, as squares of data.crop pixels: four bytes a pixel.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ablations.data import masks
+from ablations.data import listing, masks
 from ablations.data.config import DATASETS, DataConfig, Kind, MaskFolderConfig
 from ablations.data.dataset import Dataset
 from ablations.errors import UserError
 from ablations.terminal.bar import bar
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val")
-NAMED = 5  # how many names of a long list a message prints
 
 Pair = tuple[Path, Path]  # an image and its mask
 
@@ -36,9 +35,9 @@ def prepare(config: DataConfig, *, download: bool = False) -> Path:
     return _root(config)
 
 
-def check(config: DataConfig) -> list[str]:
-    """Read every image and mask; returns the images that cannot be used, each with the reason."""
-    return [str(error) for split in SPLITS for _, error in _read(config, split) if error]
+def check(config: DataConfig) -> Iterator[str]:
+    """Read every image and its mask; yields "" for those that are well, else their names and what is wrong with them."""
+    yield from (str(error or "") for split in SPLITS for _, error in _read(config, split))
 
 
 def load(config: DataConfig) -> Dataset:
@@ -60,14 +59,18 @@ def load(config: DataConfig) -> Dataset:
 
 def _read(config: DataConfig, split: str) -> Iterator[tuple[tuple[np.ndarray, ...], UserError | None]]:
     """Each image with its label map, or the reason why there is none."""
-    pairs, own = _pairs(config, split), _own(config)
+    pairs, own, folder = _pairs(config, split), _own(config), _root(config) / split
     with bar(f"{config.name}: {split}", len(pairs), "images") as progress:
         for i, (image, mask) in enumerate(pairs, 1):
             try:
                 files = image.read_bytes(), mask.read_bytes()
                 yield masks.pair(*files, own.crop_pixels, own.values, own.ignored), None
             except (masks.Unfit, OSError) as error:
-                yield (), UserError(f"{image} with {mask.parent.name}/{mask.name}: {error}")
+                reason = getattr(error, "strerror", None) or error
+                yield (
+                    (),
+                    UserError(f"{listing.readable(image)} with {listing.readable(mask.relative_to(folder))}: {reason}"),
+                )
             progress(i)
 
 
@@ -87,30 +90,29 @@ def _pairs(config: DataConfig, split: str) -> list[Pair]:
     for here, there, lacking in ((images, labels, "masks"), (labels, images, "images")):
         if missing := sorted(here.keys() - there.keys()):
             raise UserError(
-                f"{folder / lacking}: has nothing for {_some([here[name].name for name in missing])}; an image and its mask "
-                "have the same name, up to the ending"
+                f"{folder / lacking}: has nothing for {listing.some([here[name] for name in missing])}; an image and its "
+                "mask have the same name, up to the ending"
             )
     if not images:
-        raise UserError(f"{folder / 'images'}: has no images ({', '.join(SUFFIXES)})")
-    return [(images[name], labels[name]) for name in sorted(images)]
+        raise UserError(f"{folder / 'images'}: has no images ({listing.ENDINGS})")
+    return [(folder / "images" / images[name], folder / "masks" / labels[name]) for name in sorted(images)]
 
 
-def _listed(config: DataConfig, folder: Path) -> dict[str, Path]:
+def _listed(config: DataConfig, folder: Path) -> dict[str, str]:
+    """The files of a folder, by their paths from there without the ending."""
     try:
-        paths = sorted(path for path in folder.iterdir() if path.name[0] != "." and path.suffix.lower() in SUFFIXES)
+        files = listing.pictures(folder).names
     except OSError as error:
         raise UserError(
             f"data.root={config.root}: {error.filename}: {error.strerror}; the folder must hold train/ and val/, each with "
             "images/ and masks/"
         ) from error
-    named = {path.stem: path for path in paths}
-    if doubled := sorted({path.name for path in paths} - {path.name for path in named.values()}):
-        raise UserError(
-            f"{folder}: {named[Path(doubled[0]).stem].name} and {doubled[0]} have the same name: remove one"
-        )
+    named = {}
+    for file in map(os.fsdecode, files):
+        name = os.path.splitext(file)[0]
+        if name in named:
+            raise UserError(
+                f"{folder}: {listing.readable(file)} and {listing.readable(named[name])} have the same name: remove one"
+            )
+        named[name] = file
     return named
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ablations.data import loader
+from ablations.data import loader, picture
 from ablations.data.encoded import Encoded, middle
 from ablations.errors import UserError
 from ablations.system import files
@@ -55,7 +55,8 @@ def measure(images: Encoded | np.ndarray, workers: int | None) -> Moments:
         return _mean(_sums(images[i : i + BATCH]) for i in range(0, len(images), BATCH))
     chosen = np.sort(np.random.RandomState(0).permutation(len(images))[:SAMPLE])  # stable across versions (NEP 19)
     sample = images[chosen]
-    stamps = "\n".join([str(images.pixels), *(sample.source.stamp(number) for number in sample.numbers)])
+    read_as = f"{images.pixels} {picture.MEANING} {images.upright}"
+    stamps = "\n".join([read_as, *(sample.source.stamp(number) for number in sample.numbers)])
     kept = files.cache() / "moments" / f"{hashlib.sha256(stamps.encode()).hexdigest()[:32]}.npz"
     damage = OSError, EOFError, ValueError, KeyError, BadZipFile
     with contextlib.suppress(*damage), open(kept, "rb") as file, np.load(file) as arrays:

@@ -21,7 +21,7 @@ from ablations_tests.conftest import ROOT
 FOLDERS = {
     "ablations": ("ablations", ("**/*.py", "py.typed", "**/*.csv", "**/*.yaml", "**/*.html", "**/*.css", "**/*.js")),
     "conf": ("ablations/conf", ("*.py", "**/*.yaml")),
-    "sweeps": ("ablations/sweeps", ("*.py", "**/*.yaml")),
+    "sweeps": ("ablations/sweeps", ("*.py", "*.json", "**/*.yaml")),
     "results": ("ablations/results", ("*.py", "paper.csv", "published.csv")),
 }
 
@@ -76,7 +76,12 @@ def test_every_module_and_data_file_is_in_the_wheel(wheel):
         for pattern in patterns
         for path in (ROOT / outside).glob(pattern)
     }
-    assert expected > {"ablations/data/digits_split.csv", "ablations/conf/config.yaml", "ablations/results/paper.csv"}
+    assert expected > {
+        "ablations/data/digits_split.csv",
+        "ablations/sweeps/study.schema.json",
+        "ablations/conf/config.yaml",
+        "ablations/results/paper.csv",
+    }
     with ZipFile(wheel) as archive:
         there = {name for name in archive.namelist() if not name.startswith(f"ablations-{__version__}.dist-info/")}
     assert there == expected

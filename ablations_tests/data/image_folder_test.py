@@ -9,9 +9,10 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ablations import randomness
-from ablations.data import catalogue, loader, moments
+from ablations.data import catalogue, loader, moments, picture
 from ablations.data.config import DataConfig
 from ablations.data.crops import Middle, Random, decode
 from ablations.errors import UserError
@@ -63,8 +64,71 @@ def test_what_is_no_image_or_hidden_is_left_out(root, tmp_path):
     (made / "train" / pictures.CLASSES[0] / "notes.txt").touch()
     (made / "train" / pictures.CLASSES[0] / "._x.JPEG").touch()
     assert len(catalogue.load(config(made)).train_images) == 4
+    (made / "train" / "loose.jpg").touch()
+    for i in range(3):
+        (made / "val" / pictures.CLASSES[1] / f"{i}.HEIC").touch()
+    assert catalogue.left_out(config(made)) == [
+        "train/: pictures in no folder of a class: 1",
+        "train/: files with endings of no picture: 1 .txt",
+        "val/: files with endings of no picture: 3 .heic",
+    ]
     (made / "train" / pictures.CLASSES[0] / "new.png").touch()
     assert len(catalogue.load(config(made)).train_images) == 5, "a folder that has changed is listed again"
+
+
+NAMES = (
+    b"\xff\xfe.jpg",
+    b"two\nlines.jpg",
+    b"--help.jpg",
+    b" .jpg",
+    "\u202eé☃.jpg".encode(),
+    b"day 1/x\\..jpg",
+    b"a/b/c.JPG",
+)
+
+
+def test_names_of_any_bytes_in_sub_folders_are_read_and_told_on_one_line(tmp_path, capsys):
+    from ablations import cli
+
+    made = pictures.folder(tmp_path / "made", classes=2, train=1, val=1)
+    folder = os.fsencode(made / "train" / pictures.CLASSES[0])
+    for i, name in enumerate(NAMES):
+        os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(b"" if i < 2 else pictures.jpeg(i))
+    os.makedirs(os.path.join(folder, b".hidden"))
+    os.symlink(folder, os.path.join(folder, b"a", b"loop"))
+    images = catalogue.load(config(made)).train_images
+    assert len(images) == len(NAMES) + 2
+    assert [bytes(n) for n in images.source.names[:-1]] == sorted([*NAMES, f"{pictures.CLASSES[0]}_0.JPEG".encode()])
+    moments.measure(images, 0)
+    with pytest.raises(UserError, match="2 of 11 images cannot be used"):
+        cli.dispatch("data", ["prepare", "data=image_folder", f"data.root={made}", "data.workers=0"])
+    _, *faults = capsys.readouterr().out.encode().decode().splitlines()
+    place = f"{made}/train/{pictures.CLASSES[0]}"
+    assert faults == [rf"{place}/two\x0alines.jpg: the file is empty", rf"{place}/\xff\xfe.jpg: the file is empty"]
+    (made / "train" / pictures.CLASSES[0] / "a" / "b" / "new.jpg").touch()
+    assert len(catalogue.load(config(made)).train_images) == len(NAMES) + 3, "a sub-folder has changed"
+
+
+def test_images_stand_upright_unless_they_are_to_be_as_stored(tmp_path, monkeypatch):
+    """A mean of other pixels is not what was kept."""
+    made = pictures.folder(tmp_path / "made", classes=2, train=1, val=1)
+    exif = Image.Exif()
+    exif[picture.ORIENTATION] = 3
+    for path in made.rglob("*.JPEG"):
+        with Image.open(path) as image:
+            image.save(path, exif=exif)
+    upright = catalogue.load(config(made)).train_images
+    stored = dataclasses.replace(upright, upright=False)
+    difference = np.asarray(upright)[:, ::-1, ::-1].astype(int) - np.asarray(stored)
+    assert np.abs(difference).max() <= 1 and (np.asarray(upright) != np.asarray(stored)).any()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for images in (upright, stored, upright):
+        moments.measure(images, 0)
+    monkeypatch.setattr(picture, "MEANING", 0)
+    moments.measure(upright, 0)
+    assert len(list((tmp_path / "ablations" / "moments").iterdir())) == 3
 
 
 def empty_class(made):
@@ -238,10 +302,15 @@ def test_preparing_reads_every_image_and_names_broken_ones(tmp_path, monkeypatch
 
     made = pictures.folder(tmp_path / "made", classes=2, train=6, val=2)
     line = ["prepare", "data=image_folder", f"data.root={made}", "data.workers=0"]
-    assert cli.dispatch("data", line) == 0 and f"image_folder is in {made}" in capsys.readouterr().out
+    assert cli.dispatch("data", line) == 0
+    assert capsys.readouterr().out == f"image_folder is in {made}\nall 16 images can be read\n"
     bad = [*spoil(made, "train", [3, 9]), *spoil(made, "val", [0])]
-    with pytest.raises(UserError, match=f"^3 images are broken; repair or remove them: {', '.join(bad)}$"):
+    with pytest.raises(
+        UserError, match="^image_folder: 3 of 16 images cannot be used; repair or remove .*broken=skip$"
+    ):
         cli.dispatch("data", line)
+    _, *faults = capsys.readouterr().out.splitlines()
+    assert [fault.split(": ")[0] for fault in faults] == bad and all("truncated" in fault.lower() for fault in faults)
 
 
 def test_too_little_room_is_said_before_the_first_step(root, tmp_path, monkeypatch):
@@ -285,8 +354,6 @@ def test_the_next_image_takes_the_place_of_a_broken_one(tmp_path):
 
 def test_errors_of_a_record_are_those_of_its_weights_by_hand(root, tmp_path):
     """Top-1 and top-5 at two crops, from the exported weights and images cut by PIL alone."""
-    from PIL import Image
-
     config = configure(*settings(root, "data.test_crops=[24,16]", "recipe.normalization=per_channel"))
     train(config, tmp_path, quiet=True)
     record, dataset = read_record(tmp_path), catalogue.load(config.data)

@@ -53,6 +53,12 @@ def test_stock_tensorflow_datasets_reads_what_was_prepared(made):
     assert "tensorflow" not in sys.modules
 
 
+def test_no_image_is_turned(made):
+    """Published errors are of images as they are stored, whatever their EXIF data say."""
+    dataset = catalogue.load(config(made))
+    assert not dataset.train_images.upright and not dataset.test_images[[0]].upright
+
+
 def test_validation_images_have_the_published_labels(made):
     """ILSVRC2012_val_00000001 ... 5 are a sea snake, an alp, a Shetland sheepdog, a soup bowl and a cradle."""
     import tensorflow_datasets as tfds

@@ -231,24 +231,6 @@ def test_lines_are_told_apart_without_colour():
     assert all((high + 0.05) / (low + 0.05) > 1.7 for low, high in pairs), "neighbours differ in lightness"
 
 
-@pytest.mark.parametrize("broken,message", [
-    ({"kind": "pie"}, "is of kind pie; legal are curves, against"),
-    ({"kind": "against"}, "kind against needs x and series"),
-    ({"x_scale": "logit"}, "has x_scale logit; legal are linear, log"),
-    ({"panels": [{"title": "", "rows": ["nobody"]}]}, "has a row nobody, which is not a row of the study"),
-    ({"colour": "red"}, "is not a study file"),
-])  # fmt: skip
-def test_a_broken_figure_is_refused(broken, message, tmp_path):
-    import yaml
-
-    path = tmp_path / "mine.yaml"
-    content = {"question": "?", "paper_table": "Table 1", "seeds": 1, "rows": [{"row": "identity", "overrides": []}]}
-    content["figures"] = [{"name": "one", "kind": "curves", "caption": "One", **broken}]
-    path.write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError, match=message):
-        study.load(str(path))
-
-
 @pytest.mark.parametrize("arguments,message", [
     ("study=table1 out=a.svg", "has several figures .figure3, error_against_bias.: add figure="),
     ("study=table1 figure=figure9", "no such figure; legal are figure3, error_against_bias"),

@@ -116,7 +116,7 @@ def test_two_rows_in_one_cell_are_refused(tmp_path):
     path = tmp_path / "mine.yaml"
     rows = "".join(f"  - {{row: {name}, overrides: [], cell: [a, b]}}\n" for name in ("one", "two"))
     path.write_text(f"question: Why?\nseeds: 1\nrows:\n{rows}")
-    with pytest.raises(UserError, match="is not that of one row"):
+    with pytest.raises(UserError, match=r"the rows one and two have the same cell \[a, b\]"):
         studies.load(str(path))
 
 
