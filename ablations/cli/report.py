@@ -1,10 +1,11 @@
 """`ablations report`: make one HTML page of a folder of runs."""
 
+import sys
 from pathlib import Path
 
 from ablations.cli.arguments import key_values
-from ablations.config import study as studies
 from ablations.errors import UserError
+from ablations.tables import found
 from ablations.terminal.output import give_out
 
 HELP = """\
@@ -29,12 +30,15 @@ not been run and how to run it, and each run's curve, configuration and origin.
 
 def command(arguments: list[str]) -> int:
     """`ablations report`: write the page."""
-    from ablations.reports.page import make_page, studies_in
+    from ablations.reports.page import make_page
 
     settings = key_values(arguments, "report")
     runs_dir, out = Path(settings.pop("runs_dir", "runs")), Path(settings.pop("out", "report.html"))
     only = settings.pop("study", None)
     if not runs_dir.is_dir():
-        raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train makes runs")
-    give_out(make_page(runs_dir, [studies.load(only)] if only else studies_in(runs_dir), settings), out)
+        raise UserError(found.what_there_is(runs_dir, "report"))
+    selection = [found.named(only, runs_dir)] if only else found.studies_in(runs_dir)
+    give_out(make_page(runs_dir, selection, settings), out)
+    if not selection:
+        print(f"ablations: {found.what_there_is(runs_dir, 'report')}", file=sys.stderr)
     return 0
