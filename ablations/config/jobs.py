@@ -4,6 +4,7 @@ Every run is a job of a sweep: a single run is a sweep of one job, a study is a 
 """
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 
 from hydra.core.global_hydra import GlobalHydra
@@ -18,7 +19,8 @@ from ablations.config.run import LAST_SEED, Config
 from ablations.errors import UserError
 from ablations.setting import decides
 
-LONGEST_NAME = 120  # a file name holds 255 bytes
+LONGEST_NAME = 99  # bytes, of a run's folder; a file name holds 255
+LONGEST_BEFORE = 120  # characters of the settings, before a folder's name was shorter
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
         key = (*extra.items(), *row_settings) if extra.keys() & row_settings else tuple(extra.items())
         if key not in names:
             names[key] = _name(context, default, extra, row_settings, changes)
-        name = ",".join(part for part in (row, names[key]) if part) or "default"
+        runs_dir = command_settings.get("runs_dir", default.runs_dir).strip("'\"")
+        name = _folder_name(row, names[key], os.path.join(runs_dir, study))
         words = [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
         line = [*words, f"study={study}", f"row='{name}'", *hosts]
         try:
@@ -147,14 +150,34 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
     return cells
 
 
+def _folder_name(row: str | None, settings: list[str], study_folder: str) -> str:
+    """The name of a run's folder: its row and, whole, as many settings as there is room for.
+
+    A folder of the name that an older version gave it is kept.
+    """
+    before = ",".join(settings)
+    digest = hashlib.sha256(before.encode()).hexdigest()[:8]
+    if len(before) > LONGEST_BEFORE:
+        before = f"{before[:LONGEST_BEFORE]}-{digest}"
+    before = ",".join(filter(None, [row, before])) or "default"
+    name = ",".join(filter(None, [row, *settings])) or "default"
+    if not settings or len(name.encode()) <= LONGEST_NAME or os.path.isdir(os.path.join(study_folder, before)):
+        return before
+    kept = [row] if row else []
+    for setting in settings:
+        if len(",".join([*kept, setting, digest]).encode()) <= LONGEST_NAME:
+            kept.append(setting)
+    return ",".join([*kept, digest])
+
+
 def _name(
     context: GlobalHydra,
     default: DictConfig,
     command_settings: dict[str, str],
     row_settings: dict[str, str],
     changes: dict,
-) -> str:
-    """The settings of a command that change the defaults, or what a row defines, as the name of a run.
+) -> list[str]:
+    """The settings of a command that change the defaults, or what a row defines, as parts of the name of a run.
 
     changes: whether a setting changes something, as far as known, by the network, the setting and its value; it is
         filled in.
@@ -167,10 +190,7 @@ def _name(
             changes[model, key, value] = _changes(context, default, model, key, value)
         if key in row_settings or changes[model, key, value]:
             parts.append(f"{key}={value}".translate(str.maketrans("/", "_", "'\" ")))
-    name = ",".join(parts)
-    if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name
+    return parts
 
 
 def _changes(context: GlobalHydra, default: DictConfig, model: str | None, key: str, value: str) -> bool:

@@ -38,7 +38,25 @@ def test_a_long_name_is_cut_and_stays_its_own():
     name, other = (
         Path(folders(*overrides)[0]).parent.name for overrides in (long, [*long, "seed=1", "recipe.momentum=0"])
     )
-    assert len(name) < 255 and name != other
+    assert len(name) < 100 and name != other
+    assert other.startswith("recipe.momentum=0,"), "a setting that there is room for is whole"
+
+
+def test_a_folder_keeps_the_longer_name_that_an_older_version_gave_it(tmp_path):
+    line = ["study=table1", "row=identity", "seed=0", "model=resnet20", f"runs_dir={tmp_path}"]
+    line += [
+        "recipe.total_steps=400",
+        "data.train_images=500",
+        "recipe.weight_decay=0.0002",
+        "recipe.learning_rate=0.02",
+    ]
+    older = ",".join(["identity", *(word for word in line[3:] if not word.startswith("runs_dir"))])
+    assert len(older) > 100
+    [folder] = folders(*line)
+    name = Path(folder).parent.name
+    assert len(name) < 100 and name.startswith("identity,model=resnet20,recipe.total_steps=400,data.train_images=500,")
+    (tmp_path / "table1" / older).mkdir(parents=True)
+    assert folders(*line) == [str(tmp_path / "table1" / older / "seed=0")]
 
 
 @pytest.mark.parametrize(
