@@ -9,7 +9,8 @@ from ablations.errors import UserError
 HELP = """\
 ablations completion
 
-Prints the code that completes commands and settings in bash. Put this line into ~/.bashrc:
+Prints the code that completes commands and settings in bash. Put this line into
+~/.bashrc:
 
     eval "$(ablations completion)"
 """

@@ -11,7 +11,8 @@ from ablations.terminal.output import give_out
 HELP = """\
 ablations report [key=value ...]
 
-Makes one HTML page of a folder of runs, which needs neither a network nor other files.
+Makes one HTML page of a folder of runs, which needs neither a network nor other
+files.
 
     ablations report
     ablations report runs_dir=results/digits out=digits.html
@@ -20,11 +21,12 @@ Makes one HTML page of a folder of runs, which needs neither a network nor other
     out=report.html    the file to write
     study=table1       only this study: a file of your own, or {studies}
 
-Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880, selects the runs
-that have it.
+Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880,
+selects the runs that have it.
 
-For each study the page has the answer in words, a table that can be sorted, the figures, what has
-not been run and how to run it, and each run's curve, configuration and origin.
+For each study the page has the answer in words, a table that can be sorted, the
+figures, what has not been run and how to run it, and each run's curve,
+configuration and origin.
 """
 
 

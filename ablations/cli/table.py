@@ -15,24 +15,25 @@ from ablations.terminal.output import give_out
 HELP = """\
 ablations table study=NAME [key=value ...]
 
-Prints the table of a study from the runs on disk, the paper's figures beside ours.
+Prints the table of a study from the runs on disk, the paper's figures beside
+ours.
 
     ablations table study=table1 data=digits
     ablations table study=table1 format=markdown out=table1.md
 
-    study=table1       a file of your own, or {studies}
-    runs_dir=runs      where the runs are
-    format=terminal    terminal, markdown, csv, latex or html
-    out=FILE           write to this file instead of the screen
-    logger=wandb       send the table to Weights & Biases, too; logger.mode, logger.project and
-                       logger.entity as for ablations train
+    study=table1      a file of your own, or {studies}
+    runs_dir=runs     where the runs are
+    format=terminal   terminal, markdown, csv, latex or html
+    out=FILE          write to this file instead of the screen
+    logger=wandb      send the table to Weights & Biases, too; logger.mode,
+                      logger.project and logger.entity as for ablations train
 
-Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880, selects the runs
-that have it.
+Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880,
+selects the runs that have it.
 
-Each row has the paper's figure; our median, mean ± std, a 95 % interval and the number n of seeds;
-and the difference from the baseline row over equal seeds. The notes below the table name the
-methods, and say what n seeds can resolve.
+Each row has the paper's figure; our median, mean ± std, a 95 % interval and the
+number n of seeds; and the difference from the baseline row over equal seeds.
+The notes below the table name the methods, and say what n seeds can resolve.
 """
 
 
