@@ -47,7 +47,7 @@ from ablations_tests.conftest import COMMAND, ablations, configure, here
         (["train", "shortcut="], "shortcut="),
         (["train", "a=[1"], "a=[1"),
         (["tran"], "tran: unknown command; legal are plan, bench, train, status, table, critical, figure, report"),
-        (["table"], "study=... is missing; legal are cardinality"),
+        (["table"], "study=... is missing; runs_dir=runs: there is no such folder; ablations train study=demo makes some"),
         (["table", "study=table1"], "runs_dir=runs: there is no such folder"),
         (["table", "table1"], "table1: settings are key=value"),
         (["export", "run=nowhere", "out=x"], "run=nowhere: there is no finished run in this folder"),
