@@ -75,7 +75,7 @@ def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
         key = (*extra.items(), *row_settings) if extra.keys() & row_settings else tuple(extra.items())
         if key not in names:
             names[key] = _name(context, default, extra, row_settings, changes)
-        runs_dir = command_settings.get("runs_dir", default.runs_dir).strip("'\"")
+        runs_dir = str(command_settings.get("runs_dir") or default.runs_dir).strip("'\"")
         name = _folder_name(row, names[key], os.path.join(runs_dir, study))
         words = [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
         line = [*words, f"study={study}", f"row='{name}'", *hosts]
