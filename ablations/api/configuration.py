@@ -14,7 +14,7 @@ GROUPS = ("shortcut", "activation", "model", "data", "recipe", "logger", "distri
 def configure(*overrides: str, **settings: object) -> Config:
     """The checked configuration of one run, from the settings of `ablations train`, as text or as keywords.
 
-    A name with a dot, such as shortcut.bias, can be text or the key of a dictionary; `ablations train --help` lists
+    A name with a dot, such as shortcut.bias, can be text or the key of a dictionary; `ablations train --help all` lists
     the settings. study=... and row=... choose the row of a table. A Config is a dataclass, so
     `dataclasses.replace(config, seed=1)` makes another one.
 

@@ -1,7 +1,6 @@
 """The command line: `ablations COMMAND`, then settings in Hydra's syntax."""
 
 import os
-import re
 import sys
 
 from ablations.cli import commands, completion, hydra_flags
@@ -9,8 +8,6 @@ from ablations.cli.arguments import CONFIG_NAME, obey_options, take_options
 from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
 from ablations.system import malloc
-
-WIDTH = 100  # of help texts, in columns
 
 
 def main() -> None:
@@ -52,18 +49,9 @@ def dispatch(command: str, arguments: list[str]) -> int:
     options, arguments = take_options(arguments)
     obey_options(options)
     if asks_for_help:
-        from ablations.compilers import target
-        from ablations.config import study
-        from ablations.config.logger import LOGGERS
-        from ablations.data.config import DATASETS
+        from ablations.cli import help
 
-        words = {"groups": _groups(), "studies": ", ".join(study.names()), "datasets": ", ".join(DATASETS)}
-        figures = (figure.name for name in study.names() for figure in study.load(name).figures)
-        words["figures"] = ", ".join(dict.fromkeys(figures))
-        words |= {"gpus": ", ".join(target.gpus()), "tpus": ", ".join(target.tpus())}
-        words["loggers"] = ", ".join(LOGGERS)
-        words["shared"] = commands.SHARED.format(command=command)
-        print(_filled(commands.load(command).HELP, words))
+        print(help.text(command, everything=help.ALL in arguments))
         return 0
     module = commands.load(command)
     if hasattr(module, "OWN"):  # it composes the configurations of runs
@@ -72,41 +60,3 @@ def dispatch(command: str, arguments: list[str]) -> int:
     if named := [option for option, _ in options if option in CONFIG_NAME]:
         raise UserError(f"{named[0]}: {command} composes no runs; each run that there is has its own configuration")
     return module.command(arguments) or 0
-
-
-def _filled(text: str, words: dict[str, str]) -> str:
-    """A help text with these words; a list that is too long for its line goes on in the column of explanations."""
-    import textwrap
-
-    lines = []
-    for line in text.splitlines():
-        filled, start = line.format(**words), re.match(r" *(\S+  +)?", line)
-        column = start.end() if start else 0
-        wrapped = column and len(filled) > WIDTH
-        lines.append(textwrap.fill(filled, WIDTH, subsequent_indent=" " * column) if wrapped else filled)
-    return "\n".join(lines)
-
-
-def _groups() -> str:
-    import textwrap
-
-    from ablations.config import searchpath
-    from ablations.networks.activation import ORDERS
-    from ablations.networks.registry import FAMILIES, is_ours
-    from ablations.networks.scaling import SHORTCUTS
-
-    lines = []
-    own = [name for name, family in FAMILIES.items() if not is_ours(family)]  # the project's are in files
-    defined = {"shortcut": SHORTCUTS, "activation": ORDERS, "model": own}
-    for group in ("shortcut", "activation", "model", "data", "recipe"):
-        choices = sorted(searchpath.choices(group) | set(defined.get(group, ())))
-        if group == "model":
-            choices.sort(key=_by_depth)
-        text = textwrap.fill(", ".join(choices), WIDTH, initial_indent=f"    {group:12}", subsequent_indent=" " * 16)
-        lines.append(text)
-    return "\n".join(lines)
-
-
-def _by_depth(name: str) -> list:
-    """To sort networks by their letters and then by their numbers, resnet20 before resnet110."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

@@ -12,22 +12,26 @@ OWN = {"format": "terminal", "out": "", "pixels": ""}
 HELP = """\
 ablations bench [key=value ...]
 
-Measures how fast configurations train on this machine. It needs no data set. Let nothing else run
-meanwhile.
+Measures how fast configurations train on this machine. It needs no data set.
+Let nothing else run meanwhile.
 
     ablations bench model=resnet20,resnet110 data=cifar10 recipe.batch_size=128
-    ablations bench model=resnet110 packing=interleaved,vmap,processes runs_at_a_time=2,4
-    ablations bench model=resnet110 unroll=false,true precision=f32,bf16 format=json out=bench.json
+    ablations bench model=resnet110 \\
+        packing=interleaved,vmap,processes runs_at_a_time=2,4
+    ablations bench model=resnet110 unroll=false,true \\
+        precision=f32,bf16 format=json out=bench.json
 
     pixels=32          the width of the images, if not the data set's
     format=terminal    terminal, markdown or json
     out=FILE           write to this file instead of the screen
 
-All other settings are those of `ablations train`; if one has several values, all are measured.
+All other settings are those of `ablations train`; if one has several values,
+all are measured.
 
-It prints the seconds to trace, to compile and to load from the cache; the median and the quartiles
-of the time of a step; images per second; memory; and FLOP/s and bytes/s beside what a large matrix
-product and a large copy reach on this machine.
+It prints the seconds to trace, to compile and to load from the cache; the
+median and the quartiles of the time of a step; images per second; memory; and
+FLOP/s and bytes/s beside what a large matrix product and a large copy reach on
+this machine.
 """
 
 

@@ -10,14 +10,15 @@ from ablations.errors import UserError
 HELP = """\
 ablations completion [bash|zsh|fish]
 
-Prints the code that completes commands, settings and their values in a shell, bash if none is
-named. Put the shell's line where it starts:
+Prints the code that completes commands, settings and their values in a shell,
+bash if none is named. Put the shell's line where it starts:
 
-    eval "$(ablations completion bash)"         ~/.bashrc
-    eval "$(ablations completion zsh)"          ~/.zshrc
-    ablations completion fish | source          ~/.config/fish/config.fish
+    eval "$(ablations completion bash)"     ~/.bashrc
+    eval "$(ablations completion zsh)"      ~/.zshrc
+    ablations completion fish | source      ~/.config/fish/config.fish
 
-`ablations -sc install=bash` prints the same, and `ablations -sc uninstall=bash` takes it back.
+`ablations -sc install=bash` prints the same, and `ablations -sc uninstall=bash`
+takes it back.
 """
 
 

@@ -13,25 +13,28 @@ from ablations.terminal.output import give_out
 HELP = """\
 ablations critical study=NAME [key=value ...]
 
-Says at which depth each shortcut or activation order begins to fail, from the runs on disk.
+Says at which depth each shortcut or activation order begins to fail, from the
+runs on disk.
 
     ablations critical study=depth data=digits
     ablations critical study=depth_orders format=markdown out=orders.md
 
-    study=depth        a study whose grid has two axes, a choice and a depth: depth, depth_orders,
-                       degradation, or a file of your own
-    runs_dir=runs      where the runs are
-    probes=runs        where the measurements of `ablations probe` are; the runs' folder by default
-    format=terminal    terminal, markdown, or csv (plain numbers)
-    out=FILE           write to this file instead of the screen
+    study=depth       a study whose grid has two axes, a choice and a depth:
+                      depth, depth_orders, degradation, or a file of your own
+    runs_dir=runs     where the runs are
+    probes=runs       where the measurements of `ablations probe` are; the runs'
+                      folder by default
+    format=terminal   terminal, markdown, or csv (plain numbers)
+    out=FILE          write to this file instead of the screen
 
-Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880, selects the runs
-that have it.
+Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880,
+selects the runs that have it.
 
-Each choice has a line: how many of its runs fail at each depth; the depth at which half of them do,
-with a 95 % interval; the paper's result; the factor on its shortcut, and the product of all of them
-at that depth by Eqn. 8. With measurements of `ablations probe study=depth at=start`, or without
-at=start, it has the measured product, too. The notes below the table name the methods.
+Each choice has a line: how many of its runs fail at each depth; the depth at
+which half of them do, with a 95 % interval; the paper's result; the factor on
+its shortcut, and the product of all of them at that depth by Eqn. 8. With
+measurements of `ablations probe study=depth at=start`, or without at=start, it
+has the measured product, too. The notes below the table name the methods.
 """
 
 

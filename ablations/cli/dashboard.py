@@ -15,19 +15,19 @@ from ablations.terminal.output import give_out
 HELP = """\
 ablations dashboard study=NAME [key=value ...]
 
-Saves a workspace for a study at Weights & Biases, with the runs that logger=wandb sent there: test
-error and losses over the steps, with one line for each row, the mean of its seeds in a band of
-their spread. Without a login it writes the workspace's specification, as JSON.
+Saves a workspace for a study at Weights & Biases, with the runs that
+logger=wandb sent there: test error and losses over the steps, with one line for
+each row, the mean of its seeds in a band of their spread. Without a login it
+writes the workspace's specification, as JSON.
 
     ablations dashboard study=table1
     ablations dashboard study=table1 logger.mode=offline out=workspace.json
 
-    study=table1                  a file of your own, or
-                                  {studies}
-    logger.project=ablations      as for ablations train
-    logger.entity=NAME            the user or team; by default the login's
-    logger.mode=offline           write the specification even if there is a login
-    out=dashboard-table1.json     the file for the specification
+    study=table1                a file of your own, or {studies}
+    logger.project=ablations    as for ablations train
+    logger.entity=NAME          the user or team; by default the login's
+    logger.mode=offline         write the specification even if there is a login
+    out=dashboard-table1.json   the file for the specification
 
 It needs wandb-workspaces: pip install 'ablations[dashboard]'.
 """

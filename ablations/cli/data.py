@@ -8,46 +8,59 @@ OWN = {}
 HELP = """\
 ablations data prepare data=NAME [key=value ...]
 
-Prepares a data set for training, once; a data set that is already prepared is left as it is.
+Prepares a data set for training, once; a data set that is already prepared is
+left as it is.
 
-    ablations data prepare data=cifar10                                  downloads 170 MB
-    ablations data prepare data=cifar10 data.archive_dir=~/downloads     without a network
-    ablations data prepare data=imagenet data.archive_dir=FOLDER         from its two archives
-    ablations data prepare data=image_folder data.root=FOLDER            names broken images
+    ablations data prepare data=cifar10               downloads 170 MB
+    ablations data prepare data=cifar10 data.archive_dir=~/downloads
+    ablations data prepare data=imagenet data.archive_dir=FOLDER
+    ablations data prepare data=image_folder data.root=FOLDER
 
-    data=cifar10               {datasets}; or several:
-                               data=cifar10,cifar100
-    data.archive_dir=FOLDER    take the official archive from this folder: cifar-10-binary.tar.gz,
-                               or the unpacked cifar-10-batches-bin or cifar-10-batches-py (and
-                               cifar-100-binary.tar.gz, cifar-100-binary, cifar-100-python)
-    data.data_dir=FOLDER       keep the data set here; by default in $TFDS_DATA_DIR, or else in
-                               ~/tensorflow_datasets. `ablations train` needs the same setting
-    data.verify=false          accept files that differ from the published ones; their structure is
-                               checked all the same
+    data=cifar10              {datasets}; or several: data=cifar10,cifar100
+    data.archive_dir=FOLDER   take the official archive from this folder:
+                              cifar-10-binary.tar.gz, or the unpacked
+                              cifar-10-batches-bin or cifar-10-batches-py (and
+                              cifar-100-binary.tar.gz, cifar-100-binary,
+                              cifar-100-python)
+    data.data_dir=FOLDER      keep the data set here; by default in
+                              $TFDS_DATA_DIR, or else in ~/tensorflow_datasets.
+                              `ablations train` needs the same setting
+    data.verify=false         accept files that differ from the published ones;
+                              their structure is checked all the same
 
-Only you can fetch the archives of ImageNet, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar.
+Only you can fetch the archives of ImageNet, ILSVRC2012_img_train.tar and
+ILSVRC2012_img_val.tar.
 
-CIFAR is kept as TensorFlow Datasets keeps it, so `tfds.data_source("cifar10")` reads it, too. It
-takes 330 MB with a decoded copy, from which a run starts in a second. TensorFlow is not needed. A
-preparation that is interrupted leaves nothing behind, and a second one waits for the first.
+CIFAR is kept as TensorFlow Datasets keeps it, so `tfds.data_source("cifar10")`
+reads it, too. It takes 330 MB with a decoded copy, from which a run starts in a
+second. TensorFlow is not needed. A preparation that is interrupted leaves
+nothing behind, and a second one waits for the first.
+"""
 
-`ablations train data=cifar10 data.archive_dir=FOLDER` also prepares the data set. There you can
-choose what to train on, for every data set:
+MORE = """\
+`ablations train data=cifar10 data.archive_dir=FOLDER` also prepares the data
+set. There you can choose what to train on, for every data set:
 
-    data.train_images=5000     only this many images: always the same, in the same shares of classes
-    data.split=train_val       for choosing settings: test on a tenth of the training set (5,000 of
-                               CIFAR's 50,000 images); the default, train_test, is for results
+    data.train_images=5000   only this many images: always the same, in the same
+                             shares of classes
+    data.split=train_val     for choosing settings: test on a tenth of the
+                             training set (5,000 of CIFAR's 50,000 images); the
+                             default, train_test, is for results
 
-For imagenet and image_folder, whose images stay in files (pip install 'ablations[imagenet]'):
+For imagenet and image_folder, whose images stay in files (pip install
+'ablations[imagenet]'):
 
-    data.root=FOLDER           image_folder: has train/ and val/, each with a folder for each class
-    data.crop=224              pixels of the square on which to train
-    data.test_crops=[320,224]  pixels of test images: the first is used at each evaluation and in
-                               tables, the others at the end
-    data.scale=shorter_side    or area_aspect, or none
-    data.colour=lighting       or jitter, or none
-    data.broken=refuse         stop at an image that cannot be decoded; skip: name it and go on
-    data.workers=4             processes that decode images; by default one for each core
+    data.root=FOLDER            image_folder: has train/ and val/, each with a
+                                folder for each class
+    data.crop=224               pixels of the square on which to train
+    data.test_crops=[320,224]   pixels of test images: the first is used at each
+                                evaluation and in tables, the others at the end
+    data.scale=shorter_side     or area_aspect, or none
+    data.colour=lighting        or jitter, or none
+    data.broken=refuse          stop at an image that cannot be decoded; skip:
+                                name it and go on
+    data.workers=4              processes that decode images; by default one for
+                                each core
 """
 
 

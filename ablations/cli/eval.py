@@ -15,12 +15,14 @@ HELP = """\
 ablations eval run=RUNS_DIR/STUDY/ROW/seed=K [data=NAME] [data.KEY=...]
 ablations eval weights=FILE [data=NAME] [data.KEY=...]
 
-Tests the weights of a finished run, or of a file that `ablations export` or `import` wrote, on the
-test set that belongs to them or on another one of the same kind.
+Tests the weights of a finished run, or of a file that `ablations export` or
+`import` wrote, on the test set that belongs to them or on another one of the
+same kind.
 
     ablations eval run=runs/table1/identity/seed=0
     ablations eval run=runs/table1/identity/seed=0 data.split=train_val
-    ablations eval weights=resnet50.safetensors data=image_folder data.root=pictures
+    ablations eval weights=resnet50.safetensors \\
+        data=image_folder data.root=pictures
 """
 
 

@@ -15,11 +15,13 @@ Writes the weights of a finished run for other programs.
     ablations export run=runs/table1/identity/seed=0 out=weights.safetensors
     ablations export weights=resnet50.safetensors out=mine.pth like=resnet50.pth
 
-With like=, the tensors get the names of that PyTorch file of the same network, as torchvision
-loads them. Otherwise the file has one tensor for each layer of each unit, with PyTorch's layouts
-(`stages.1.units.4.convolutions.0.weight`, (out, in, k, k)). Its metadata has all settings and the
-epsilon of BN, as JSON in the entry `ablations`. `normalization.mean` and `.divisor` make the input:
-(pixels / 255 - mean) / divisor. The head of ablations/training/weights.py lists all names.
+With like=, the tensors get the names of that PyTorch file of the same network,
+as torchvision loads them. Otherwise the file has one tensor for each layer of
+each unit, with PyTorch's layouts (`stages.1.units.4.convolutions.0.weight`,
+(out, in, k, k)). Its metadata has all settings and the epsilon of BN, as JSON
+in the entry `ablations`. `normalization.mean` and `.divisor` make the input:
+(pixels / 255 - mean) / divisor. The head of ablations/training/weights.py lists
+all names.
 """
 
 

@@ -18,19 +18,20 @@ Draws the figures of a study from the runs on disk, in the paper's style.
     ablations figure study=table1 figure=figure3 out=figure3.pdf
     ablations figure run=runs/unet/identity/seed=0 out=masks.png
 
-    study=table1       a file of your own, or {studies}
-    run=FOLDER         in place of study=...: test images of a run of segmentation, their masks, and
-                       what it predicts
-    figure=figure3     only this figure: {figures}
-    runs_dir=runs      where the runs are
-    format=svg         svg, pdf or png
-    out=FOLDER         write STUDY-FIGURE.svg to this folder; or a file, such as out=figure3.pdf
+    study=table1     a file of your own, or {studies}
+    run=FOLDER       in place of study=...: test images of a run of
+                     segmentation, their masks, and what it predicts
+    figure=figure3   only this figure: {figures}
+    runs_dir=runs    where the runs are
+    format=svg       svg, pdf or png
+    out=FOLDER       write STUDY-FIGURE.svg to this folder; or a file, such as
+                     out=figure3.pdf
 
-Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880, selects the runs
-that have it.
+Any other setting, such as data=digits, recipe=paper or recipe.total_steps=880,
+selects the runs that have it.
 
-A dashed line is the training loss on a log axis, a solid line the test error, and a band the range
-of the seeds. Rows without runs are named.
+A dashed line is the training loss on a log axis, a solid line the test error,
+and a band the range of the seeds. Rows without runs are named.
 """
 
 

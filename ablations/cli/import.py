@@ -8,16 +8,21 @@ from ablations.errors import UserError
 HELP = """\
 ablations import weights=FILE.pth model=NAME out=FILE.safetensors [KEY=VALUE]
 
-Reads the weights of a PyTorch file, such as torchvision's, into a file that `ablations eval` and
-`ab.load` take. Layers are matched by their order and checked by their shapes, so files of other
-programs can be read, too, if their networks are built in the order of the computation.
+Reads the weights of a PyTorch file, such as torchvision's, into a file that
+`ablations eval` and `ab.load` take. Layers are matched by their order and
+checked by their shapes, so files of other programs can be read, too, if their
+networks are built in the order of the computation.
 
-    ablations import weights=r50.pth model=resnet50 model.bottleneck_stride=3x3 out=r50.safetensors
-    ablations import weights=vgg16_bn.pth model=vgg16_bn out=vgg16_bn.safetensors
-    ablations eval weights=vgg16_bn.safetensors data=image_folder data.root=pictures
+    ablations import weights=r50.pth model=resnet50 \\
+        model.bottleneck_stride=3x3 out=r50.safetensors
+    ablations import weights=vgg16_bn.pth model=vgg16_bn \\
+        out=vgg16_bn.safetensors
+    ablations eval weights=vgg16_bn.safetensors \\
+        data=image_folder data.root=pictures
 
-The network must have the shortcut that the model's own file chooses. data=imagenet is the default:
-it says how many classes there are. Images are standardised as torchvision's were. Needs PyTorch.
+The network must have the shortcut that the model's own file chooses.
+data=imagenet is the default: it says how many classes there are. Images are
+standardised as torchvision's were. Needs PyTorch.
 """
 
 

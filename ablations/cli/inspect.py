@@ -19,27 +19,31 @@ OWN = {"out": "", "top": "20", "format": "terminal"} | TARGET
 HELP = """\
 ablations inspect platform=... [key=value ...]
 
-Compiles the training step of one configuration for GPUs or TPUs that need not be here, writes the
-program, and prints its heaviest kernels with the line of the source that each comes from. Nothing
-is run.
+Compiles the training step of one configuration for GPUs or TPUs that need not
+be here, writes the program, and prints its heaviest kernels with the line of
+the source that each comes from. Nothing is run.
 
-    ablations inspect platform=cuda target=h100 model=resnet110 data=cifar10 precision=bf16 out=h100
-    ablations inspect platform=tpu topology=v5e:1x1 model=resnet110 data=cifar10 top=50
+    ablations inspect platform=cuda target=h100 \\
+        model=resnet110 data=cifar10 precision=bf16 out=h100
+    ablations inspect platform=tpu topology=v5e:1x1 \\
+        model=resnet110 data=cifar10 top=50
 
     platform=cuda      NVIDIA GPUs; needs pip install -e '.[aot]'
     target=h100        which: {gpus}
     devices=4          over how many GPUs the run is spread; one by default
     platform=tpu       TPUs; needs pip install -e '.[aot-tpu]'
     topology=v5e:2x2   which, and how many: {tpus}
-    out=FOLDER         write step.stablehlo, as the program is given to XLA, and step.hlo, as XLA has
-                       optimised it, into this folder
+    out=FOLDER         write step.stablehlo, as the program is given to XLA, and
+                       step.hlo, as XLA has optimised it, into this folder
     top=20             how many kernels to print
-    format=terminal    terminal, markdown, or csv (all kernels, in plain numbers)
+    format=terminal    terminal, markdown, or csv (all kernels, in plain
+                       numbers)
 
 All other settings are those of `ablations train`, each with one value.
 
-Each kernel has its kind, how often a step runs it, the bytes that it reads and writes, on a TPU
-XLA's estimate of its cycles, and its line. Below are the sums of each kind of kernel.
+Each kernel has its kind, how often a step runs it, the bytes that it reads and
+writes, on a TPU XLA's estimate of its cycles, and its line. Below are the sums
+of each kind of kernel.
 """
 
 

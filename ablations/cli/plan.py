@@ -16,40 +16,51 @@ OWN = {"calibrate": "true", "format": "terminal", "out": ""} | TARGET
 HELP = """\
 ablations plan [key=value ...]
 
-Says what `ablations train` with the same settings will cost on this machine, and how much of it is
-done. It trains nothing, and does not need the data set. With platform=..., it says instead what
-GPUs or TPUs would take that need not be here, from what XLA compiles for them.
+Says what `ablations train` with the same settings will cost on this machine,
+and how much of it is done. It trains nothing, and does not need the data set.
+With platform=..., it says instead what GPUs or TPUs would take that need not be
+here, from what XLA compiles for them.
 
     ablations plan study=table1 data=cifar10 recipe=paper
     ablations plan model=resnet164 seed=0,1,2 runs_at_a_time=2
-    ablations plan study=table1 calibrate=false             at once, without times
-    ablations plan study=table5 devices=8                   for 8 devices, even if there is one here
+    ablations plan study=table1 calibrate=false   at once, without times
+    ablations plan study=table5 devices=8         for 8 devices, even if there
+                                                  is one here
     ablations plan study=table1 data=cifar10 platform=cuda target=h100
     ablations plan study=table5 platform=tpu topology=v5e:2x2
 
-    devices=8          plan for this many devices; if fewer are here, one is measured with its part
-                       of a batch
-    calibrate=true     run a few steps of each program, which takes seconds, and keep their times in
-                       ~/.cache/ablations/plan; false leaves out times and memory
+    devices=8          plan for this many devices; if fewer are here, one is
+                       measured with its part of a batch
+    calibrate=true     run a few steps of each program, which takes seconds, and
+                       keep their times in ~/.cache/ablations/plan; false leaves
+                       out times and memory
+    format=terminal    terminal, markdown, or csv (one line for each run, in
+                       plain numbers)
+    out=FILE           write to this file instead of the screen
+
+All other settings are those of `ablations train`.
+
+The plan has one line for each row: parameters, multiply-adds (MACs) for one
+image, FLOP of a run, memory for the activations of a training step, the
+compiled program, which several rows may share, the time of a run, and the state
+of each seed: done, running, interrupted (at a step that is kept) or missing.
+Below the lines are the sums of what is still to be trained.
+"""
+
+MORE = """\
+For GPUs and TPUs that need not be here:
+
     platform=cuda      compile for NVIDIA GPUs; needs pip install -e '.[aot]'
     target=h100        which: {gpus}
     devices=4          over how many GPUs a run is spread; one by default
     platform=tpu       compile for TPUs; needs pip install -e '.[aot-tpu]'
     topology=v5e:2x2   which, and how many: {tpus}
-    format=terminal    terminal, markdown, or csv (one line for each run, in plain numbers)
-    out=FILE           write to this file instead of the screen
 
-All other settings are those of `ablations train`.
-
-The plan has one line for each row: parameters, multiply-adds (MACs) for one image, FLOP of a run,
-memory for the activations of a training step, the compiled program, which several rows may share,
-the time of a run, and the state of each seed: done, running, interrupted (at a step that is kept)
-or missing. Below the lines are the sums of what is still to be trained.
-
-With platform=..., it has XLA's figures for each program: memory, and whether it fits; kernels a
-step, and how many are small; bytes a step; sums over devices; on a TPU cycles; and the least time
-of a step and of a run by the data sheet. Compiling takes half a minute to minutes a program; what
-is compiled is kept in ~/.cache/ablations/plan. `ablations inspect` shows one program in detail.
+With platform=..., it has XLA's figures for each program: memory, and whether it
+fits; kernels a step, and how many are small; bytes a step; sums over devices;
+on a TPU cycles; and the least time of a step and of a run by the data sheet.
+Compiling takes half a minute to minutes a program; what is compiled is kept in
+~/.cache/ablations/plan. `ablations inspect` shows one program in detail.
 """
 
 

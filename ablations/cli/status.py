@@ -17,13 +17,13 @@ OWN = {"format": "terminal", "out": ""}
 HELP = """\
 ablations status [study=NAME] [key=value ...]
 
-Says how far runs are, including those in a cluster's queue. It reads the runs' folders and asks
-squeue; it changes nothing.
+Says how far runs are, including those in a cluster's queue. It reads the runs'
+folders and asks squeue; it changes nothing.
 
-    ablations status                                       all runs in runs/
-    ablations status study=table1                          all runs of a study, begun or submitted
-    ablations status study=table1 data=cifar10 seeds=5     the runs of `ablations train` with these
-                                                           settings
+    ablations status                     all runs in runs/
+    ablations status study=table1        all runs of a study, begun or submitted
+    ablations status study=table1 seeds=5
+                                         those of `ablations train` with this
 
     study=table1       a file of your own, or {studies}
     runs_dir=runs      where the runs are
@@ -32,15 +32,17 @@ squeue; it changes nothing.
 
 It counts the runs of each row in each state, and estimates the time left:
 
-    done           finished, with a record
-    running        a process on any host works on it, or SLURM has started its job
-    waiting        submitted, but not started; with SLURM's reason
-    failed         the last try ended with an error, or the job left the queue without a record
-    interrupted    stopped, with its step kept
-    missing        neither begun nor submitted
+    done          finished, with a record
+    running       a process on any host works on it, or SLURM has started its
+                  job
+    waiting       submitted, but not started; with SLURM's reason
+    failed        the last try ended with an error, or the job left the queue
+                  without a record
+    interrupted   stopped, with its step kept
+    missing       neither begun nor submitted
 
-The exit code is 0 if all runs are done, 3 if some are not done yet, 1 if some have failed, and 2
-for a mistake in the command.
+The exit code is 0 if all runs are done, 3 if some are not done yet, 1 if some
+have failed, and 2 for a mistake in the command.
 """
 
 

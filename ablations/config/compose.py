@@ -151,7 +151,7 @@ def _legal(choice: str, options: Sequence[str]) -> str:
         return f"legal are {', '.join(options)}"
     nearest = get_close_matches(choice, options, n=5)
     near = f"the nearest are {', '.join(nearest)}; " if nearest else ""
-    return f"{near}ablations train --help lists all {len(options)}"
+    return f"{near}ablations train --help all lists all {len(options)}"
 
 
 def _depth_advice(depth: int) -> str:

@@ -53,7 +53,7 @@ class Slurm(Distributed):
 
     def check(self) -> None:
         if "SLURM_PROCID" not in os.environ:
-            raise UserError("distributed=slurm: this is not a task started by srun; see ablations train --help")
+            raise UserError("distributed=slurm: this is not a task started by srun; see ablations train --help all")
 
     def arguments(self) -> dict:
         settings: dict[str, Any] = {"cluster_detection_method": "slurm"}

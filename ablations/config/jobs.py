@@ -4,6 +4,7 @@ Every run is a job of a sweep: a single run is a sweep of one job, a study is a 
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,8 @@ from ablations.setting import decides
 
 OF_JOBS = ("study", "row", "seed", "seeds")  # settings that say which jobs there are, not how one is composed
 MOST_RUNS = 100_000
-LONGEST_NAME = 120  # a file name holds 255 bytes
+LONGEST_NAME = 99  # bytes, of a run's folder; a file name holds 255
+LONGEST_BEFORE = 120  # characters of the settings, before a folder's name was shorter
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,11 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
     # A preset of Hydra's launchers cannot choose in another group.
     hosts = ["distributed=slurm"] if several and "distributed" in default and "distributed" not in settings else []
     lines = []
-    for row, name, words in _named(context, default, cells):
-        whole = ",".join(part for part in (row, _file(), name) if part) or "default"
-        lines.append([*words, f"study={quoted(study.name if study else 'single')}", f"row={quoted(whole)}", *hosts])
+    study_name = study.name if study else "single"
+    runs_dir = next((texts_of(o)[0] for o in reversed(parsed) if o.key_or_group == "runs_dir"), default.runs_dir)
+    for row, changed, words in _named(context, default, cells):
+        folder = _folder_name(row, [*_file(), *changed], os.path.join(runs_dir, study_name))
+        lines.append([*words, f"study={quoted(study_name)}", f"row={quoted(folder)}", *hosts])
     origins = [dict.fromkeys(row_settings, where.get(row, "")) for row, row_settings, _ in cells]
     return _Asked(master, lines, origins, seeds)
 
@@ -152,8 +156,8 @@ def _settings(parsed: list[Override], default: DictConfig) -> dict[str, list[str
     return settings
 
 
-def _named(context: GlobalHydra, default: DictConfig, cells: list) -> Iterator[tuple[str | None, str, list[str]]]:
-    """For each cell its row, its name beside the row, and its overrides."""
+def _named(context: GlobalHydra, default: DictConfig, cells: list) -> Iterator[tuple[str | None, list[str], list[str]]]:
+    """For each cell its row, the settings that its name has besides, and its overrides."""
     names, changes = {}, {}
     for row, row_settings, command_settings in cells:
         extra = {key: value for key, value in command_settings.items() if row_settings.get(key) != value}
@@ -163,10 +167,10 @@ def _named(context: GlobalHydra, default: DictConfig, cells: list) -> Iterator[t
         yield row, names[key], [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
 
 
-def _file() -> str:
+def _file() -> list[str]:
     """The user's own configuration in place of the project's, as part of a run's name."""
     name = searchpath.primary()
-    return "" if name == searchpath.OURS else f"config={name}".replace("/", "_")
+    return [] if name == searchpath.OURS else [f"config={name}".replace("/", "_")]
 
 
 def _origins(path: str | None, study: studies.Study) -> dict[str | None, str]:
@@ -239,14 +243,34 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
     return cells
 
 
+def _folder_name(row: str | None, settings: list[str], study_folder: str) -> str:
+    """The name of a run's folder: its row and, whole, as many settings as there is room for.
+
+    A folder of the name that an older version gave it is kept.
+    """
+    before = ",".join(settings)
+    digest = hashlib.sha256(before.encode()).hexdigest()[:8]
+    if len(before) > LONGEST_BEFORE:
+        before = f"{before[:LONGEST_BEFORE]}-{digest}"
+    before = ",".join(filter(None, [row, before])) or "default"
+    name = ",".join(filter(None, [row, *settings])) or "default"
+    if not settings or len(name.encode()) <= LONGEST_NAME or os.path.isdir(os.path.join(study_folder, before)):
+        return before
+    kept = [row] if row else []
+    for setting in settings:
+        if len(",".join([*kept, setting, digest]).encode()) <= LONGEST_NAME:
+            kept.append(setting)
+    return ",".join([*kept, digest])
+
+
 def _name(
     context: GlobalHydra,
     default: DictConfig,
     command_settings: dict[str, str],
     row_settings: dict[str, str],
     changes: dict,
-) -> str:
-    """The settings of a command that change the defaults, or what a row defines, as the name of a run.
+) -> list[str]:
+    """The settings of a command that change the defaults, or what a row defines, as parts of the name of a run.
 
     changes: whether a setting changes something, as far as known, by the network, the setting and its value; it is
         filled in.
@@ -259,14 +283,7 @@ def _name(
             changes[model, key, value] = _changes(context, default, model, key, value)
         if key in row_settings or changes[model, key, value]:
             parts.append(f"{key.lstrip('+')}={value}".translate(str.maketrans("/", "_", "'\" ")))
-    return shortened(",".join(parts))
-
-
-def shortened(name: str) -> str:
-    """A name that fits into a file's; what is cut off is told apart by a few digits."""
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return parts
 
 
 def _changes(context: GlobalHydra, default: DictConfig, model: str | None, key: str, value: str) -> bool:

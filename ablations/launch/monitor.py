@@ -3,6 +3,7 @@
 It does not know how the runs are launched, so it serves processes on this machine and jobs of a cluster alike.
 """
 
+import shutil
 import sys
 import threading
 import time
@@ -27,6 +28,8 @@ class Monitor:
 
     def __init__(self, jobs, *, quiet: bool = False, hint: str = CONTINUE, seconds_between_looks: float = 0.5):
         self.jobs, self.quiet, self.hint = jobs, quiet, hint
+        names = progress.titles((job.config for job in jobs), shutil.get_terminal_size((132, 24)).columns)
+        self.titles = {RunFolder.of(job.config): name for job, name in zip(jobs, names, strict=True)}
         self.seconds_between_looks = seconds_between_looks
         self.started, self.last_line = time.time(), time.time()
         self.done, self.failure_shown = {}, False
@@ -69,22 +72,22 @@ class Monitor:
             folder = RunFolder.of(job.config)
             if not self.failure_shown and (text := failure(folder.path)):
                 self.failure_shown = True  # the loggers of other runs mostly fail alike
-                self._say(f"{_title(job)}: {text}")
+                self._say(f"{self.titles[folder]}: {text}")
             if folder in self.done:
                 continue
             record = self._fresh(folder)
             if record:
                 self.done[folder] = record
                 if not self.live:
-                    self._say(f"[{len(self.done)}/{len(self.jobs)}] {_title(job)}: {_result(record)}")
+                    self._say(f"[{len(self.done)}/{len(self.jobs)}] {self.titles[folder]}: {_result(record)}")
             else:
                 running[folder] = _progress(folder)
         if self.live:
             self.live.update(self._table(running))
         elif time.time() - self.last_line > SECONDS_BETWEEN_LINES:
-            for job in self.jobs:
-                if text := running.get(RunFolder.of(job.config)):
-                    self._say(f"      {_title(job)}: {text}")
+            for folder, title in self.titles.items():
+                if text := running.get(folder):
+                    self._say(f"      {title}: {text}")
 
     def _fresh(self, folder: RunFolder) -> dict | None:
         try:
@@ -108,23 +111,17 @@ class Monitor:
         table = Table(
             box=None, title=f"{len(self.done)} of {len(self.jobs)} runs done, {clock(time.time() - self.started)}"
         )
-        table.add_column("run")
+        table.add_column("run", no_wrap=True)
         table.add_column("")
-        for job in self.jobs:
-            folder = RunFolder.of(job.config)
+        for folder, title in self.titles.items():
             record = self.done.get(folder)
             if record:
-                table.add_row(_title(job), _result(record), style="red" if failed(record) else "green")
+                table.add_row(title, _result(record), style="red" if failed(record) else "green")
             elif running[folder]:
-                table.add_row(_title(job), running[folder])
+                table.add_row(title, running[folder])
             else:
-                table.add_row(_title(job), "waiting", style="dim")
+                table.add_row(title, "waiting", style="dim")
         return table
-
-
-def _title(job) -> str:
-    row = job.config.row if job.config.study == "single" else job.config.row.partition(",")[0]
-    return f"{row} seed={job.config.seed}"
 
 
 def _result(record) -> str:

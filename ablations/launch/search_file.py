@@ -1,5 +1,6 @@
 """The file of a search, RUNS_DIR/NAME.yaml: a study whose rows are the trials so far, the best first."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,11 @@ from pathlib import Path
 import yaml
 
 from ablations.config import study as studies
-from ablations.config.jobs import shortened
 from ablations.config.study import Row, Study
 from ablations.errors import UserError
 from ablations.system.files import write_whole
 
+LONGEST_ROW = 60  # characters; settings follow in the name of a folder
 BEST = "best"  # the row that is trained on all images with the best values
 HEAD = "# Written by a search of ablations train, which adds its trials to it.\n"
 
@@ -86,7 +87,9 @@ def row(overrides: Sequence[str]) -> Row:
     if not overrides:
         raise UserError("there is nothing to search: give a setting a range, as 'shortcut.bias=interval(-10,0)'")
     name = "_".join(overrides).translate(str.maketrans("/,", "__", "'\" +"))
-    return Row(shortened(name), tuple(overrides))
+    if len(name) > LONGEST_ROW:
+        name = f"{name[:LONGEST_ROW]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return Row(name, tuple(overrides))
 
 
 def _numbers(key: str, rows: Sequence[Row]) -> list[float]:

@@ -13,7 +13,7 @@ from ablations.config.study import Figure, Study
 from ablations.errors import UserError
 from ablations.reports import masks, style
 from ablations.runs.record import FAIL_PERCENT, UnreadableRecord, failed
-from ablations.tables import arithmetic, table
+from ablations.tables import arithmetic, cells, table
 
 NONE_RUN = "none of its rows is run"
 
@@ -97,24 +97,10 @@ def caption(figure: Figure, records: list[dict], unreadable: Collection[str] = (
         text.append("A run that diverged is drawn at 100 %.")
     missing = [row for row, its_runs in runs.items() if not its_runs]
     if not_run := [row for row in missing if row not in unreadable]:
-        text.append(f"Not run: {_together(not_run)}.")
+        text.append(f"Not run: {cells.together(not_run)}.")
     if not_readable := [row for row in missing if row in unreadable]:
-        text.append(f"Not readable: {_together(not_readable)}.")
+        text.append(f"Not readable: {cells.together(not_readable)}.")
     return " ".join([*text, *arithmetic.mixed(runs, {})])
-
-
-def _together(rows: list[str]) -> str:
-    """Names of rows with common beginnings joined, such as conv1x1_relu_{0, -1}."""
-    tails = {}
-    for row in rows:
-        head, line, tail = row.rpartition("_")
-        tails.setdefault(head + line, []).append(tail)
-    return ", ".join(
-        f"{head}{{{', '.join(tails_of_head)}}}"
-        if head and tails_of_head[1:]
-        else ", ".join(map(head.__add__, tails_of_head))
-        for head, tails_of_head in tails.items()
-    )
 
 
 def _curves(axes, runs: dict[str, list[dict]], medians: dict[str, float], losses=None):

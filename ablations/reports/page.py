@@ -4,41 +4,27 @@ report.html is its Jinja template, report.css its style; report.js is what its b
 """
 
 import base64
-import contextlib
 import hashlib
 import json
 import re
-import shlex
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ablations import __version__
 from ablations.analysis.measurement import measurements
-from ablations.config import study as studies
 from ablations.config.study import Figure, Study
 from ablations.errors import UserError
-from ablations.reports import sketch
+from ablations.reports import missing, sketch
 from ablations.runs.folder import RunFolder, read_records, run_folders
 from ablations.runs.record import UnreadableRecord
-from ablations.tables import columns
-from ablations.tables.answer import answer
+from ablations.tables import columns, comparable, critical, critical_table
+from ablations.tables.answer import answer, statistics
 from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
-from ablations.tables.table import Table, by_row, make, select, unreadable_rows
+from ablations.tables.table import Table, by_row, select, unreadable_rows
 
-OWN_FILES = ("--import", "--config-dir", "-cd")  # the options with which a command finds a user's own files
-CALL = "ablations.train("  # how a record's command begins if the run was started from Python
 SORTED_BY_NUMBER = (*NUMERIC, "against its baseline")
-
-
-def studies_in(runs_dir: Path) -> list[Study]:
-    """The studies with runs in this folder, the project's first; one without a file has the rows that were run."""
-    names = sorted({folder.study for folder in run_folders(runs_dir) if folder.is_begun})
-    known = [studies.load(name) for name in studies.names() if name in names]
-    others = [name for name in names if name not in studies.names()]
-    return known + [Study(name, "Runs that belong to no study", "", "", 1, (), ()) for name in others]
 
 
 def make_page(runs_dir: Path, selection: list[Study], settings: dict[str, str]) -> str:
@@ -51,9 +37,10 @@ def make_page(runs_dir: Path, selection: list[Study], settings: dict[str, str]) 
         unread += _unread(runs_dir, study, records, unreadable)
         records = select(records, settings) if records else []
         count += len(records)
-        for table, own_records in groups(study, records, unreadable):
+        for table, own_records in comparable.tables(study, records, unreadable):
             sections.append(section(f"{study.name}-{len(sections)}", table, own_records, runs_dir))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["breakable"] = _breakable
     script = _asset("report.js")
     return environment.from_string(_asset("report.html")).render(
         sections=sections,
@@ -65,6 +52,11 @@ def make_page(runs_dir: Path, selection: list[Study], settings: dict[str, str]) 
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=__version__,
     )
+
+
+def _breakable(name: str) -> Markup:
+    """A long name that a narrow page may break after an underscore or a comma."""
+    return Markup(re.sub("([_,])", r"\1<wbr>", str(escape(name))))
 
 
 def _asset(name: str) -> Markup:
@@ -83,42 +75,16 @@ def _unread(
     return [(str(folder.path.relative_to(runs_dir)), reasons.get(folder, "not finished")) for folder in begun]
 
 
-NUMBERS = ("data", "recipe", "precision", "matmul_precision")  # runs that differ in these are never compared
-
-
-def groups(study: Study, records: list[dict], unreadable: list[UnreadableRecord]) -> list[tuple[Table, list[dict]]]:
-    """As few tables as possible, each of runs that may be compared, and its runs."""
-    keys = (
-        lambda record: None,
-        lambda record: _parts(record, NUMBERS),
-        lambda record: (_parts(record, NUMBERS), record["row"].partition(",")[2]),
-        lambda record: _parts(record, sorted(record["config"].keys() - {"seed", "threads"})),
-    )
-    *coarser, finest = keys
-    for key in coarser:
-        with contextlib.suppress(UserError):
-            return _grouped(study, records, unreadable, key)
-    return _grouped(study, records, unreadable, finest)
-
-
-def _grouped(
-    study: Study, records: list[dict], unreadable: list[UnreadableRecord], key: Callable
-) -> list[tuple[Table, list[dict]]]:
-    """One table for each group of runs with the same `key`."""
-    parts = {}
-    for record in records:
-        parts.setdefault(key(record), []).append(record)
-    return [(make(study, part, unreadable), part) for part in parts.values() or [[]]]
-
-
-def _parts(record: dict, names) -> str:
-    return json.dumps([record["config"][name] for name in names])
-
-
-# The columns in the order of their importance: a page may be too narrow for all.
+# The columns in the order in which they stand.
 ORDER = ("row", "on shortcut", "on F", "ours", "IoU", "paper", "against its baseline", "verdict", "n")
 
 ORDER += tuple(name for name in HEADER if name not in ORDER)
+
+# The columns that are folded away where there is no room for all, the first one first; the others never are.
+FOLDED = ("figure", "95 % interval", "mean ± std", "ours - paper", "n", "on F", "against its baseline", "each seed")
+FOLDED += ("on shortcut", "verdict", "paper", "IoU")
+FOLDED_PARTS = ("ours - paper", "mean ± std (n)", "paper", "verdict", "IoU")
+FOLDED_CRITICAL = ("factor", "Eqn. 8", "paper", "depth", "95 % interval")
 
 
 def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dict:
@@ -149,11 +115,34 @@ def section(name: str, table: Table, records: list[dict], runs_dir: Path) -> dic
         "columns": columns.of(table),
         "is_number": columns.NUMERIC,
         "header": [(HEADER[i], HEADER[i] in NUMERIC) for i in shown],
+        "fold": lambda name: _rank(name, FOLDED),
+        "fold_part": lambda name: _rank(name, FOLDED_PARTS),
         "lines": lines,
-        "notes": notes(table),
-        "missing": _missing(table, records, runs_dir),
+        "critical": _critical(table, records),
+        "notes": statistics(table) + notes(table),
+        "missing": missing.of(table, records, runs_dir),
         "figures": _figures(name, table, records),
         "run": bool(records),
+    }
+
+
+def _rank(name: str, folded: tuple[str, ...]) -> int:
+    """When a column is folded away: 1 first; 0 never."""
+    return folded.index(name) + 1 if name in folded else 0
+
+
+def _critical(table: Table, records: list[dict]) -> dict | None:
+    """The table of critical depths; None if the study is not one of depths, or has runs of one depth only."""
+    try:
+        made = critical.make(table.study, records, unreadable=table.unreadable)
+    except (UserError, ValueError):  # of a record with settings that this program does not know
+        return None
+    rows, said = critical_table.cells(made), notes(table)
+    kinds = {name: "depth" if name.isdecimal() else name.partition(",")[0] for name in rows[0]}
+    return {
+        "header": [(name, _rank(kind, FOLDED_CRITICAL)) for name, kind in kinds.items()],
+        "rows": [list(row.values()) for row in rows],
+        "notes": [note for note in critical_table.notes(made) if note not in said],
     }
 
 
@@ -214,40 +203,6 @@ def _in_page(svg: str, label: str, prefix: str) -> Markup:
         return re.sub(r"\s+", " ", text)
 
     return Markup(re.sub(r">\s+<", "><", re.sub(r"<[^>]*>", shorter, svg)))
-
-
-def _missing(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
-    """The rows that were not run, and the commands that run them with the same settings as the others."""
-    rows = [
-        line.row.name for line in table.lines if line.row.overrides is not None and not line.n and not line.unreadable
-    ]
-    if not rows:
-        return None
-    start = ["ablations", "train", f"study={table.study.name}"]
-    if not records:
-        return {"rows": rows, "commands": [shlex.join([*start, f"runs_dir={runs_dir}"])]}
-    words = _settings_typed(records[0].get("command", ""), table.study)
-    replaced = ("study=", "row=", "seed=", "seeds=", "runs_dir=", "force=", "-")
-    kept = [
-        word
-        for before, word in zip(["", *words], words, strict=False)
-        if before in OWN_FILES or word.startswith(OWN_FILES) or not word.startswith(replaced)
-    ]
-    data = next((word.partition("=")[2] for word in kept if word.startswith("data=")), None)
-    same_data = [row.name for row in table.study.rows_for(data) if row.name in rows]
-    others = [row for row in rows if row not in same_data]  # rows of another data set
-    end = [f"seeds={max(record['seed'] for record in records) + 1}", f"runs_dir={runs_dir}"]
-    commands = [[*start, *kept, f"row={','.join(same_data)}", *end]] if same_data else []
-    commands += [[*start, f"row={','.join(others)}", *end]] if others else []
-    return {"rows": rows, "commands": [shlex.join(command) for command in commands]}
-
-
-def _settings_typed(command: str, study: Study) -> list[str]:
-    """The settings of a command. A call from Python names all settings; those that define a row are left out."""
-    if not command.startswith(CALL):
-        return shlex.split(command)[2:]
-    rows = tuple(f"{key}{end}" for row in study.rows for key in row.settings for end in "=.")
-    return [word for word in shlex.split(command.removeprefix(CALL).removesuffix(")")) if not word.startswith(rows)]
 
 
 def _run(record: dict) -> dict:

@@ -31,3 +31,56 @@ const reveal = () => {
 };
 addEventListener("hashchange", reveal);
 reveal();
+
+// Fold away the columns up to this rank, which matter least; those of rank 0 always stay. Returns how many are folded.
+const fold = (table, rank) => {
+  const heads = table.tHead.rows[table.tHead.rows.length - 1];
+  const hidden = [...heads.cells].map((head) => head.dataset.fold > 0 && head.dataset.fold <= rank);
+  for (const row of [heads, ...table.tBodies[0].rows])
+    hidden.forEach((is, i) => row.cells[i].classList.toggle("folded", is));
+  if (heads.rowIndex > 0) span(table.tHead.rows[0].cells, hidden);
+  return hidden.filter(Boolean).length;
+};
+
+// A head above several columns is as wide as those of them that are shown.
+const span = (groups, hidden) => {
+  let at = 0;
+  for (const group of groups) {
+    group.dataset.columns ??= group.colSpan;
+    const shown = hidden.slice(at, (at += Number(group.dataset.columns))).filter((is) => !is).length;
+    group.colSpan = Math.max(shown, 1);
+    group.classList.toggle("folded", !shown);
+  }
+};
+
+// Fold a table until it fits. A button brings the columns back; a hint says where one scrolls.
+const fit = (region) => {
+  const table = region.querySelector("table.folding");
+  const [button, hint] = region.nextElementSibling.children;
+  const isTooWide = () => region.scrollWidth > region.clientWidth + 1;
+  const ranks = table ? [...table.querySelectorAll("th[data-fold]")].map((head) => Number(head.dataset.fold)) : [];
+  const last = "all" in region.dataset ? 0 : Math.max(0, ...ranks);
+  let count = table ? fold(table, 0) : 0;
+  for (let rank = 1; rank <= last && isTooWide(); rank++) count = fold(table, rank);
+  button.hidden = !(count || "all" in region.dataset);
+  button.textContent = count ? `Show ${count} more ${count === 1 ? "column" : "columns"}` : "Show fewer columns";
+  hint.hidden = !isTooWide();
+  region.nextElementSibling.hidden = button.hidden && hint.hidden;
+};
+
+const regions = [...document.querySelectorAll(".scroll")];
+for (const region of regions) {
+  region.nextElementSibling.querySelector("button").addEventListener("click", () => {
+    region.toggleAttribute("data-all");
+    fit(region);
+  });
+}
+const fitAll = () => matchMedia("print").matches || regions.forEach(fit);
+addEventListener("resize", fitAll);
+fitAll();
+
+// On paper the table of all rows has every column, so the one with a column for each network needs but one figure in each.
+addEventListener("beforeprint", () => {
+  for (const table of document.querySelectorAll("table.folding")) fold(table, table.tHead.rows.length > 1 ? Infinity : 0);
+});
+addEventListener("afterprint", fitAll);

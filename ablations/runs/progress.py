@@ -7,8 +7,11 @@ runs at once. The file is removed when the run ends.
 import contextlib
 import json
 import math
+import re
+import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from ablations.config.run import Config
@@ -16,6 +19,35 @@ from ablations.runs.folder import RunFolder
 from ablations.system.files import write_whole
 
 SECONDS_BETWEEN_WRITES = 1.0
+WIDTHS = (24, 44)  # of a run's title, on a narrow screen and a wide one; the figures beside it take 68
+FIGURES = 68
+
+
+def titles(configs: Iterable[Config], columns: int) -> list[str]:
+    """How a person sees each run on a screen so wide: its row or, of several runs, those of its settings that not all have.
+
+    A long one is cut, unless two runs would then look alike.
+    """
+    configs = list(configs)
+    parts = [_parts(config) for config in configs]
+    shared = set(parts[0]).intersection(*parts[1:]) if len(set(map(tuple, parts))) > 1 else set()
+    names = [",".join(part for part in own if part not in shared) or "default" for own in parts]
+    ends = [f" seed={config.seed}" for config in configs]
+    width = min(max(columns - FIGURES, WIDTHS[0]), WIDTHS[1])
+    cut = [_cut(name, width - len(end)) + end for name, end in zip(names, ends, strict=True)]
+    whole = list(map(str.__add__, names, ends))
+    return cut if len(set(cut)) == len(set(whole)) else whole
+
+
+def _parts(config: Config) -> list[str]:
+    """What a run's name is made of; in a study its row, since all else is the same for all of them."""
+    if config.study == "single":
+        return re.split(r",(?=[^,=\[\](){}]+=)", config.row)
+    return [config.row.partition(",")[0]]
+
+
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
 class Progress:
@@ -26,7 +58,7 @@ class Progress:
 
     def __init__(self, config: Config, folder: Path, *, quiet: bool = False, writes: bool = True):
         self.total, self.quiet, self.file = config.recipe.total_steps, quiet, RunFolder(folder).progress_file
-        self.name = f"{config.row} seed={config.seed}"
+        [self.name] = titles([config], shutil.get_terminal_size((132, 24)).columns)
         self.first_step, self.started, self.written = 0, time.perf_counter(), 0.0
         self.bar, self.writes = None, writes
         if not quiet and sys.stderr.isatty():

@@ -49,6 +49,20 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def together(rows: list[str]) -> str:
+    """Names of rows with common beginnings joined, such as conv1x1_relu_{0, -1}."""
+    tails = {}
+    for row in rows:
+        head, line, tail = row.rpartition("_")
+        tails.setdefault(head + line, []).append(tail)
+    return ", ".join(
+        f"{head}{{{', '.join(tails_of_head)}}}"
+        if head and tails_of_head[1:]
+        else ", ".join(map(head.__add__, tails_of_head))
+        for head, tails_of_head in tails.items()
+    )
+
+
 def missing(line: Line) -> str:
     """What stands in place of the error of a row that has none."""
     return NOT_READABLE if line.unreadable else NOT_RUN

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ablations.tables import columns
 from ablations.tables.cells import HEADER, NUMERIC, cells, notes, title, used
 from ablations.tables.table import Line, Table
-from ablations.terminal.grid import console
+from ablations.terminal.grid import add_names, console
 
 # What a narrow screen leaves out, the first one first; the other formats have everything.
 SPARED = ("figure", "on F", "mean ± std", "ours - paper", "95 % interval", "on shortcut", "against its baseline")
@@ -61,8 +61,10 @@ def _fitting(grid, spared: Sequence[str], fits) -> tuple:
 def _by_row(table: Table, lines: Sequence[Line], left_out: Sequence[str]):
     grid = _grid()
     shown = [i for i in used(table) if HEADER[i] not in left_out]
-    for i in shown:
-        grid.add_column(HEADER[i], justify="right" if HEADER[i] in NUMERIC else "left", no_wrap=i < 1)
+    add_names(grid, HEADER[0], [line.row.name for line in lines])
+    for i in shown[1:]:
+        number = HEADER[i] in NUMERIC
+        grid.add_column(HEADER[i], justify="right" if number else "left", no_wrap=number)
     for line in lines:
         text = cells(line, table)
         style = "dim" if not line.n else "yellow" if text[-1].startswith("differs") else None

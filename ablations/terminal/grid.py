@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
+
+LONGEST_NAME = 32  # characters that stand in one line
 
 
 def console(usual: int = 132):
@@ -29,13 +32,22 @@ def show(title: str, rows: Sequence[Mapping[str, "str | Text"]], right: tuple[st
     screen.print(title + "\n", style="bold", highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for i, name in enumerate(rows[0]):
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=i == 0 or name in right)
+        if i == 0:
+            add_names(table, name, [str(row[name]) for row in rows])
+        else:
+            table.add_column(name, justify="right" if name in right else "left", no_wrap=name in right)
     for row in rows:
         table.add_row(*row.values())
     screen.print(table)
     screen.print()
     for note in notes:
         screen.print(note, highlight=False)
+
+
+def add_names(table: "Table", heading: str, names: Iterable[str]) -> None:
+    """The first column. Names that are long go on in a second line, if else figures would be pushed off the screen."""
+    longest = max(map(len, names), default=0)
+    table.add_column(heading, no_wrap=longest <= LONGEST_NAME, overflow="fold", min_width=min(longest, LONGEST_NAME))
 
 
 def markdown(title: str, rows: Sequence[Mapping[str, "str | Text"]], notes: list[str]) -> str:

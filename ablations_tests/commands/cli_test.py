@@ -1,6 +1,7 @@
 """The command as a user types it: what it prints, what it refuses, and how."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 from ablations import cli
 from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
-from ablations_tests.conftest import COMMAND, ablations, here
+from ablations_tests.conftest import COMMAND, ablations, configure, here
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ from ablations_tests.conftest import COMMAND, ablations, here
         (["train", "shortcut="], "shortcut="),
         (["train", "a=[1"], "a=[1"),
         (["tran"], "tran: unknown command; legal are plan, bench, train, status, table, critical, figure, report"),
-        (["table"], "study=... is missing; legal are cardinality"),
+        (["table"], "study=... is missing; runs_dir=runs: there is no such folder; ablations train study=demo makes some"),
         (["table", "study=table1"], "runs_dir=runs: there is no such folder"),
         (["table", "table1"], "table1: settings are key=value"),
         (["export", "run=nowhere", "out=x"], "run=nowhere: there is no finished run in this folder"),
@@ -72,10 +73,25 @@ def test_an_unwritable_runs_folder(tmp_path):
 def test_help_names_what_there_is(command, tmp_path):
     done = here(*command, cwd=tmp_path)
     assert done.returncode == 0 and not done.stderr
-    assert "ablations" in done.stdout and max(map(len, done.stdout.splitlines())) <= 100
+    everything = here(*command, "all", cwd=tmp_path).stdout if command else done.stdout
+    assert "ablations" in done.stdout and everything.startswith(done.stdout.partition("\n`ablations")[0])
+    assert max(map(len, (done.stdout + everything).splitlines())) <= 80
     if command == ["train", "--help"]:
-        for word in ("exclusive_gating", "full_preactivation", "resnet1202", "table1", "shortcut.bias", "runs_dir"):
+        for word in ("exclusive_gating", "resnet1202", "table1", "runs_dir"):
             assert word in done.stdout
+        assert everything.index("resnet20") < everything.index("resnet110") < everything.index("resnet1202")
+        for word in ("full_preactivation", "shortcut.bias", "vgg16_bn_cifar", "hydra/launcher"):
+            assert word in everything and word not in done.stdout
+
+
+def test_the_six_settings_of_the_help_are_the_defaults(tmp_path):
+    shown = here("train", "--help", cwd=tmp_path).stdout.partition("six settings")[2]
+    defaults = dict(re.findall(r"^    (\w+)=(\w+)  ", shown, re.MULTILINE))
+    assert list(defaults) == ["model", "shortcut", "data", "recipe", "seed", "study"]
+    config = configure()
+    for group in ("model", "shortcut", "data", "recipe"):
+        assert getattr(config, group).name == defaults[group]
+    assert str(config.seed) == defaults["seed"]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["table", "study=table1", "runs_dir=."]])

@@ -6,6 +6,7 @@ checked. The commands of docs/shortcuts.md and docs/families.md are run by short
 whose first line is a comment that is a file's name, as `# mine.yaml`, is that file.
 """
 
+import ast
 import re
 import shlex
 import shutil
@@ -193,6 +194,32 @@ def test_every_command_is_run_or_marked(page, shell, request):
         else:
             assert command.mark, f"{command} is neither run nor marked as needing something"
             assert all((ROOT / word).exists() for word in words if "/" in word)
+
+
+def messages() -> list[str]:
+    """Every text in the code, with a line feed for each part that differs."""
+    found = []
+    for path in (ROOT / "ablations").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(
+                        getattr(part, "value", "") if isinstance(part, ast.Constant) else "\n" for part in node.values
+                    )
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_the_messages_of_the_troubleshooting_page_are_those_of_the_code():
+    known = messages()
+    text = (ROOT / "docs" / "troubleshooting.md").read_text().partition("## A result")[0]
+    shown = re.findall(r"^\| `([^`]*)` \|", text, re.MULTILINE)
+    assert len(shown) > 20
+    for message in shown:
+        parts = [part for part in message.split("...") if len(part) > 6]
+        assert parts and all(any(part in each for each in known) for part in parts), message
 
 
 def test_the_readmes_python_trains_and_finds_a_run(tmp_path, monkeypatch):

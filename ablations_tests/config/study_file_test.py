@@ -46,7 +46,7 @@ MISTAKES = [
     (f"question: which?\nseeds: 2.5\n{ROW}", 2, "seeds is the number 2.5; expected how many seeds"),
     (f"{HEAD}columns: layers\n{ROW}", 3, "columns is the text layers; expected what stands above each column"),
     (f"{HEAD}rows: [{{row: a, cell: [b]}}]\n", 3, r"cell is the list \[b\]; expected its row and its column"),
-    (f"{FIGURE}{{name: f, kind: curve, caption: c}}\n", 5, "kind is the text curve; expected curves, against or masks"),
+    (f"{FIGURE}{{name: f, kind: curve, caption: c}}\n", 5, "kind is the text curve; expected curves, against, points or masks"),
     (f"{FIGURE}{{name: f, kind: curves, caption: c, x_scale: logit}}\n", 5, "x_scale is the text logit; expected linear or log"),
     (f"{FIGURE}{{name: f, kind: curves, caption: c, colour: red}}\n", 5, "colour is no key of a figure; expected name, kind,"),
     (f"{FIGURE}{{name: f, kind: curves}}\n", 5, "entry 1 of figures has no caption; expected caption: the sentence"),

@@ -66,5 +66,5 @@ def test_nothing_is_chosen_before_all_are_trained(trained, tmp_path):
 def test_a_row_is_the_best_of_rows_that_can_be_trained(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(MINE.replace("[a, b]", "[a, c]"))
-    with pytest.raises(UserError, match="row best of .* is the best of c, which is not a row to train"):
+    with pytest.raises(UserError, match="row best is the best of c, which is no row to train"):
         study.load(str(file))

@@ -150,7 +150,7 @@ def test_none_of_it_is_part_of_a_name_or_a_record():
 def test_outside_of_a_cluster_there_is_one_message(tmp_path):
     done = ablations("train", "distributed=slurm", "model=resnet20", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr == (
-        "ablations: distributed=slurm: this is not a task started by srun; see ablations train --help\n"
+        "ablations: distributed=slurm: this is not a task started by srun; see ablations train --help all\n"
     )
 
 

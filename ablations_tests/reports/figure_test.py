@@ -14,6 +14,7 @@ from ablations.errors import UserError
 from ablations.reports import figure, style
 from ablations.runs import record as records
 from ablations.runs.folder import read_records
+from ablations.tables import cells
 from ablations_tests import depths
 from ablations_tests.conftest import ROOT, ablations, configure
 
@@ -184,7 +185,7 @@ def test_lines_and_what_is_not_run_are_named_in_short(monkeypatch):
     _, (axes,), _ = drawn(monkeypatch, AGAINST_BIAS, DIGITS)
     assert labels(axes) == ["identity", "exclusive_gating", "shortcut_only_gating"]
     missing = ["conv1x1", "relu_-1", "relu_-2", "no_relu_-1", "plain"]
-    assert figure._together(missing) == "conv1x1, plain, relu_{-1, -2}, no_relu_-1"
+    assert cells.together(missing) == "conv1x1, plain, relu_{-1, -2}, no_relu_-1"
 
 
 def test_two_rows_at_one_point_are_refused(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 import shlex
@@ -11,7 +12,7 @@ import statistics
 import pytest
 
 from ablations.cli import report
-from ablations.config import compose
+from ablations.config import compose, run
 from ablations.config import jobs as sweep
 from ablations.config.study import load
 from ablations.errors import UserError
@@ -20,6 +21,8 @@ from ablations.reports import sketch
 from ablations.runs import folder as folders
 from ablations.runs import record as records
 from ablations.runs.folder import RunFolder
+from ablations.tables import comparable, critical, critical_table
+from ablations_tests import depths
 from ablations_tests.conftest import ROOT, ablations
 
 DIGITS = ROOT / "results" / "digits"
@@ -54,7 +57,7 @@ def test_runs_of_different_precision_are_two_tables(tmp_path):
     copy(tmp_path, "identity", "dropout")
     found, unreadable = folders.read_records(tmp_path, "table1")
     exact = [record | {"config": record["config"] | {"matmul_precision": "highest"}} for record in found]
-    made = reports_page.groups(load("table1"), found + exact, unreadable)
+    made = comparable.tables(load("table1"), found + exact, unreadable)
     assert [sorted({record["row"] for record in of_table}) for _, of_table in made] == [["dropout", "identity"]] * 2
 
 
@@ -80,7 +83,7 @@ def digits(tmp_path_factory):
 def test_the_page_says_what_is_there_and_what_is_not(digits):
     text = digits.read_text()
     best = min((path.name for path in (DIGITS / "table1").iterdir()), key=median)
-    assert f"Best is {best}, with {median(best):.2f} % test error" in text
+    assert f"best is {best}, with {median(best):.2f} % test error" in text
     assert "Not run: 2 of 16 rows" in text and "plain, dropout" in text
     assert "table1/conv1x1/seed=2" in text and "table1/exclusive_gating_0/seed=1" in text
     assert "metrics.jsonl is damaged" in text
@@ -99,10 +102,40 @@ def test_the_command_for_what_is_not_run_runs_it(digits):
 
 def test_the_command_keeps_what_the_others_were_run_with():
     chosen = {"recipe.total_steps": "1564"}
-    text = reports_page.make_page(ROOT / "results" / "cifar10", [reports_page.studies.load("table1")], chosen)
+    text = reports_page.make_page(ROOT / "results" / "cifar10", [load("table1")], chosen)
     command = shlex.split(re.search(r"<pre[^>]*>(ablations train [^<]*)</pre>", text)[1])
     assert "recipe.total_steps=1564" in command and "model=resnet20" in command
     assert "row=identity" not in command and "seed=0" not in command and "seeds=1" in command
+
+
+def test_the_command_names_what_was_otherwise_in_an_older_recipe(tmp_path):
+    """Table 2 was run with 440 steps, before recipe=digits had 880; a table would refuse to mix them."""
+    shutil.copytree(DIGITS / "table2", tmp_path / "table2")
+    shutil.rmtree(tmp_path / "table2" / "resnet110_original")
+    command = shlex.split(html.unescape(re.search(r"<pre[^>]*>(ablations train [^<]*)</pre>", page(tmp_path))[1]))
+    with compose.hydra() as context:
+        job = sweep.plan(context, command[2:])[0]
+    then = records.read_record(DIGITS / "table2" / "resnet164_original" / "seed=0")["config"]
+    assert job.config.resolved()["recipe"] == run.from_resolved(then).resolved()["recipe"]
+    assert "recipe.drop_fractions=[0.5,0.75]" in command and not any("model" in word for word in command)
+
+
+def test_a_study_of_depths_has_its_critical_depths(tmp_path):
+    depths.write(tmp_path, {"identity": (0, 0), "dropout": (0, 3)})
+    shown = page(tmp_path).split("The depth at which half of the seeds fail", 1)[1].split("</ul>")[0]
+    cells = critical_table.cells(critical.make(load("depth"), folders.read_records(tmp_path, "depth")[0]))
+    assert list(map(html.unescape, re.findall(r"<td[^>]*>([^<]*)</td>", shown))) == [
+        text for line in cells for text in list(line.values())[1:]
+    ]
+    assert "by logistic regression" in shown and "Trained on digits" not in shown, (
+        "the notes of both tables are once there"
+    )
+
+
+def test_a_study_without_depths_has_none():
+    found, unreadable = folders.read_records(DIGITS, "table1")
+    [(made, records_of_it)] = comparable.tables(load("table1"), found, unreadable)
+    assert reports_page._critical(made, records_of_it) is None
 
 
 def test_the_page_needs_nothing_else(digits):
@@ -274,6 +307,30 @@ def test_a_link_to_a_row_opens_a_run(opened):
     assert opened.current_url.endswith("#table1-0-2")
 
 
+WIDE = "return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth + 1).length"
+HINTS = "return [...document.querySelectorAll('p.fold span')].filter((e) => e.offsetWidth > 0).length"
+
+
+def test_columns_fold_away_until_a_table_fits_and_come_back(opened):
+    (table,) = find(opened, "table.sortable")
+    (button,) = (button for button in find(opened, "p.fold button") if button.is_displayed())
+    desktop = len(table.text.split("\n")[0].split())
+    assert opened.execute_script(WIDE) == 0
+    screen(opened, 390)
+    assert len(table.text.split("\n")[0].split()) < desktop
+    assert opened.execute_script(WIDE) == opened.execute_script(HINTS), "where one scrolls, a hint says so"
+    assert not table.find_element("css selector", "th[data-name=figure]").is_displayed()
+    hints = opened.execute_script(HINTS)
+    opened.execute_script("arguments[0].click()", button)
+    assert (
+        table.find_element("css selector", "th[data-name=figure]").is_displayed()
+        and button.text == "Show fewer columns"
+    )
+    assert opened.execute_script(HINTS) == hints + 1
+    opened.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert not find(opened, "table.sortable .folded")
+
+
 def test_a_phone_scrolls_in_one_direction_only(opened):
     screen(opened, 360)
     for element in find(opened, "details"):
@@ -303,7 +360,7 @@ def test_nothing_is_loaded(opened):
 def test_what_is_missing_beside_runs_from_python_is_a_command_that_can_be_typed():
     from ablations.config import compose, jobs
     from ablations.config import study as studies
-    from ablations.reports.page import _settings_typed
+    from ablations.reports.missing import _settings_typed
 
     study = studies.load("table1")
     call = "ablations.train(shortcut=dropout model=resnet20 shortcut.rate=0.3 recipe.total_steps=4 row=dropout)"

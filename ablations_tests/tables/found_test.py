@@ -1,0 +1,43 @@
+"""What a command says of a folder of runs before anything is chosen."""
+
+import shutil
+
+import pytest
+
+from ablations_tests.conftest import ROOT, here
+
+TABLE1 = ROOT / "results" / "digits" / "table1"
+
+
+@pytest.mark.parametrize("command", [["table"], ["table", "study=single"], ["report"]])
+def test_without_runs_the_message_says_what_to_type(command, tmp_path):
+    done = here(*command, cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and not done.stdout
+    assert "runs_dir=runs: there is no such folder; ablations train study=demo makes some" in done.stderr
+    (tmp_path / "runs").mkdir()
+    assert "runs has no runs; ablations train study=demo makes some" in here(*command, cwd=tmp_path).stderr
+
+
+def test_with_runs_it_says_which_there_are(tmp_path):
+    shutil.copytree(TABLE1 / "identity", tmp_path / "mine" / "table1" / "identity")
+    shutil.copytree(TABLE1 / "dropout" / "seed=0", tmp_path / "mine" / "single" / "shortcut=dropout" / "seed=0")
+    done = here("table", "runs_dir=mine", cwd=tmp_path)
+    assert done.stderr == (
+        "ablations: study=... is missing; mine has single (1 run), table1 (3 runs); type ablations table study=single "
+        "runs_dir=mine\n"
+    )
+    empty = here("table", "study=table2", "runs_dir=mine", cwd=tmp_path)
+    assert empty.returncode == 0 and "not run" in empty.stdout
+    assert empty.stderr == (
+        "ablations: table2: nothing is run yet in mine; ablations train study=table2 trains its rows\n"
+    )
+
+
+def test_runs_of_no_study_have_as_many_tables_as_may_not_be_mixed(tmp_path):
+    for name, place in (("identity", "default"), ("dropout", "shortcut=dropout")):
+        shutil.copytree(TABLE1 / name / "seed=0", tmp_path / "runs" / "single" / place / "seed=0")
+    path = tmp_path / "runs" / "single" / "shortcut=dropout" / "seed=0" / "record.json"
+    assert here("table", "study=single", cwd=tmp_path).stdout.count("on shortcut") == 1
+    path.write_text(path.read_text().replace('"total_steps": 880', '"total_steps": 1760'))
+    done = here("table", "study=single", cwd=tmp_path)
+    assert done.stdout.count("on shortcut") == 2 and "1,760 steps" in done.stdout and not done.stderr
