@@ -192,7 +192,7 @@ ARCHITECTURES = {
             (
                 Stage((Unit((C(6),), stands="never"),), name="high"),
                 Stage((Unit((C(8), C(7)), stands="never"),), (Pool("max", 2, 2),)),
-                Stage((Unit((Bilinear(),), join="concatenate", reads="high", activated=False), Unit((C(9),)))),
+                Stage((Unit((Bilinear(),), join="concatenate", reads="high", activated=False), Unit((C(15),)))),
             ),
             head=Head(pixels=True),
         ),
