@@ -77,6 +77,10 @@ class Rows(nn.Module):
             follow = after if i in weighted[-1:] else between
             if isinstance(row, data.Pool):
                 self.steps.append(pool(row))
+            elif isinstance(row, data.Cells):
+                self.steps.append(nn.AdaptiveAvgPool2d(row.side))
+            elif isinstance(row, data.Bilinear):
+                self.steps.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True))
             elif isinstance(row, data.LocalResponse):
                 self.steps.append(LocalResponse())
             elif isinstance(row, data.Layer):
@@ -204,7 +208,41 @@ class Stage(nn.Module):
         self.units = nn.ModuleList(units)
 
 
-class Network(nn.Module):
+class Classifier(nn.Module):
+    """Means over the cells of a map, and linear layers: (N, C, H, W) -> (N, classes), of pixels (N, H, W, classes)."""
+
+    def __init__(self, head: data.Head, channels: int, classes: int, function: str):
+        super().__init__()
+        self.cells, self.pixels, self.function = head.cells, head.pixels, FUNCTIONS[function]
+        sizes = (channels * (1 if head.pixels else head.cells**2), *head.hidden, classes)
+        *hidden, self.head = [nn.Linear(*size) for size in zip(sizes, sizes[1:], strict=False)]
+        self.hidden = nn.ModuleList(hidden)
+        rates = [*head.dropouts, *[0.0] * (len(sizes) - 1 - len(head.dropouts))]
+        self.dropouts = nn.ModuleList([Drop(rate) if rate else nn.Identity() for rate in rates])
+
+    def classify(self, x):
+        x = x.permute(0, 2, 3, 1) if self.pixels else self._mean_of_cells(x)
+        for dropout, layer in zip(self.dropouts, [*self.hidden, None], strict=True):
+            x = dropout(x)
+            x = x if layer is None else self.function(layer(x))
+        return self.head(x)
+
+    def _mean_of_cells(self, x):
+        return x.mean((2, 3)) if self.cells == 1 else F.adaptive_avg_pool2d(x, self.cells).flatten(1)
+
+
+class Auxiliary(Classifier):
+    """Rows, then a classifier."""
+
+    def __init__(self, auxiliary: data.Auxiliary, channels: int, classes: int, function: str, **outside):
+        super().__init__(auxiliary.head, data.filters(auxiliary.rows, channels), classes, function)
+        self.reads, self.rows = auxiliary.reads, Rows(auxiliary.rows, channels, function, **outside)
+
+    def forward(self, x):
+        return self.classify(self.rows(x))
+
+
+class Network(Classifier):
     """Normalised images (N, C, H, W) -> logits (N, classes), or (N, H', W', classes) if it classifies pixels.
 
     shortcut: the settings of the identity, or of none. Raises ValueError for another one.
@@ -219,10 +257,10 @@ class Network(nn.Module):
         classes: int,
         image_channels: int,
     ):
-        super().__init__()
         if shortcut.name not in ("identity", "none"):
             raise ValueError(f"shortcut={shortcut.name}: in PyTorch there are identity and none")
-        stem, function, head = architecture.stem, architecture.function, architecture.head
+        stem, function, channels = architecture.stem, architecture.function, architecture.stacks[-1].filters
+        super().__init__(architecture.head, data.filters(architecture.exit, channels), classes, function)
         outside = {"between": order.outside, "after": order.outside, "outside": order.outside}
         self.stem = convolution(stem, image_channels)
         self.stem_activation = Activation(order.outside if stem.activated else [], stem.filters, function)
@@ -240,13 +278,12 @@ class Network(nn.Module):
         last = order.before if architecture.last_activation else []
         self.head_activation = Activation(last, channels, function)
         self.exit = Rows(architecture.exit, channels, function, **outside)
-        self.cells, self.pixels, self.function = head.cells, head.pixels, FUNCTIONS[function]
-        channels = data.filters(architecture.exit, channels) * (1 if head.pixels else head.cells**2)
-        sizes = (channels, *head.hidden, classes)
-        *hidden, self.head = [nn.Linear(*size) for size in zip(sizes, sizes[1:], strict=False)]
-        self.hidden = nn.ModuleList(hidden)
-        rates = [*head.dropouts, *[0.0] * (len(sizes) - 1 - len(head.dropouts))]
-        self.dropouts = nn.ModuleList([Drop(rate) if rate else nn.Identity() for rate in rates])
+        self.auxiliary = nn.ModuleList(
+            [
+                Auxiliary(each, architecture.made_by(each.reads), classes, function, **outside)
+                for each in architecture.auxiliary
+            ]
+        )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -258,23 +295,26 @@ class Network(nn.Module):
         return [unit for stage in self.stages for unit in stage.units]
 
     def forward(self, images):
+        return self.classify(self.walk(images)[0])
+
+    def with_auxiliary(self, images):
+        """The logits, and a list of those of the auxiliary classifiers."""
+        x, outputs = self.walk(images)
+        return self.classify(x), [each(outputs[each.reads]) for each in self.auxiliary]
+
+    def classify(self, x):
+        return super().classify(self.exit(self.head_activation(x)))
+
+    def walk(self, images):
+        """The output of the last unit, and those of the stages by their names."""
         x, outputs = self.stem_activation(self.stem(images)), {}
         for entry, stage, reads, name in zip(self.entries, self.stages, self.reads, self.names, strict=True):
             x = entry(x)
             x = (outputs[reads], x) if reads else x
             for unit in stage.units:
                 x = unit(x)
-            if name in self.reads:
-                outputs[name] = x
-        x = self.exit(self.head_activation(x))
-        x = x.permute(0, 2, 3, 1) if self.pixels else self._mean_of_cells(x)
-        for dropout, layer in zip(self.dropouts, [*self.hidden, None], strict=True):
-            x = dropout(x)
-            x = x if layer is None else self.function(layer(x))
-        return self.head(x)
-
-    def _mean_of_cells(self, x):
-        return x.mean((2, 3)) if self.cells == 1 else F.adaptive_avg_pool2d(x, self.cells).flatten(1)
+            outputs[name] = x
+        return x, outputs
 
 
 def load(network: Network, tensors: dict[str, torch.Tensor]) -> None:

@@ -33,7 +33,8 @@ def surfaces(steps: Steps, state: State, name: str, *, images: int, directions: 
     first, second, *_ = drawn
 
     def loss(first, second, a, b):
-        value, wrong = compiled(state.params, state.others, first, second, a, b, steps.data, *batch)
+        place = np.float32(a), np.float32(b)  # of one type, since each type would be compiled again
+        value, wrong = compiled(state.params, state.others, first, second, *place, steps.data, *batch)
         update(next(counter))
         return float(value) if math.isfinite(value) else None, float(wrong)
 
@@ -64,7 +65,7 @@ def direction(params: nnx.State, seed: int) -> nnx.State:
 
 def _leaf_direction(path, leaf, random):
     if path[-1] != "kernel":
-        return jnp.zeros_like(leaf)
+        return jnp.asarray(np.zeros(leaf.shape, leaf.dtype))  # `jnp.zeros` is a program for each shape
     drawn = random.standard_normal(leaf.shape, np.float32)
     filters = tuple(range(stack.is_stacked(path), leaf.ndim - 1))  # all axes of one unit except that of the filters
 

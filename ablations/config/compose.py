@@ -3,6 +3,7 @@
 Hydra is known to this package, to `launch`, and to `cli` for what it prints and completes; nothing else uses it.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -21,7 +22,7 @@ from ablations.config import imports, quoting, searchpath  # noqa: F401, imports
 from ablations.config.choices import having
 from ablations.config.distributed import DISTRIBUTED
 from ablations.config.hydra_loader import Loader
-from ablations.config.logger import LOGGERS
+from ablations.config.logger import ENVIRONMENT, LOGGERS
 from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
 from ablations.data.config import SCHEMAS, DataConfig
@@ -180,7 +181,8 @@ def register_schemas() -> dict[tuple[str, str], str]:
 
 
 def _defined() -> tuple:
-    return (*SHORTCUTS.items(), *FAMILIES.items(), repr(ORDERS))
+    """What the choices and the defaults of their schemas depend on."""
+    return (*SHORTCUTS.items(), *FAMILIES.items(), repr(ORDERS), *map(os.environ.get, ENVIRONMENT))
 
 
 def _register() -> dict[tuple[str, str], str]:

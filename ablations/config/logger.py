@@ -12,6 +12,7 @@ from typing import TypeVar
 from ablations.errors import UserError
 
 MODES = ("online", "offline", "disabled")
+ENVIRONMENT = ("WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY")  # which have defaults of settings below
 
 
 @dataclass

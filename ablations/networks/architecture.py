@@ -57,6 +57,19 @@ class Pool:
         if self.kind == "average" and self.ceil:
             raise ValueError("Pool('average', ceil=True): the mean of a window that is not full is not defined here")
 
+    def pads(self, side: int) -> tuple[int, int]:
+        """The pixels that are added before and after a side of a map."""
+        before = (self.kernel - 1) // 2 if self.pad is None else self.pad
+        missing = -(side + 2 * before - self.kernel) % self.stride if self.ceil else 0
+        return before, before + missing
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The mean over each of side x side parts of a map, which becomes that large, whatever its size was."""
+
+    side: int
+
 
 @dataclass(frozen=True)
 class Parallel:
@@ -71,6 +84,11 @@ class Up:
 
     filters: int
     bias: bool = True
+
+
+@dataclass(frozen=True)
+class Bilinear:
+    """Twice the height and the width by bilinear interpolation, in which corners stay corners. Without weights."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +108,7 @@ class Drop:
     rate: float
 
 
-Row = Layer | Pool | Parallel | Up | Activate | LocalResponse | Drop
+Row = Layer | Pool | Cells | Parallel | Up | Bilinear | Activate | LocalResponse | Drop
 
 
 @dataclass(frozen=True)
@@ -145,7 +163,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Stage:
-    """Units one after another. entry: what leads to them, such as pooling. name: for a unit that reads its output."""
+    """Units one after another. entry: what leads to them, such as pooling. name: for what else reads its output."""
 
     units: tuple[Unit, ...]
     entry: tuple[Row, ...] = ()
@@ -168,8 +186,21 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Auxiliary:
+    """A second classifier, which reads the output of a stage, by its name: rows, and a head of its own.
+
+    Its loss, times `weight`, is added to that of the network in training. In tests it is not there.
+    """
+
+    reads: str
+    rows: tuple[Row, ...]
+    head: Head
+    weight: float
+
+
+@dataclass(frozen=True)
 class Architecture:
-    """A whole network: its first layer, stages, rows after the last unit, and the head.
+    """A whole network: its first layer, stages, rows after the last unit, the head, and auxiliary classifiers.
 
     function: the activation function outside of units. last_activation: whether the order's activations before F also
     stand after the last unit (Sec. 4.1).
@@ -183,11 +214,18 @@ class Architecture:
     last_activation: bool = True
     init: str = "he_fan_out"
     bn_epsilon: float = 1e-5
+    auxiliary: tuple[Auxiliary, ...] = ()
 
     def __post_init__(self):
         for field, legal in (("function", FUNCTIONS), ("init", INITS)):
             if (value := getattr(self, field)) not in legal:
                 raise ValueError(f"Architecture({field}={value!r}): legal are {', '.join(legal)}")
+        names = [stage.name for stage in self.stages if stage.name]
+        for each in self.auxiliary:
+            if each.reads not in names:
+                raise ValueError(
+                    f"Auxiliary(reads={each.reads!r}): no stage has this name; there are {', '.join(names) or 'none'}"
+                )
 
     @property
     def stacks(self) -> "tuple[Stack, ...]":
@@ -199,11 +237,17 @@ class Architecture:
 
         Raises nothing: the caller says what is wrong.
         """
-        sides = [side := _side((self.stem,), side)]
+        sides, outputs = [side := _side((self.stem,), side)], {}
         for stack in self.stacks:
             for rows in (stack.entry, *(unit.branch for unit in stack.units)):
                 sides.append(side := _side(rows, side))
+            outputs[stack.stage] = side
+        sides += [_side(each.rows, outputs[each.reads]) for each in self.auxiliary]
         return max(0, min(*sides, _side(self.exit, side)))
+
+    def made_by(self, stage: str) -> int:
+        """The channels that leave the stage of this name."""
+        return next(stack.filters for stack in self.stacks if stack.stage == stage)
 
 
 @dataclass(frozen=True)
@@ -259,7 +303,7 @@ def filters(rows: Sequence[Row], channels: int) -> int:
 
 def stride(rows: Sequence[Row]) -> int | Fraction:
     """By how much these rows divide the height and the width of a map."""
-    strides = [1, *(Fraction(1, 2) if isinstance(row, Up) else _stride(row) for row in rows)]
+    strides = [1, *(Fraction(1, 2) if isinstance(row, Up | Bilinear) else _stride(row) for row in rows)]
     return math.prod(strides)
 
 
@@ -272,13 +316,15 @@ def _stride(row: Row) -> int | Fraction:
 def _side(rows: Sequence[Row], side: int) -> int:
     """The side of a square map of this side after these rows."""
     for row in rows:
+        if not side:
+            return 0
         if isinstance(row, Layer | Pool):
-            pad = (row.kernel - 1) // 2 if row.pad is None else row.pad
-            free = side + 2 * pad - row.kernel
-            up = isinstance(row, Pool) and row.ceil
-            side = (-(-free // row.stride) if up else free // row.stride) + 1 if free >= 0 else 0
+            pads = row.pads(side) if isinstance(row, Pool) else [row.kernel // 2 if row.pad is None else row.pad] * 2
+            side = max(0, (side + sum(pads) - row.kernel) // row.stride + 1)
+        elif isinstance(row, Cells):
+            side = row.side
         elif isinstance(row, Parallel):
             side = _side(row.branches[0], side)
-        elif isinstance(row, Up):
+        elif isinstance(row, Up | Bilinear):
             side *= 2
     return side

@@ -1,7 +1,8 @@
 """The layers of a network by their names in a weights file, in the order of the computation.
 
 Other programs' files have the same layers in this order under other names: PyTorch writes them as its modules were made.
-In a unit the shortcut's projection comes last, and the branches of a concatenation one after another.
+In a unit the shortcut's projection comes last, and the branches of a concatenation one after another. Auxiliary classifiers
+come before the network's own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from ablations.networks.architecture import (
     Activate,
     Architecture,
     Drop,
+    Head,
     Layer,
     Parallel,
     Row,
@@ -41,9 +43,16 @@ def _network(architecture: Architecture, order: ActivationOrder) -> Iterator[tup
             channels = stack.filters
     yield from _bn("head_activation", order.before if architecture.last_activation else [])
     yield from _rows("exit", architecture.exit, outside, outside, outside)
-    for i, _ in enumerate(architecture.head.hidden):
-        yield f"hidden.{i}", BIAS
-    yield "head", BIAS
+    for i, each in enumerate(architecture.auxiliary):
+        yield from _rows(f"auxiliary.{i}.rows", each.rows, outside, outside, outside)
+        yield from _linear(f"auxiliary.{i}.", each.head)
+    yield from _linear("", architecture.head)
+
+
+def _linear(prefix: str, head: Head) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for i, _ in enumerate(head.hidden):
+        yield f"{prefix}hidden.{i}", BIAS
+    yield f"{prefix}head", BIAS
 
 
 def _unit(name: str, unit: Unit, order: ActivationOrder, *, changes: bool) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -1,20 +1,19 @@
-"""A network, built from an architecture: a stem, stages of residual units, and a linear classifier."""
+"""A network, built from an architecture: a stem, stages of residual units, and a classifier."""
 
-import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from ablations.networks import architecture as data
 from ablations.networks.activation import ActivationOrder
-from ablations.networks.architecture import Architecture, Head
-from ablations.networks.layers import FUNCTIONS, INITS, Activation, BatchNorm, Conv, DropoutLayer
+from ablations.networks.architecture import Architecture
+from ablations.networks.classifier import AuxiliaryClassifier, Classifier
+from ablations.networks.layers import Activation, BatchNorm, Conv
 from ablations.networks.rows import Rows
 from ablations.networks.shortcut import Shortcut
 from ablations.networks.stack import Stack, run
 from ablations.networks.unit import ResidualUnit
 
 
-class Network(nnx.Module):
+class Network(Classifier):
     """Normalised images (N, H, W, C) -> logits (N, classes), or (N, H', W', classes) if it classifies pixels.
 
     Logits are float32; all else is computed in the dtype of the images. In an activation order with BN, BN and the
@@ -54,41 +53,44 @@ class Network(nnx.Module):
         last = order.before if architecture.last_activation else []
         self.head_activation = Activation(last, channels, function)
         self.exit = Rows(architecture.exit, channels, init=init, rngs=rngs, **outside)
-        head, self.function = architecture.head, function
-        self.cells, self.pixels = head.cells, head.pixels
-        channels = data.filters(architecture.exit, channels) * (1 if head.pixels else head.cells**2)
-        sizes = (channels, *head.hidden, classes)
-        linear = INITS[init] if init == "glorot_uniform" else linear_init
-        *hidden, self.head = [
-            nnx.Linear(*size, kernel_init=linear, rngs=rngs) for size in zip(sizes, sizes[1:], strict=False)
-        ]
-        self.hidden = nnx.List(hidden)
-        self.dropouts = nnx.List(
-            [DropoutLayer(rate, inverted=True, rngs=rngs) if rate else None for rate in _dropouts(head)]
+        channels = data.filters(architecture.exit, channels)
+        super().__init__(architecture.head, channels, classes, function=function, init=init, rngs=rngs)
+        # The last to be drawn: the others' weights are the same without them.
+        self.auxiliary = nnx.List(
+            [
+                AuxiliaryClassifier(each, architecture.made_by(each.reads), classes, init=init, rngs=rngs, **outside)
+                for each in architecture.auxiliary
+            ]
         )
         self.set_attributes(BatchNorm, epsilon=architecture.bn_epsilon, raise_if_not_found=False)
 
     def __call__(self, images):
         return self.classify(self.walk(self.embed(images), run)[0])
 
+    def with_auxiliary(self, images):
+        """The logits, and for each auxiliary classifier the weight of its loss and its logits: what training needs."""
+        outputs = {}
+        x, _ = self.walk(self.embed(images), run, outputs=outputs)
+        return self.classify(x), [(each.weight, each(outputs[each.reads])) for each in self.auxiliary]
+
     def embed(self, images):
         """The input of the first unit."""
         return self.entries[0](self.stem_activation(self.stem(images)))
 
-    def walk(self, x, visit, arguments=None):
+    def walk(self, x, visit, arguments=None, outputs=None):
         """Visit all units, one after another: the way to look inside a network; see `Stack.walk`.
 
         x: the input of the first unit. A unit that reads the output of an earlier stage is visited with a pair: that
-        output, and its own input. arguments: a list with one entry for each stack. Returns the output of the last unit,
-        and all that was measured as such a list.
+        output, and its own input. arguments: a list with one entry for each stack. outputs: is filled with the outputs of
+        the stages that have a name. Returns the output of the last unit, and all that was measured as such a list.
         """
-        seen, outputs = [], {}
+        seen, outputs = [], {} if outputs is None else outputs
         arguments = arguments or [None] * len(self.stages)
         for i, (stage, stage_arguments) in enumerate(zip(self.stages, arguments, strict=True)):
             x = self.enter(i, x)
             x = (outputs[self.reads[i]], x) if self.reads[i] else x
             x, seen_stage = stage.walk(x, visit, stage_arguments)
-            if self.names[i] in self.reads:
+            if self.names[i]:
                 outputs[self.names[i]] = x
             seen.append(seen_stage)
         return x, seen
@@ -99,17 +101,13 @@ class Network(nnx.Module):
 
     def classify(self, x):
         """The last unit's output -> logits."""
-        x = self.exit(self.head_activation(x))
-        x = x.astype(jnp.float32) if self.pixels else mean_of_cells(x, self.cells)
-        for dropout, layer in zip(self.dropouts, (*self.hidden, None), strict=True):
-            x = x if dropout is None else dropout(x)
-            x = x if layer is None else FUNCTIONS[self.function](layer(x))
-        return self.head(x)
+        return super().classify(self.exit(self.head_activation(x)))
 
     @staticmethod
     def is_convolution(path: tuple) -> bool:
         """Whether the parameter at this path is the kernel of a convolution, not of a classifier's linear layer."""
-        return path[-1] == "kernel" and path[0] not in ("head", "hidden")
+        inner = path[2:] if path[0] == "auxiliary" else path
+        return path[-1] == "kernel" and inner[0] not in ("head", "hidden")
 
 
 def _units(stack: data.Stack, *, rngs: nnx.Rngs, **settings) -> Stack:
@@ -120,34 +118,3 @@ def _units(stack: data.Stack, *, rngs: nnx.Rngs, **settings) -> Stack:
         lambda rngs: ResidualUnit(others[0], stack.filters, rngs=rngs, **settings),
         rngs=rngs,
     )
-
-
-def _dropouts(head: Head) -> tuple[float, ...]:
-    """The rate before each linear layer."""
-    return (*head.dropouts, *[0.0] * (len(head.hidden) + 1 - len(head.dropouts)))
-
-
-def mean_of_cells(x, cells: int):
-    """The mean over each of cells x cells parts of a map: (N, H, W, C) -> (N, cells cells C), float32.
-
-    The parts overlap if a side is not divisible by their number, as those of PyTorch's adaptive average pooling do.
-    """
-    if cells == 1:
-        return x.mean((1, 2), jnp.float32)
-    x = x.astype(jnp.float32)
-    if x.shape[1:3] != (cells, cells):
-        rows, columns = (jnp.asarray(_shares(side, cells)) for side in x.shape[1:3])
-        x = jnp.einsum("nhwc,ah,bw->nabc", x, rows, columns)
-    return x.reshape(len(x), -1)
-
-
-def _shares(side: int, cells: int) -> np.ndarray:
-    """The weight of each of `side` numbers in each of the means; (cells, side)."""
-    starts = np.arange(cells) * side // cells
-    ends = -(-(np.arange(cells) + 1) * side // cells)
-    inside = (np.arange(side) >= starts[:, None]) & (np.arange(side) < ends[:, None])
-    return (inside / inside.sum(1, keepdims=True)).astype(np.float32)
-
-
-# The paper does not say how the classifier's weights are initialised; in Torch: uniform in +-1 / sqrt(in).
-linear_init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")

@@ -5,8 +5,21 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from flax import nnx
 
-from ablations.networks.architecture import Activate, Drop, Layer, LocalResponse, Parallel, Pool, Row, Up, filters
+from ablations.networks.architecture import (
+    Activate,
+    Bilinear,
+    Cells,
+    Drop,
+    Layer,
+    LocalResponse,
+    Parallel,
+    Pool,
+    Row,
+    Up,
+    filters,
+)
 from ablations.networks.layers import Activation, Conv, DropoutLayer
+from ablations.networks.pooling import bilinear, cells, pool
 
 
 class Rows(nnx.Module):
@@ -65,6 +78,10 @@ class Rows(nnx.Module):
                 x = next(extras)(x) if row.excite else x
             elif isinstance(row, Pool):
                 x = pool(x, row)
+            elif isinstance(row, Cells):
+                x = cells(x, row.side).astype(x.dtype)
+            elif isinstance(row, Bilinear):
+                x = bilinear(x)
             elif isinstance(row, LocalResponse):
                 x = local_response(x)
             else:
@@ -111,19 +128,6 @@ class Excitation(nnx.Module):
     def __call__(self, x):
         means = x.mean((1, 2), jnp.float32, keepdims=True)
         return x * nnx.hard_sigmoid(self.expand(nnx.relu(self.squeeze(means)))).astype(x.dtype)
-
-
-def pool(x, row: Pool):
-    """(N, H, W, C) -> (N, H', W', C). The padding of an average counts as zeros."""
-    before = (row.kernel - 1) // 2 if row.pad is None else row.pad
-    window, strides = (row.kernel, row.kernel), (row.stride, row.stride)
-    pads = []
-    for side in x.shape[1:3]:
-        free = side + 2 * before - row.kernel
-        pads.append((before, before + (-free % row.stride if row.ceil else 0)))
-    if row.kind == "max":
-        return nnx.max_pool(x, window, strides, pads)  # pyright: ignore[reportArgumentType]  # flax's type is too narrow
-    return nnx.avg_pool(x, window, strides, pads)  # pyright: ignore[reportArgumentType]
 
 
 def local_response(x, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):

@@ -19,8 +19,9 @@ UNUSED = ("num_batches_tracked",)  # a counter of PyTorch's BN
 AUXILIARY = ("aux", "AuxLogits")  # GoogLeNet's classifiers that are off in tests
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a PyTorch file by their names, in their order, without counters and auxiliary classifiers.
+def read(path: Path, *, auxiliary: bool) -> dict[str, np.ndarray]:
+    """The tensors of a PyTorch file by their names, in their order, without counters and, unless `auxiliary`, without
+    auxiliary classifiers.
 
     Raises UserError if there is no such file, it is damaged, or PyTorch is not installed.
     """
@@ -37,7 +38,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return {
         name: tensor.numpy()
         for name, tensor in content.items()
-        if not name.endswith(UNUSED) and not name.startswith(AUXILIARY)
+        if not name.endswith(UNUSED) and (auxiliary or not name.startswith(AUXILIARY))
     }
 
 
@@ -47,8 +48,10 @@ def convert(path: Path, out: Path, config: Config, steps, state) -> None:
     steps, state: of the network that the file is to fill. Raises UserError, which names the first layer that differs, if
     it is another network; nothing is then written.
     """
-    theirs, ours = read(path), _ours(config)
-    expected = weights.named_tensors(state.params, state.others, config.model.architecture().head)
+    theirs, ours = read(path, auxiliary=_has_auxiliary(config)), _ours(config)
+    if len(theirs) < len(ours) and _has_auxiliary(config) and not any(name.startswith(AUXILIARY) for name in theirs):
+        raise UserError(f"weights={path}: it has no auxiliary classifiers: add model.auxiliary=none")
+    expected = weights.named_tensors(state.params, state.others, config.model.architecture())
     paired = {}
     for (name, tensor), own in zip(theirs.items(), ours, strict=False):
         if tensor.size != expected[own].size or tensor.shape[0] != expected[own].shape[0]:
@@ -72,8 +75,8 @@ def named_as(path: Path, like: Path, out: Path) -> None:
     Raises UserError if the two hold different networks.
     """
     torch = _torch(out)
-    theirs, tensors, config = read(like), weights.tensors(path), weights.configuration(path)
-    ours = _ours(config)
+    tensors, config = weights.tensors(path), weights.configuration(path)
+    theirs, ours = read(like, auxiliary=_has_auxiliary(config)), _ours(config)
     if len(theirs) != len(ours):
         raise UserError(f"like={like}: has {len(theirs)} tensors, and model={config.model.name} {len(ours)}")
     renamed = {}
@@ -90,6 +93,10 @@ def _torch(path: Path):
         return import_module("torch")
     except ImportError as error:
         raise UserError(f"{path}: PyTorch's files need PyTorch: pip install torch") from error
+
+
+def _has_auxiliary(config: Config) -> bool:
+    return bool(config.model.architecture().auxiliary)
 
 
 def _ours(config: Config) -> list[str]:

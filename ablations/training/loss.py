@@ -30,3 +30,11 @@ def segmentation(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -
 
 
 LOSSES = {"classification": classification, "segmentation": segmentation}
+
+
+def total(task: str, logits: jax.Array, auxiliary: list, labels: jax.Array, smoothing: float = 0.0):
+    """The loss with those of auxiliary classifiers, pairs of a weight and logits; and the network's wrong predictions."""
+    loss, wrong = LOSSES[task](logits, labels, smoothing)
+    for weight, others in auxiliary:
+        loss += weight * LOSSES[task](others, labels, smoothing)[0]
+    return loss, wrong

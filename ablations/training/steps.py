@@ -14,10 +14,11 @@ from ablations.config.run import Config
 from ablations.data import moments as data_moments
 from ablations.data.dataset import Dataset, stratified
 from ablations.networks.network import Network
+from ablations.networks.streams import streams
 from ablations.training import augmentation, colour
 from ablations.training.devices import Devices, Placed
 from ablations.training.feed import Batches
-from ablations.training.loss import LOSSES
+from ablations.training.loss import total
 from ablations.training.optimizer import learning_rates, optimizer
 from ablations.training.programs import DTYPES, Programs, alike
 
@@ -76,7 +77,7 @@ class Steps:
         config, channels = self.config, self.dataset.train_images.shape[-1]
         sizes = {"classes": self.dataset.classes, "image_channels": channels}
         architecture = config.model.architecture()
-        return Network(architecture, config.activation, config.shortcut, **sizes, rngs=nnx.Rngs(**keys))
+        return Network(architecture, config.activation, config.shortcut, **sizes, rngs=streams(**keys))
 
     def init(self) -> State:
         """The state before the first step. Its program has the numbers of the shortcut in it."""
@@ -145,9 +146,9 @@ class Steps:
     def _loss(self, params, others, images, labels):
         network = self.merge(params, others, train=True)
         running = nnx.as_pure(nnx.state(network, nnx.BatchStat))
-        logits = network(images.astype(DTYPES[self.config.precision]))
+        logits, auxiliary = network.with_auxiliary(images.astype(DTYPES[self.config.precision]))
         average_statistics(network, running, self.config.recipe.bn_momentum)
-        loss, wrong = LOSSES[self.config.data.task](logits, labels, self.config.recipe.label_smoothing)
+        loss, wrong = total(self.config.data.task, logits, auxiliary, labels, self.config.recipe.label_smoothing)
         return loss, (nnx.as_pure(nnx.state(network, nnx.Not(nnx.Param))), wrong)
 
     def merge(self, params, others, *, train: bool) -> Network:

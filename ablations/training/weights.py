@@ -28,6 +28,8 @@ counting stages of alike units (`Architecture.stacks`) and U the units of a stag
     hidden.I.*, dropouts.I.rate          linear layers and dropout before the classifier; the first one takes the means
                                          over cells of the map, flattened in PyTorch's order: channel, row, column
     head.weight, head.bias               after the mean over pixels
+    auxiliary.I.*                        auxiliary classifier I, which is off in tests: rows.*, as in a unit; hidden.J.*,
+                                         dropouts.J.rate, head.*
 
 The entry `ablations` of the metadata is JSON: "config", with all settings, and "bn_epsilon". Option A takes the pixels
 [::2, ::2] and adds channels of zeros; dropout that is not inverted multiplies by 1 - rate at test time.
@@ -44,7 +46,7 @@ from flax import nnx
 from ablations.config.run import Config, from_resolved
 from ablations.errors import UserError
 from ablations.networks import stack
-from ablations.networks.architecture import Head
+from ablations.networks.architecture import Architecture
 from ablations.system.files import write_whole
 
 BN = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
@@ -54,7 +56,7 @@ TRANSPOSED_TO_TORCH = (2, 3, 0, 1)  # of a transposed one: (k, k, in, out) -> (i
 
 def save(path: Path, steps, state) -> None:
     """Write the weights of a run, whole or not at all."""
-    tensors = named_tensors(state.params, state.others, steps.config.model.architecture().head)
+    tensors = named_tensors(state.params, state.others, steps.config.model.architecture())
     write(path, tensors | {f"normalization.{name}": value for name, value in steps.normalization.items()}, steps.config)
 
 
@@ -74,10 +76,10 @@ def load(path: Path, steps, state):
     """
     from safetensors.numpy import load_file
 
-    head = steps.config.model.architecture().head
+    architecture = steps.config.model.architecture()
     with _readable(path):
         tensors = load_file(path)
-        params, others = (_filled(part, tensors, head) for part in (state.params, state.others))
+        params, others = (_filled(part, tensors, architecture) for part in (state.params, state.others))
     return state._replace(params=params, others=others)
 
 
@@ -119,25 +121,27 @@ def _readable(path: Path):
         raise UserError(f"{path} is damaged or holds another network: {error}") from error
 
 
-def named_tensors(params, others, head: Head) -> dict[str, np.ndarray]:
+def named_tensors(params, others, architecture: Architecture) -> dict[str, np.ndarray]:
     """All weights and BN statistics of a state by their names in a weights file."""
     tensors = {}
     for path, leaf in [*nnx.to_flat_state(params), *nnx.to_flat_state(others)]:
         if not _is_random(path, leaf):
             units = stack.units(path, np.asarray(leaf))
             for name, unit in zip(_names(path, leaf.shape), units, strict=True):
-                tensors[name] = np.array(_to_torch(path, unit, head) if path[-1] == "kernel" else unit, order="C")
+                tensors[name] = np.array(
+                    _to_torch(path, unit, architecture) if path[-1] == "kernel" else unit, order="C"
+                )
     return tensors
 
 
-def _filled(part, tensors, head: Head):
+def _filled(part, tensors, architecture: Architecture):
     """Parameters, or the other variables, with the tensors of a file in place of their leaves."""
     leaves = []
     for path, leaf in nnx.to_flat_state(part):
         if not _is_random(path, leaf):
             units = [tensors[name] for name in _names(path, leaf.shape)]
             if path[-1] == "kernel":
-                units = [_from_torch(path, unit, head) for unit in units]
+                units = [_from_torch(path, unit, architecture) for unit in units]
             joined = stack.joined(path, units)
             if joined.shape != leaf.shape:
                 raise ValueError(f"{'.'.join(map(str, path))} has shape {joined.shape}, not {leaf.shape}")
@@ -146,18 +150,18 @@ def _filled(part, tensors, head: Head):
     return nnx.from_flat_state(leaves)
 
 
-def _to_torch(path, kernel: np.ndarray, head: Head) -> np.ndarray:
+def _to_torch(path, kernel: np.ndarray, architecture: Architecture) -> np.ndarray:
     """The kernel of one layer in PyTorch's layout."""
     if kernel.ndim == 4:
         return kernel.transpose(_axes(path))
-    return kernel.reshape(_cells(path, head), -1, kernel.shape[-1]).transpose().reshape(kernel.shape[::-1])
+    return kernel.reshape(_cells(path, architecture), -1, kernel.shape[-1]).transpose().reshape(kernel.shape[::-1])
 
 
-def _from_torch(path, tensor: np.ndarray, head: Head) -> np.ndarray:
+def _from_torch(path, tensor: np.ndarray, architecture: Architecture) -> np.ndarray:
     """The kernel of one layer from PyTorch's layout."""
     if tensor.ndim == 4:
         return tensor.transpose(np.argsort(_axes(path)))
-    return tensor.reshape(len(tensor), -1, _cells(path, head)).transpose().reshape(tensor.shape[::-1])
+    return tensor.reshape(len(tensor), -1, _cells(path, architecture)).transpose().reshape(tensor.shape[::-1])
 
 
 def _axes(path) -> tuple[int, ...]:
@@ -165,8 +169,11 @@ def _axes(path) -> tuple[int, ...]:
     return TRANSPOSED_TO_TORCH if path[-3:-2] == ("extras",) else TO_TORCH
 
 
-def _cells(path, head: Head) -> int:
+def _cells(path, architecture: Architecture) -> int:
     """The number of pixels that a linear layer sees as a flattened map, channels last; PyTorch's has channels first."""
+    head = architecture.head
+    if path[0] == "auxiliary":
+        head, path = architecture.auxiliary[path[1]].head, path[2:]
     first = ("hidden", 0, "kernel") if head.hidden else ("head", "kernel")
     return head.cells**2 if path == first and not head.pixels else 1
 

@@ -5,6 +5,7 @@ import optax
 import pytest
 from flax import nnx
 
+from ablations.analysis import landscape
 from ablations.analysis.landscape import direction, surfaces
 from ablations.data import catalogue, dataset
 from ablations.reports import analysis_tables
@@ -33,8 +34,9 @@ def test_a_direction_is_filter_normalised(steps):
         assert not np.allclose(drawn[path], other[path])
 
 
-def test_the_solution_stands_in_the_middle(steps):
-    state = steps.init()
+def test_the_solution_stands_in_the_middle(steps, monkeypatch):
+    state, traced, loss = steps.init(), [], landscape._loss
+    monkeypatch.setattr(landscape, "_loss", lambda *arguments: (traced.append(arguments), loss(*arguments))[1])
     found = surfaces(steps, state, "a network", images=32, directions=2, points=5)
     chosen = dataset.stratified(steps.dataset.train_labels)[:32]
     logits = steps.logits(state, steps.dataset.train_images[chosen])
@@ -48,6 +50,7 @@ def test_the_solution_stands_in_the_middle(steps):
     assert found["plane"][1] == found["lines"][0][::2], "along the plane's first direction"
     assert [row[1] for row in found["plane"]] == found["lines"][1][::2], "and its second"
     assert found["lines"][0][0] != found["lines"][0][4]
+    assert len(traced) == 1, "one program for all points: a deep network takes long to compile"
 
 
 MEASURED = {

@@ -14,6 +14,9 @@ from ablations.networks.activation import ORDERS
 from ablations.networks.architecture import (
     Activate,
     Architecture,
+    Auxiliary,
+    Bilinear,
+    Cells,
     Drop,
     Head,
     Layer,
@@ -172,6 +175,29 @@ ARCHITECTURES = {
         ),
         "without_bn",
     ),
+    "auxiliary classifiers": (
+        Architecture(
+            C(6),
+            (Stage((Unit((C(6),)),), name="first"), Stage((Unit((C(8),)),), (Pool("max", 2, 2),), "second")),
+            auxiliary=(
+                Auxiliary("second", (Pool("average", 3, 2, pad=0), C(5, 1)), Head(cells=2, hidden=(7,)), 0.3),
+                Auxiliary("first", (Cells(4), C(5, 1)), Head(4, (7, 6), (0.0, 0.7)), 0.3),
+            ),
+        ),
+        "original",
+    ),
+    "bilinear u-net": (
+        Architecture(
+            C(6),
+            (
+                Stage((Unit((C(6),), stands="never"),), name="high"),
+                Stage((Unit((C(8), C(7)), stands="never"),), (Pool("max", 2, 2),)),
+                Stage((Unit((Bilinear(),), join="concatenate", reads="high", activated=False), Unit((C(15),)))),
+            ),
+            head=Head(pixels=True),
+        ),
+        "original",
+    ),
     "linear classifier of cells": (Architecture(C(6), (Stage((Unit((C(6),)),)),), head=Head(cells=2)), "original"),
 }
 
@@ -188,15 +214,23 @@ def test_pytorch_gives_the_same_logits_for_any_description(name, shortcut):
     graphdef, params, others = nnx.split(network, nnx.Param, ...)
     state = anything(State(None, nnx.as_pure(params), nnx.as_pure(others), None))
     images = np.random.default_rng(3).normal(size=(4, 12, 12, 2)).astype(np.float32)
-    ours = jax.jit(lambda params, others, x: nnx.merge(graphdef, params, others)(x))(state.params, state.others, images)
+
+    @jax.jit
+    def logits_of(params, others, x):
+        return nnx.merge(graphdef, params, others).with_auxiliary(x)
+
+    ours, ours_auxiliary = logits_of(state.params, state.others, images)
     theirs = networks.Network(*described, **sizes).eval()
-    tensors = weights.named_tensors(state.params, state.others, architecture.head)
+    tensors = weights.named_tensors(state.params, state.others, architecture)
     networks.load(theirs, {name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
     with torch.no_grad():
-        logits = theirs(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+        logits, auxiliary = theirs.with_auxiliary(torch.from_numpy(images).permute(0, 3, 1, 2))
+    logits = logits.numpy()
     tolerance = 1e-5 * np.abs(logits).max()
     assert np.ptp(logits, axis=0).mean() > 100 * tolerance and logits.shape == ours.shape  # the images matter
     np.testing.assert_allclose(ours, logits, rtol=0, atol=tolerance)
+    for (_, made), expected in zip(ours_auxiliary, auxiliary, strict=True):
+        np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5 * np.abs(expected.numpy()).max())
 
 
 IMAGENET = [("resnet18", "original"), ("resnet34", "original"), ("resnet50", "original")]

@@ -4,6 +4,9 @@ import pytest
 
 from ablations.networks.architecture import (
     Architecture,
+    Auxiliary,
+    Cells,
+    Head,
     Layer,
     Parallel,
     Pool,
@@ -64,10 +67,12 @@ def test_a_long_skip_reads_an_earlier_stage():
 @pytest.mark.parametrize(
     "model,side,smallest",
     [("vgg16", 224, 7), ("vgg16", 16, 0), ("alexnet", 227, 6), ("alexnet", 62, 0), ("xception", 299, 10),
-     ("googlenet", 224, 7), ("densenet121", 224, 7), ("resnet110", 8, 2)],
+     ("googlenet", 224, 7), ("densenet121", 224, 7), ("resnet110", 8, 2), ("googlenet", 32, 1),
+     ("googlenet model.auxiliary=paper", 224, 4), ("googlenet model.auxiliary=paper", 64, 0),
+     ("googlenet model.auxiliary=torchvision", 64, 2)],
 )  # fmt: skip
 def test_the_smallest_map(model, side, smallest):
-    assert architecture(f"model={model}").smallest_map(side) == smallest
+    assert architecture(*f"model={model}".split()).smallest_map(side) == smallest
 
 
 def test_what_cannot_be_meant_is_named():
@@ -77,5 +82,7 @@ def test_what_cannot_be_meant_is_named():
         Pool("average", 2, 2, ceil=True)
     with pytest.raises(ValueError, match="Unit\\(join='sum'\\): legal are add, concatenate"):
         Unit((Layer(8),), join="sum")
+    with pytest.raises(ValueError, match="Auxiliary\\(reads='last'\\): no stage has this name; there are first"):
+        Architecture(Layer(8), (Stage((), name="first"),), auxiliary=(Auxiliary("last", (Cells(4),), Head(), 0.3),))
     with pytest.raises(ValueError, match="legal are relu, relu6, hardswish"):
         Architecture(Layer(8), (), function="swish")

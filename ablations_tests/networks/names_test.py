@@ -15,7 +15,13 @@ MODELS = {
     "xception_digits": "digits",
     "unet_digits": "digits_mask",
 } | dict.fromkeys(
-    ("googlenet", "mobilenet_v3_small", "alexnet_owt", "densenet_bc_100_12 model.blocks=[2,1]"), "imagenet"
+    (
+        "googlenet_torchvision model.auxiliary=torchvision",
+        "mobilenet_v3_small",
+        "alexnet_owt",
+        "densenet_bc_100_12 model.blocks=[2,1]",
+    ),
+    "imagenet",
 )
 
 
@@ -33,7 +39,7 @@ def test_every_tensor_of_a_file_has_its_place(model):
         for kind in (nnx.Param, nnx.BatchStat)
     )
     made = names.tensors(architecture, config.activation)
-    assert sorted(made) == sorted(weights.named_tensors(params, others, architecture.head))
+    assert sorted(made) == sorted(weights.named_tensors(params, others, architecture))
     assert len(set(made)) == len(made)
 
 

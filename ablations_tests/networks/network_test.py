@@ -17,7 +17,7 @@ from ablations.networks.families.resnet import ResNet
 from ablations.networks.kernels import remat
 from ablations.networks.kernels.convolution import use_form
 from ablations.networks.layers import BatchNorm
-from ablations.networks.network import Network, mean_of_cells
+from ablations.networks.network import Network
 from ablations.networks.scaling import SHORTCUTS
 from ablations.networks.shortcut import ExclusiveGating, Identity
 from ablations_tests import reference
@@ -328,17 +328,6 @@ def test_gradients_through_shortcuts_are_the_product_of_eqn_8():
     y, pull = jax.vjp(lambda x: nnx.merge(graphdef, nnx.as_pure(state))(x), x)
     cotangent = jnp.ones_like(y)
     np.testing.assert_allclose(pull(cotangent)[0], lam**18 * cotangent, rtol=1e-5)
-
-
-def test_the_mean_of_cells_is_that_of_torch():
-    """`adaptive_avg_pool2d`: cell i of n covers floor(i H / n) to ceil((i + 1) H / n)."""
-    x = np.random.default_rng(0).normal(size=(2, 10, 7, 3)).astype(np.float32)
-    y = np.asarray(mean_of_cells(jnp.asarray(x), 4)).reshape(2, 4, 4, 3)
-    rows, columns = ((0, 3), (2, 5), (5, 8), (7, 10)), ((0, 2), (1, 4), (3, 6), (5, 7))
-    for i, (top, bottom) in enumerate(rows):
-        for j, (left, right) in enumerate(columns):
-            np.testing.assert_allclose(y[:, i, j], x[:, top:bottom, left:right].mean((1, 2)), rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(mean_of_cells(jnp.asarray(x[:, :4, :4]), 4), x[:, :4, :4].reshape(2, -1))
 
 
 def test_a_network_without_shortcuts_is_one_with_0_on_them():

@@ -1,11 +1,11 @@
 """The rows of branches against numpy."""
 
 import numpy as np
-import pytest
 from flax import nnx
 
 from ablations.networks.architecture import Activate, Layer, Parallel, Pool
-from ablations.networks.rows import Branches, Excitation, Rows, UpConv, local_response, pool
+from ablations.networks.pooling import pool
+from ablations.networks.rows import Branches, Excitation, Rows, UpConv, local_response
 from ablations_tests import reference
 
 RNG = np.random.default_rng(0)
@@ -14,27 +14,6 @@ SETTINGS = {"between": ["bn", "relu"], "after": [], "activate": ["relu"], "funct
 
 def images(height=7, width=7, channels=6):
     return RNG.normal(size=(2, height, width, channels)).astype(np.float32)
-
-
-def windows(x, row, fill):
-    """Each window of a pool: (i, j, (N, k, k, C)), by its definition."""
-    pad = (row.kernel - 1) // 2 if row.pad is None else row.pad
-    side = x.shape[1] + 2 * pad - row.kernel
-    count = (-(-side // row.stride) if row.ceil else side // row.stride) + 1
-    x = np.pad(x, ((0, 0), (pad, pad + row.stride), (pad, pad + row.stride), (0, 0)), constant_values=fill)
-    for i in range(count):
-        for j in range(count):
-            yield i, j, x[:, i * row.stride :, j * row.stride :][:, : row.kernel, : row.kernel]
-
-
-@pytest.mark.parametrize("row", [Pool("max", 3, 2), Pool("max", 2, 2), Pool("max", 3, 2, pad=0, ceil=True),
-                                 Pool("max", 2, 2, ceil=True), Pool("max", 3, 1), Pool("average", 2, 2)])  # fmt: skip
-def test_pools(row):
-    x = images(height=8, width=8)
-    y, mean = np.asarray(pool(x, row)), row.kind == "average"
-    for i, j, window in windows(x, row, 0 if mean else -np.inf):
-        np.testing.assert_allclose(y[:, i, j], window.mean((1, 2)) if mean else window.max((1, 2)), rtol=1e-6)
-    assert y.shape[1:3] == (i + 1, j + 1)
 
 
 def test_local_response_normalisation():

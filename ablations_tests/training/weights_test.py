@@ -87,7 +87,7 @@ def test_kernels_of_groups_and_of_transposed_convolutions():
     described = architecture, ORDERS["original"], SHORTCUTS["identity"]()
     network = nnx.eval_shape(lambda: Network(*described, classes=2, image_channels=1, rngs=nnx.Rngs(0)))
     params = filled(nnx.as_pure(nnx.state(network, nnx.Param)), np.random.default_rng(0).normal)
-    tensors = weights.named_tensors(params, nnx.State({}), architecture.head)
+    tensors = weights.named_tensors(params, nnx.State({}), architecture)
     unit = params["stages"][0]["first"]
     grouped, up = unit["convolutions"][0]["kernel"], unit["extras"][0]["kernel"]
     np.testing.assert_array_equal(

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from ablations.networks.architecture import (
     STANDS,
     Architecture,
+    Auxiliary,
+    Cells,
     Head,
     Layer,
     LocalResponse,
@@ -28,6 +30,9 @@ MODULES = (  # Table 1: 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5; pool proj
 )
 
 
+AUXILIARY_POOLS = {"paper": Pool("average", 5, 3, pad=0), "torchvision": Cells(4)}
+
+
 @dataclass(kw_only=True)
 class GoogLeNet(ModelConfig):
     """Nine Inception modules, each a unit. Published without shortcuts; with them, channels of zeros are added where a
@@ -38,7 +43,9 @@ class GoogLeNet(ModelConfig):
     dropout: before the classifier.
     form: "imagenet", the paper's Table 1; "stages": for small images, stages of `modules` modules of `widths` channels, in
         the proportions of the paper's first module, with max pooling between them.
-    Deviation: the two auxiliary classifiers of the paper, which are off in tests, are not there.
+    auxiliary: classifiers in the middle that help to train, and are off in tests: after modules 4a and 4d or, of "stages",
+        after each stage but the last. "paper": on average pooling of 5x5 with stride 3; "torchvision": on the means of 4x4
+        cells, of a map of any size. Deviation: the paper's network has them; here "none" is the default.
     """
 
     family: str = "googlenet"
@@ -52,9 +59,11 @@ class GoogLeNet(ModelConfig):
     dropout: float = 0.4
     bn_epsilon: float = 1e-3
     stands: str = "always"
+    auxiliary: str = "none"
 
     def __post_init__(self):
         legal(self, large_kernel=(3, 5), last_pool=(2, 3), stands=STANDS, form=("imagenet", "stages"))
+        legal(self, auxiliary=("none", *AUXILIARY_POOLS))
         if self.form == "stages" and (not self.widths or min(self.widths) < 16 or self.modules < 1):
             raise ValueError(
                 f"model.widths={self.widths}, model.modules={self.modules}: a module has at least 16 channels, and a stage "
@@ -63,13 +72,28 @@ class GoogLeNet(ModelConfig):
         super().__post_init__()
 
     def architecture(self) -> Architecture:
-        head = Head(dropouts=(self.dropout,))
-        if self.form == "stages":
-            stages = tuple(
-                Stage((self._module(*_sizes(width)),) * self.modules, (Pool("max", 2, 2),) * (i > 0))
-                for i, width in enumerate(self.widths)
+        imagenet = self.form == "imagenet"
+        stem, stages = (
+            (self._layer(64, 7, 2), self._published()) if imagenet else (self._layer(self.widths[0], 3), self._small())
+        )
+        head, names = Head(dropouts=(self.dropout,)), [stage.name for stage in stages if stage.name]
+        auxiliary = tuple(map(self._auxiliary, names))
+        return Architecture(stem, stages, head=head, bn_epsilon=self.bn_epsilon, auxiliary=auxiliary)
+
+    def _small(self) -> tuple[Stage, ...]:
+        """Stages for small images; those that auxiliary classifiers read have names."""
+        read = len(self.widths) - 1 if self.auxiliary != "none" else 0
+        return tuple(
+            Stage(
+                (self._module(*_sizes(width)),) * self.modules,
+                (Pool("max", 2, 2),) * (i > 0),
+                f"stage{i + 1}" if i < read else "",
             )
-            return Architecture(self._layer(self.widths[0], 3), stages, head=head, bn_epsilon=self.bn_epsilon)
+            for i, width in enumerate(self.widths)
+        )
+
+    def _published(self) -> tuple[Stage, ...]:
+        """The stages of Table 1, the middle one in three parts if auxiliary classifiers read it."""
         pool = Pool("max", 3, 2, pad=0, ceil=True)
         normalise = (LocalResponse(),) * self.local_response
         leads = (
@@ -77,11 +101,16 @@ class GoogLeNet(ModelConfig):
             (pool,),
             (pool if self.last_pool == 3 else Pool("max", 2, 2, ceil=True),),
         )
-        stages = tuple(
-            Stage(tuple(self._module(*sizes) for sizes in modules), lead)
-            for modules, lead in zip(MODULES, leads, strict=True)
-        )
-        return Architecture(self._layer(64, 7, 2), stages, head=head, bn_epsilon=self.bn_epsilon)
+        third, fourth, fifth = (tuple(self._module(*sizes) for sizes in modules) for modules in MODULES)
+        middle = [Stage(fourth, leads[1])]
+        if self.auxiliary != "none":
+            middle = [Stage(fourth[:1], leads[1], "4a"), Stage(fourth[1:4], name="4d"), Stage(fourth[4:])]
+        return Stage(third, leads[0]), *middle, Stage(fifth, leads[2])
+
+    def _auxiliary(self, reads: str) -> Auxiliary:
+        """Sec. 5: 128 filters of 1x1, 1,024 hidden units, dropout of 0.7; its loss counts 0.3."""
+        rows = AUXILIARY_POOLS[self.auxiliary], self._layer(128, 1)
+        return Auxiliary(reads, rows, Head(cells=4, hidden=(1024,), dropouts=(0.0, 0.7)), weight=0.3)
 
     def _layer(self, filters: int, kernel: int, stride: int = 1) -> Layer:
         return Layer(filters, kernel, stride, bias=self.bias)

@@ -6,7 +6,7 @@ convolutions have none.
 
 from dataclasses import dataclass, field
 
-from ablations.networks.architecture import JOINS, Architecture, Head, Layer, Pool, Stage, Unit, Up
+from ablations.networks.architecture import JOINS, Architecture, Bilinear, Head, Layer, Pool, Stage, Unit, Up
 from ablations.networks.family import ModelConfig, legal
 
 KERNEL = 3
@@ -21,6 +21,8 @@ class UNet(ModelConfig):
     padded: whether the 3x3 convolutions keep the size of a map. If not, as in the paper, the output is smaller than the
         image, and the mask's middle of that size counts.
     bias: whether the 3x3 convolutions have biases. up_bias: whether the up-convolutions have.
+    up: "transposed" convolutions (the paper), or "bilinear" (milesial/Pytorch-UNet, as an option): since that has no weights,
+        each pair of convolutions below it makes as many channels as the next finer resolution has.
     """
 
     family: str = "unet"
@@ -29,9 +31,10 @@ class UNet(ModelConfig):
     padded: bool = True
     bias: bool = False
     up_bias: bool = True
+    up: str = "transposed"
 
     def __post_init__(self):
-        legal(self, join=JOINS)
+        legal(self, join=JOINS, up=("transposed", "bilinear"))
         if len(self.widths) < 2 or min(self.widths) < 1:
             raise ValueError(f"model.widths={self.widths}: give two or more, each at least 1, as [16,32,64,128]")
         super().__post_init__()
@@ -41,14 +44,17 @@ class UNet(ModelConfig):
         return len(self.widths) - 1
 
     def architecture(self) -> Architecture:
-        finest, *others = self.widths
+        finest, *finer = self.widths[:-1]
+        bilinear, coarsest = self.up == "bilinear", self.widths[-2 if self.up == "bilinear" else -1]
         stages = [Stage((Unit((self._convolution(finest),), stands="never", before=False),), name="down0")]
-        for i, width in enumerate(others, 1):
-            stages.append(Stage((self._pair(width),), (Pool("max", 2, 2),), f"down{i}"))
+        for i, width in enumerate((*finer, coarsest), 1):
+            stages.append(Stage((self._pair(width, width),), (Pool("max", 2, 2),), f"down{i}"))
         for i, width in reversed(list(enumerate(self.widths[:-1]))):
-            up = Unit((Up(width, self.up_bias),), join=self.join, reads=f"down{i}", activated=False)
+            row = Bilinear() if bilinear else Up(width, self.up_bias)
+            up = Unit((row,), join=self.join, reads=f"down{i}", activated=False)
+            made = self.widths[max(i - 1, 0)] if bilinear else width
             # Stages of their own, so that paths are the same however the two are joined.
-            stages += [Stage((up,)), Stage((self._pair(width),))]
+            stages += [Stage((up,)), Stage((self._pair(width, made),))]
         return Architecture(
             self._convolution(finest), tuple(stages), head=Head(pixels=True), init="he_fan_in"
         )  # Sec. 3
@@ -74,8 +80,8 @@ class UNet(ModelConfig):
             map_side = map_side // 2 - lost
         return map_side > 0 and self.architecture().smallest_map(side) > 0
 
-    def _pair(self, width: int) -> Unit:
-        return Unit((self._convolution(width), self._convolution(width)), stands="never")
+    def _pair(self, width: int, made: int) -> Unit:
+        return Unit((self._convolution(width), self._convolution(made)), stands="never")
 
     def _convolution(self, width: int) -> Layer:
         return Layer(width, KERNEL, pad=None if self.padded else 0, bias=self.bias)

@@ -19,6 +19,7 @@ COUNTS = [
     (["model=unet_paper", "model.padded=true"], (512, 512, 1), 31_030_658, 192_384_335_872),
     (["model=unet"], (512, 512, 3), 31_037_698, 192_686_325_760),
     (["model=unet"], (512, 512, 1), 31_036_546, 192_384_335_872),
+    (["model=unet_bilinear"], (512, 512, 3), 17_263_042, 159_937_200_128),
     (["model=unet_digits"], (16, 16, 1), 482_466, 8_990_720),
 ]
 DIGITS = ("model=unet_digits", "data=digits_mask", "recipe=digits_mask")
@@ -114,6 +115,7 @@ def test_sides_that_fit_are_those_whose_maps_are_even():
         ([*DIGITS, "recipe.probe_every=1"], "recipe.probe_every=1: a long skip reads two maps"),
         ([*DIGITS, "model.widths=[4]"], r"model.widths=\[4\]: give two or more"),
         ([*DIGITS, "model.join=times"], "model.join=times: legal are add, concatenate"),
+        ([*DIGITS, "model.up=cubic"], "model.up=cubic: legal are transposed, bilinear"),
     ],
 )
 def test_what_is_refused_before_anything_is_made(overrides, message):
