@@ -118,7 +118,8 @@ def alike(config: Config, graphdef: nnx.GraphDef, data: dict[str, jax.Array], da
     if not registry.is_ours(type(config.shortcut)):
         return None
     settings = setting.deciding(replace(config, seed=0)) | setting.speed(config)
-    del settings["shortcut"]  # graphdef has what is compiled in; its numbers are arguments
+    # Its numbers are arguments; a count, as the size of a gate's kernel, makes other arrays.
+    settings["shortcut"] = {key: value for key, value in settings["shortcut"].items() if not isinstance(value, float)}
     shapes = jax.tree.map(jax.typeof, data), dataset.classes, dataset.test_images.shape
     return graphdef, repr(settings), repr(shapes)
 

@@ -163,7 +163,15 @@ def test_runs_that_differ_in_numbers_share_their_programs_and_give_what_they_giv
 
 @pytest.mark.parametrize(
     "other",
-    ["recipe.learning_rate=0.01", "data.pad=0", "threads=2", "unroll=true", "data.train_images=1000", "precision=bf16"],
+    [
+        "recipe.learning_rate=0.01",
+        "data.pad=0",
+        "threads=2",
+        "unroll=true",
+        "data.train_images=1000",
+        "precision=bf16",
+        "shortcut.gate_kernel=3",
+    ],
 )
 def test_runs_that_differ_in_more_have_programs_of_their_own(other):
     def kept(*overrides):
