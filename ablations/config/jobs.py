@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ablations.config import searchpath, sweeper
 from ablations.config import study as studies
-from ablations.config.compose import check_launcher, compose, explain, parse
+from ablations.config.compose import compose, explain, parse
 from ablations.config.overrides import check_hydras, is_hydras, key_of, texts_of, values_of
 from ablations.config.quoting import quoted
 from ablations.config.run import LAST_SEED, Config
@@ -92,7 +92,6 @@ def single_line(context: GlobalHydra, overrides: list[str]) -> list[str]:
 
 
 def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | None = None) -> _Asked:
-    check_launcher(overrides)
     parsed = sweeper.with_params(context, sweeper.read(context, overrides))
     default = compose(context, [])
     master = compose(context, [word for word in overrides if is_hydras(word)])

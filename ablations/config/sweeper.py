@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from ablations.config import overrides
-from ablations.config.compose import compose
+from ablations.config.compose import check_launcher, compose
 from ablations.errors import UserError
 
 # What to install for a sweeper; the module of a plugin has its name.
@@ -18,7 +18,8 @@ PLUGINS = {"optuna": "'ablations[optuna]'", "nevergrad": "hydra-nevergrad-sweepe
 
 
 def read(context: GlobalHydra, words: list[str]) -> list[Override]:
-    """The overrides of a command, parsed. Raises UserError if one cannot be read or meant."""
+    """The overrides of a command, parsed. Raises UserError if one cannot be read or meant, or needs an extra."""
+    check_launcher(words)
     for choice in (word.removeprefix("hydra/sweeper=") for word in words if word.startswith("hydra/sweeper=")):
         if choice in PLUGINS and find_spec(f"hydra_plugins.hydra_{choice}_sweeper") is None:
             raise UserError(f"hydra/sweeper={choice} needs a plugin: pip install {PLUGINS[choice]}")

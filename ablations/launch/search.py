@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from ablations.config import jobs as sweep
 from ablations.config import study as studies
 from ablations.config import sweeper as sweepers
-from ablations.config.compose import check_launcher, compose
+from ablations.config.compose import compose
 from ablations.config.overrides import key_of
 from ablations.config.run import Config, listed_objectives
 from ablations.errors import UserError
@@ -46,7 +46,6 @@ def train(context: GlobalHydra, overrides: list[str]) -> int:
 
     Raises UserError for what cannot be searched, and if the sweeper gives up because a trial has no result.
     """
-    check_launcher(overrides)
     given = list({o.key_or_group: o for o in sweepers.read(context, overrides)}.values())  # the last of each
     name = _name(given)
     asked = [str(o.input_line) for o in given if o.key_or_group not in ("study", "seed", "seeds")]

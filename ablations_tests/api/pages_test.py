@@ -11,7 +11,7 @@ from ablations_tests.conftest import ROOT
 
 PAGE, TOUR = ROOT / "docs" / "python.md", ROOT / "docs" / "tour.ipynb"
 
-SMALL = "STEPS, DEPTH, DEEP = 2, 14, 14"
+SMALL = "STEPS, DEPTH, DEEP = 2, 14, 8"
 
 
 def cells() -> list[dict]:

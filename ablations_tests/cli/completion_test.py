@@ -59,16 +59,18 @@ def test_completion_in_a_real_fish(path):
 @pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
 def test_completion_in_a_real_zsh(path):
     """Completion needs a terminal, so zsh gets one."""
-    process, terminal = pty.fork()
-    if not process:
-        os.environ |= {"TERM": "dumb", "ZDOTDIR": str(path)}
-        os.execvp("zsh", ["zsh", "-f", "-i"])
+    terminal, inside = pty.openpty()
+    environment = os.environ | {"TERM": "dumb", "ZDOTDIR": str(path)}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), inside)
+    process = subprocess.Popen(["zsh", "-f", "-i"], start_new_session=True, env=environment, **pipes)
+    os.close(inside)
     try:
         _answer(terminal, b'eval "$(ablations completion zsh)"; echo RE""ADY\n', b"READY")
         _answer(terminal, b"ablations train shortcut=exclus\t", b"shortcut=exclusive_gating")
     finally:
         os.close(terminal)
-        os.waitpid(process, 0)
+        process.kill()
+        process.wait()
 
 
 def _answer(terminal: int, typed: bytes, expected: bytes) -> None:

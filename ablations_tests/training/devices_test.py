@@ -95,7 +95,7 @@ def test_a_run_on_eight_devices_is_recorded_and_goes_on_with_others(tmp_path):
     environment = os.environ | EIGHT
     done = ablations(*line, "recipe.bn_group=device", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
-    [folder] = tmp_path.glob("runs/single/*bn_group=device/seed=0")
+    [folder] = tmp_path.glob("runs/single/*/seed=0")
     record = read_record(folder)
     assert (record["devices"], record["processes"], record["config"]["recipe"]["bn_group"]) == (8, 1, 4)
     again = ablations(*line, "recipe.bn_group=device", "devices=4", cwd=tmp_path, env=environment)
