@@ -28,6 +28,9 @@ def of_study(
 ) -> tuple[bytes, str]:
     """The figure of a study's rows, as a file of this format, and its caption, which the file has only if captioned."""
     draw = {"probe": _probes, "lesion": _lesions, "landscape": _landscapes}[kind]
+    rows = [study.row_of(measured["row"]) for measured in measurements]
+    if len(set(rows)) == len(rows):  # without the settings of the command, which would crowd out the axes
+        measurements = [measured | {"row": row} for measured, row in zip(measurements, rows, strict=True)]
     with style.applied():
         figure, caption = draw(measurements)
         figure.set_figwidth(STUDY_INCHES)
