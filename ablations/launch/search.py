@@ -5,6 +5,8 @@ It is a study whose rows the sweeper chooses, so what is proposed twice is train
 
 import contextlib
 import logging
+import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from ablations.config import study as studies
 from ablations.config import sweeper as sweepers
 from ablations.config.compose import compose
 from ablations.config.overrides import key_of
+from ablations.config.quoting import quoted
 from ablations.config.run import Config, listed_objectives
 from ablations.errors import UserError
 from ablations.launch import optuna, search_file
@@ -170,8 +173,8 @@ def _show(trials: Trials) -> None:
         for row, values in best[:SHOWN]
     ]
     keys = tuple(dict.fromkeys(key for row in rows for key in row))
-    where = "" if file.path.parent == Path("runs") else f" runs_dir={file.path.parent}"
-    line = f"study={file.path}{where}"
+    where = {"study": file.path} | ({} if file.path.parent == Path("runs") else {"runs_dir": file.path.parent})
+    line = shlex.join(f"{key}={_typed(str(path))}" for key, path in where.items())
     notes = [
         f"All trials: ablations table {line}",
         f"Their errors against the values: ablations figure {line}",
@@ -188,6 +191,11 @@ def _show(trials: Trials) -> None:
         keys,
         notes,
     )
+
+
+def _typed(path: str) -> str:
+    """A path as a value for Hydra, in quotes if it needs them."""
+    return path if re.fullmatch(r"[\w./-]+", path, re.ASCII) else quoted(path)
 
 
 def _beats(values: list[float], others: list[float]) -> bool:

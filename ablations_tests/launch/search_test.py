@@ -169,13 +169,15 @@ def test_any_plugin_s_sweeper_is_told_the_median_over_seeds(listing, trained, tm
 
 def test_the_best_trial_is_trained_on_all_images(listing, trained, tmp_path):
     assert "ablations train study=runs/search.yaml row=best" in here(*listing, cwd=tmp_path).stdout
+    elsewhere = here(*listing, 'runs_dir="a b"', cwd=tmp_path).stdout
+    assert """ablations table 'study="a b/search.yaml"' 'runs_dir="a b"'""" in elsewhere
     assert [row["row"] for row in rows(tmp_path, "search")] == [
         *("shortcut.bias=-4.0", "shortcut.bias=-3.0", "shortcut.bias=-10", "best"),
     ]
     assert here("train", "study=runs/search.yaml", cwd=tmp_path).returncode == 0
     last = trained.jobs.pop().config
     assert (last.row, last.shortcut.bias, last.data.split) == ("best", -4.0, "train_test")
-    assert len(trained.jobs) == 3, "the trials are rows that are done"
+    assert len(trained.jobs) == 6, "the trials, three in each of two folders, are rows that are done"
 
 
 @pytest.mark.parametrize(
