@@ -5,7 +5,7 @@ import logging
 import pytest
 import yaml
 
-from ablations_tests.conftest import configure, here
+from ablations_tests.conftest import ablations, configure, here
 
 
 def shown(*words, cwd):
@@ -78,13 +78,18 @@ def test_what_cannot_be_is_refused_with_the_reason(line, message, tmp_path, forg
         ("--info defaults shortcut=dropout", "shortcut/dropout"),
         ("--info defaults-tree", "shortcut: identity"),
         ("--info config seed=4", "\nseed: 4\n"),
-        ("--hydra-help", "== Flags =="),
     ],
 )
 def test_what_hydra_says_of_itself(line, text, tmp_path, monkeypatch):
     monkeypatch.setattr(logging.root, "handlers", [])
     monkeypatch.setattr(logging.root, "level", logging.root.level)
     assert text in shown("train", *line.split(), cwd=tmp_path)
+
+
+def test_hydras_own_help(tmp_path):
+    """In a process of its own: Hydra then sets up logging, which closes pytest's handlers."""
+    done = ablations("train", "--hydra-help", cwd=tmp_path)
+    assert done.returncode == 0 and "== Flags ==" in done.stdout, done.stderr
 
 
 def test_a_configuration_of_one_s_own_is_shown(tmp_path, forgotten):
