@@ -27,6 +27,7 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, config_search_path, defined: tuple = ()):
         super().__init__(config_search_path)
         self.defined = (str(config_search_path), *defined)
+        self._options: dict[tuple, list[str]] = {}
 
     def load_configuration(self, config_name, overrides: list[str], run_mode: RunMode, *options, **more) -> DictConfig:
         compose = super().load_configuration
@@ -54,6 +55,15 @@ class Loader(ConfigLoaderImpl):
             overrides=task, kv_sep=form.kv_sep, item_sep=form.item_sep, exclude_keys=form.exclude_keys
         )
         return composed
+
+    def get_group_options(self, group_name: str, *options, **more) -> list[str]:
+        """The choices of a group; none for a setting, whose name alone has dots. Hydra looks through all files each time."""
+        if "." in group_name:
+            return []
+        key = (group_name, *options, repr(more))
+        if key not in self._options:
+            self._options[key] = super().get_group_options(group_name, *options, **more)
+        return self._options[key]
 
     @staticmethod
     def _parse(override: str) -> Override:
