@@ -37,8 +37,8 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     process at a time works on it; this call waits for another one. quiet: show no progress.
 
     Ctrl-C, in a notebook the kernel's interrupt, stops the run after its current step, which is kept, and raises
-    `Interrupted`; the same call goes on from there. A second Ctrl-C does not wait for the step. SIGTERM ends the
-    process once the step is kept.
+    `Interrupted`; the same call goes on from there. A second Ctrl-C does not wait for the step. SIGTERM and SIGHUP
+    end the process once the step is kept.
 
     JAX may be imported before. But on a CPU it must not have started with a number of threads other than
     config.threads, which would change the last bits; the call is refused then, with what to do.
@@ -60,8 +60,8 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     call = f"ablations.train({' '.join(words)})"
     with called_as(call), interrupt.listening(on_second=signal.default_int_handler) as stop:
         error = None if run.record_of(job) else _finish(job, quiet=quiet)
-    if stop.signal == signal.SIGTERM:
-        signal.raise_signal(signal.SIGTERM)  # what it asked for
+    if stop.signal and stop.signal != signal.SIGINT:
+        signal.raise_signal(stop.signal)  # what it asked for
     if isinstance(error, interrupt.Interrupted):
         raise Interrupted(f"{str(error).removesuffix(interrupt.GO_ON)}train(...) of the same configuration goes on")
     if error:

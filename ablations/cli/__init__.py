@@ -1,7 +1,10 @@
 """The command line: `ablations COMMAND`, then settings in Hydra's syntax."""
 
+import contextlib
+import errno
 import os
 import sys
+from collections.abc import Sequence
 
 from ablations.cli import commands, completion, hydra_flags
 from ablations.cli.arguments import CONFIG_NAME, obey_options, take_options
@@ -9,22 +12,17 @@ from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
 from ablations.system import malloc
 
+OUTPUT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a full disk behind stdout, a terminal that is gone
+
 
 def main() -> None:
     """The console script. Exits with 2 after a user's mistake, 130 after Ctrl-C, and else with the command's code."""
-    arguments = sys.argv[1:]
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(commands.HELP, end="")
-        return
-    if arguments[0] == "--version":
-        from ablations import __version__
-
-        print(f"ablations {__version__}")
-        return
     # No shell expands "~" in data.archive_dir=~/downloads, and for Hydra "~" means a deletion.
-    arguments = [argument.replace("=~/", f"={os.path.expanduser('~')}/", 1) for argument in arguments]
+    arguments = [argument.replace("=~/", f"={os.path.expanduser('~')}/", 1) for argument in sys.argv[1:]]
     try:
-        code = dispatch(arguments[0], arguments[1:])
+        code = dispatch(*arguments[:1], arguments=arguments[1:])
+        if sys.stdout:  # None where it is closed
+            sys.stdout.flush()
     except UserError as error:
         print(f"ablations: {error}", file=sys.stderr)
         code = 2
@@ -34,11 +32,32 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # `ablations table | head` stops reading
         code = 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in OUTPUT_LOST:
+            raise
+        code = _without_output(error)
     sys.exit(code)
 
 
-def dispatch(command: str, arguments: list[str]) -> int:
+def _without_output(error: OSError) -> int:
+    """Say, if there is still somewhere to say it, that what was printed is lost. Returns the exit code."""
+    with contextlib.suppress(OSError):
+        print(f"ablations: what was to be printed cannot be written: {error.strerror}", file=sys.stderr)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes as it ends
+    return 1
+
+
+def dispatch(command: str = "--help", arguments: Sequence[str] = ()) -> int:
     """Run a command and return its exit code."""
+    arguments = [*arguments]
+    if command in ("-h", "--help", "help"):
+        print(commands.HELP, end="")
+        return 0
+    if command == "--version":
+        from ablations import __version__
+
+        print(f"ablations {__version__}")
+        return 0
     if {"-sc", "--shell-completion"} & {command, *arguments}:
         return completion.obey([word for word in arguments if "=" in word]) or 0
     if command not in COMMANDS:

@@ -22,6 +22,7 @@ from typing import IO
 from ablations.config.logger import is_on
 from ablations.config.run import Config
 from ablations.runs.folder import RunFolder
+from ablations.system import interrupt
 from ablations.system.child import Child, start
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -113,7 +114,7 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.dup2(nowhere, sys.stderr.fileno())
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes of a job; our input says when to end
+    for number in interrupt.SIGNALS:  # sent to all processes of a job; our input says when to end
         signal.signal(number, signal.SIG_IGN)
 
     def tell(kind: str, text: str) -> None:

@@ -83,7 +83,8 @@ class Progress:
 
     def __exit__(self, *_):
         if self.bar:
-            self.bar.stop()
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                self.bar.stop()
         if self.writes:
             with contextlib.suppress(OSError):
                 self.file.unlink(missing_ok=True)

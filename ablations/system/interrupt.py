@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM ask a run to stop after its current step; a second Ctrl-C stops it at once.
+"""Ctrl-C, SIGTERM and the end of a terminal (SIGHUP) ask a run to stop after its current step; a second Ctrl-C stops it
+at once.
 
 with listening() as stop:
     ...                          # signals are noted, and `stop_requested` reports them
@@ -19,7 +20,7 @@ from types import FrameType
 from ablations.errors import UserError
 
 GO_ON = "type the same command to go on"  # how the message of an interrupted run ends
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Handler = Callable[[int, FrameType | None], object]
 
 
@@ -100,6 +101,8 @@ def listening(
     try:
         if threading.current_thread() is threading.main_thread():
             for number in signals:
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # nohup
                 before[number] = signal.getsignal(number)
                 signal.signal(number, note)
         yield stop

@@ -10,7 +10,7 @@ import pytest
 from ablations import cli
 from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
-from ablations_tests.conftest import COMMAND, ablations, configure, here
+from ablations_tests.conftest import COMMAND, ROOT, ablations, configure, here
 
 
 @pytest.mark.parametrize(
@@ -164,3 +164,11 @@ def test_a_word_without_a_value_is_one_message(command, word):
     with pytest.raises(UserError, match=f"^{word}: ") as error:
         cli.dispatch(command, [word])
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "table --help", "table study=table1 runs_dir=results/digits"])
+def test_output_that_cannot_be_written_is_one_message(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, *arguments.split()], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    expected = "ablations: what was to be printed cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, expected)

@@ -48,6 +48,22 @@ def test_what_is_heard_in_a_block_is_gone_after_it(tmp_path):
     assert signal.getsignal(signal.SIGINT) is before[0], "an error gives them back too"
 
 
+def test_the_end_of_a_terminal_counts_but_not_for_who_does_not_hear_it(tmp_path):
+    """nohup ignores SIGHUP, and so do we."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupt.listening():
+            signal.raise_signal(signal.SIGHUP)
+            assert not interrupt.stop_requested(tmp_path)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with interrupt.listening() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert interrupt.stop_requested(tmp_path) and stop.exit_code == 129
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_signal_is_one_to_all_blocks_and_the_outermost_says_what_a_second_one_does(tmp_path):
     heard, again = [], []
     with interrupt.listening(
