@@ -33,8 +33,8 @@ def obey(arguments: list[str]) -> None:
     if action not in ("install", "uninstall", "query") or shell not in INSTALL:
         raise UserError(f"completion is for {', '.join(INSTALL)}: type ablations completion bash, or -sc install=bash")
     if action == "query":
-        found = _choices(os.environ.get("COMP_LINE", "").split(" "))
-        print(*found, sep=" " if shell == "bash" else "\n")
+        choices = _choices(os.environ.get("COMP_LINE", "").split(" "))
+        print(*choices, sep=" " if shell == "bash" else "\n")
     else:
         print(INSTALL[shell] if action == "install" else UNINSTALL[shell])
 

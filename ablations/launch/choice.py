@@ -17,8 +17,7 @@ def train(context: GlobalHydra, overrides: list[str], *, detach: bool = False) -
     """`run.run` of a command's jobs, and then of those that its study chooses by their results. Returns the exit code."""
     first = plan(context, overrides)
     code = run.run(context, first, overrides, detach=detach)
-    study = sweep.study_of(context, overrides)
-    if code or detach or study is None or not any(row.best_of for row in study.rows):
+    if code or detach or not _choosing(context, overrides):
         return code
     folders = {RunFolder.of(job.config) for job in first}
     then = [job for job in plan(context, overrides) if RunFolder.of(job.config) not in folders]
@@ -27,11 +26,17 @@ def train(context: GlobalHydra, overrides: list[str], *, detach: bool = False) -
 
 def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
     """`jobs.plan`, with those rows that repeat the best of others whose candidates are all trained."""
-    study = sweep.study_of(context, overrides)
-    if study is None or not any(row.best_of for row in study.rows):
+    study = _choosing(context, overrides)
+    if study is None:
         return sweep.plan(context, overrides)
     rows = [_settled(context, overrides, study, row) if row.best_of else row for row in study.rows]
     return sweep.plan(context, overrides, replace(study, rows=tuple(rows)))
+
+
+def _choosing(context: GlobalHydra, overrides: list[str]) -> Study | None:
+    """The study that a command names, if some of its rows are chosen among others."""
+    study = sweep.study_of(context, overrides)
+    return study if study and any(row.best_of for row in study.rows) else None
 
 
 def _settled(context: GlobalHydra, overrides: list[str], study: Study, row: Row) -> Row:
