@@ -169,11 +169,9 @@ def answer() -> None:
     configs = [replace(from_resolved(config["resolved"]), **config["speed"]) for config in asked["configs"]]
     entry.prepare(configs[0])
     target = asked["target"] and compilers.choose(**asked["target"])
-    import jax
-
+    entry.start()
     from ablations.costs import measure
 
-    jax.devices()
     import_seconds = time.time() - asked["started"]
     for config in configs:
         measured = {

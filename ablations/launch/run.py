@@ -61,11 +61,14 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
             errors = start(launcher(context, master, groups), groups)
             busy = [job for job, error in errors if isinstance(error, worker.Busy)]
             failed |= len(errors) > len(busy)
+            words = []
             for job, error in errors:
                 if not isinstance(error, UserError):
                     raise error
                 if not isinstance(error, interrupt.NotStarted) and (job not in busy or len(busy) == len(waiting)):
-                    print(f"ablations: {error}", file=sys.stderr)
+                    words.append(f"ablations: {error}")
+            for line in dict.fromkeys(words):  # what is wrong with the machine stops every run with the same words
+                print(line, file=sys.stderr)
             waiting = _wait_for_others(busy)
     calls.on_multirun_end(config=master, config_name=searchpath.primary())
     return stop.exit_code or (2 if failed else 0)

@@ -18,6 +18,7 @@ DEV = Path("/dev")
 PLUGINS = {"cuda": ("jax_cuda12_plugin", "jax_cuda13_plugin"), "tpu": ("libtpu",)}
 DEVICES = {"cuda": ("nvidia[0-9]*", "dxg"), "tpu": ("accel*", "vfio/[0-9]*")}
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+HIDDEN = ("", "-1")  # its values with which no GPU is visible
 _taken = contextlib.ExitStack()  # the locks; the system releases them when this process ends
 
 
@@ -42,6 +43,8 @@ def installed(platform: str) -> bool:
 
 
 def _present(platform: str) -> bool:
+    if platform == "cuda" and os.environ.get(VISIBLE, "all").strip() in HIDDEN:
+        return False
     return any(path for pattern in DEVICES[platform] for path in DEV.glob(pattern))
 
 

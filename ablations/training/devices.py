@@ -17,7 +17,7 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionS
 from ablations.config.recipe import refusal
 from ablations.config.run import Config
 from ablations.errors import UserError
-from ablations.training import spread
+from ablations.training import environment, spread
 from ablations.training.feed import Batches
 
 AXIS = "batch"
@@ -57,7 +57,8 @@ class Devices:
 
     @classmethod
     def configured(cls, config: Config) -> "Devices":
-        """The devices that a configuration asks for. Raises UserError if there are fewer."""
+        """The devices that a configuration asks for. Raises UserError if there are fewer, or if JAX cannot use them."""
+        environment.start()
         packed = config.packing in ("interleaved", "vmap") and (config.runs_at_a_time or 1) > 1
         if packed and (config.devices or 1) > 1:
             raise UserError(f"devices={config.devices}: packed runs share one device; choose packing=single")
@@ -66,6 +67,7 @@ class Devices:
     @classmethod
     def here(cls, count: int | None = None) -> "Devices":
         """The first `count` devices of each process, or all for None. Raises UserError if a process has fewer."""
+        environment.start()
         processes = [jax.local_devices(process_index=process) for process in range(jax.process_count())]
         numbers = [len(devices) for devices in processes]
         if count is not None and count > min(numbers):

@@ -1,4 +1,4 @@
-"""What a process must settle before XLA starts: threads, memory, caches, devices.
+"""What a process must settle before XLA starts: threads, memory, caches, devices; and its start.
 
 Most of it is read when the first array is made, not when JAX is imported. If an array was made before, as in a
 notebook, the number of threads is fixed, and only the cache of compiled programs can still be chosen.
@@ -57,6 +57,26 @@ def check(config: Config) -> None:
             f"threads changes the last bits. Choose threads={started}; or restart Python, or the notebook's kernel, "
             f"and train before JAX makes its first array, or set NPROC={config.threads} in the environment"
         )
+
+
+def start() -> None:
+    """Start XLA, unless it has started.
+
+    Raises UserError if this machine has an accelerator that JAX cannot use. JAX itself says so at the first try only: at
+    the next one in the same process, as for the next run of a sweep, it takes the CPU without a word.
+    """
+    import jax
+
+    try:
+        if jax.default_backend() != "cpu" or not machine.usable():
+            return
+        reason = "it has said why at its first try"
+    except RuntimeError as error:
+        reason = str(error).partition(" (")[0]  # advice for whoever imports JAX follows
+    raise UserError(
+        f"JAX cannot use this machine's accelerator: {reason}. nvidia-smi shows whether a GPU's driver answers; with "
+        "JAX_PLATFORMS=cpu in the environment, the same command computes on the processor"
+    )
 
 
 def threads() -> int | None:

@@ -21,6 +21,8 @@ def command_of(name: str) -> list[str]:
     form = f"format={'markdown' if suffix == 'md' else suffix}"
     if name.startswith("shortcuts-resnet20-cifar10"):
         return ["table", "study=table1", "recipe.total_steps=400", "runs_dir=results/cifar10", form]
+    if name.startswith("table1-short-cifar10"):
+        return ["table", "study=table1", "recipe=short", "precision=bf16", "runs_dir=results/cifar10", form]
     study, kind = stem.split("-")
     command = "critical" if kind == "critical" else "table"
     return [command, f"study={study}", *SETTINGS, "runs_dir=results/digits", form]

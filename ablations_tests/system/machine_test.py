@@ -2,10 +2,13 @@
 
 import os
 
+import jax
 import pytest
 
+from ablations.errors import UserError
 from ablations.system import machine
 from ablations.training import environment
+from ablations.training.devices import Devices
 from ablations_tests.conftest import configure
 
 
@@ -53,6 +56,29 @@ def test_what_the_user_said_against_accelerators_holds(dev, monkeypatch):
     (dev / "nvidia0").touch()
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert not machine.usable() and machine.gpus() == []
+
+
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_hidden_gpus_are_as_none(hidden, dev, monkeypatch):
+    (dev / "nvidia0").touch()
+    monkeypatch.setenv(machine.VISIBLE, hidden)
+    assert not machine.usable() and machine.gpus() == [] and machine.only_compiles()
+
+
+def test_a_run_does_not_take_the_cpu_where_an_accelerator_fails(dev, monkeypatch):
+    environment.start()
+    (dev / "nvidia0").touch()
+    with pytest.raises(UserError, match="cannot use this machine's accelerator: it has said why.* JAX_PLATFORMS=cpu"):
+        Devices.here()
+
+    def fail():
+        raise RuntimeError(
+            "Unable to initialize backend 'cuda': no supported devices found (you may need to uninstall)"
+        )
+
+    monkeypatch.setattr(jax, "default_backend", fail)
+    with pytest.raises(UserError, match="'cuda': no supported devices found. nvidia-smi"):
+        Devices.configured(configure())
 
 
 @pytest.mark.parametrize("device,platforms", [("null", "cpu"), ("nvidia0", None)])
