@@ -57,8 +57,7 @@ class Devices:
 
     @classmethod
     def configured(cls, config: Config) -> "Devices":
-        """The devices that a configuration asks for. Raises UserError if there are fewer, or if JAX cannot use them."""
-        environment.start()
+        """The devices that a configuration asks for. Raises UserError if there are fewer."""
         packed = config.packing in ("interleaved", "vmap") and (config.runs_at_a_time or 1) > 1
         if packed and (config.devices or 1) > 1:
             raise UserError(f"devices={config.devices}: packed runs share one device; choose packing=single")
@@ -71,8 +70,7 @@ class Devices:
         processes = [jax.local_devices(process_index=process) for process in range(jax.process_count())]
         numbers = [len(devices) for devices in processes]
         if count is not None and count > min(numbers):
-            are = "is" if min(numbers) == 1 else "are"
-            raise UserError(f"devices={count}: there {are} {min(numbers)} here; choose at most {min(numbers)}")
+            raise UserError(f"devices={count}: choose at most {min(numbers)}, the number that is here")
         if count is None and len(set(numbers)) > 1:
             listed, same = ", ".join(map(str, numbers)), f"choose the same number for each: devices={min(numbers)}"
             raise UserError(f"the processes of this run have {listed} devices; {same}")

@@ -8,6 +8,7 @@ import jax
 
 from ablations.config.run import Config
 from ablations.data import catalogue
+from ablations.training import environment
 
 SMALL_IMAGE, FEWEST_IMAGES = 64, 128  # pixels across, and images on each device
 
@@ -16,7 +17,9 @@ def over(config: Config) -> int | None:
     """The number of devices of each process that a run uses; None for all.
 
     If the configuration leaves it open, these are all accelerators that make the run faster.
+    Raises UserError if JAX cannot use this machine's.
     """
+    environment.start()
     if config.devices or config.distributed.name != "none" or jax.default_backend() == "cpu":
         return config.devices
     return worthwhile(config, jax.local_device_count())

@@ -72,7 +72,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_those_that_do():
     eight.check(64)
     with pytest.raises(UserError, match="among 3 devices; 63 and 66 do"):
         configure("devices=3", "recipe.batch_size=64")
-    with pytest.raises(UserError, match="devices=2: there is 1 here; choose at most 1"):
+    with pytest.raises(UserError, match="devices=2: choose at most 1, the number that is here"):
         Devices.configured(configure("devices=2"))
     with pytest.raises(UserError, match="choose packing=single"):
         Devices.configured(configure("devices=2", "packing=vmap", "runs_at_a_time=2"))
