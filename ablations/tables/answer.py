@@ -1,56 +1,17 @@
 """What a table says, in sentences for someone who has not read the paper; every number is computed from the runs.
 
-Rows with the same baseline belong together, such as those of one depth: each group is a question of its own.
+Each group of rows (`groups`) is a question of its own; a table of depths (`depths`) or of pairs (`pairs`) has another.
 """
 
 import math
-import re
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 
 from ablations.runs.record import FAIL_PERCENT
-from ablations.tables import cells
+from ablations.tables import cells, depths, pairs
+from ablations.tables.groups import Group, groups
 from ablations.tables.table import Comparison, Line, Table, compare
 from ablations.tables.verdict import verdict
 
 FEW = 3  # of more names or groups, only their number is said
-
-
-@dataclass(frozen=True)
-class Group:
-    """Rows that have runs and the same baseline.
-
-    name: what they have in common; "" if they are all rows of the table. noun: of what it is the name.
-    part: which part of a row's cell tells them apart; None if only the names of the rows do.
-    """
-
-    name: str
-    lines: tuple[Line, ...]
-    part: int | None = None
-    noun: str = "networks"
-
-    def called(self, line: Line) -> str:
-        return line.row.name if self.part is None else line.row.cell[self.part]
-
-    @cached_property
-    def ordered(self) -> list[Line]:
-        """The best first."""
-        return sorted(self.lines, key=lambda line: line.median)
-
-    @cached_property
-    def learning(self) -> list[Line]:
-        return [line for line in self.ordered if not line.fails]
-
-    @property
-    def adjective(self) -> str:
-        """The name before the noun: 110-layer."""
-        return re.sub(r"^(?:resnet(\d+)|(\d+) layers)$", lambda found: f"{found[1] or found[2]}-layer", self.name)
-
-    @property
-    def depth(self) -> int | None:
-        found = re.search(r"resnet(\d+)|^(\d+) layers$", self.name)
-        return int(found[1] or found[2]) if found else None
 
 
 def answer(table: Table) -> list[str]:
@@ -58,41 +19,8 @@ def answer(table: Table) -> list[str]:
     made = groups(table)
     if not made:
         return ["Nothing of this study has been run yet."]
-    sentences = _by_depth(table) or _pairs(table, made) or [_each(made), _fails(made)]
+    sentences = depths.sentences(table) or pairs.sentences(table, made) or [_each(made), _fails(made)]
     return [sentence for sentence in [*sentences, _not_run(table), _paper(table)] if sentence]
-
-
-def groups(table: Table) -> list[Group]:
-    """The rows that have runs, grouped by their baseline or, if that is compared with another row, by that one's.
-
-    Rows of which one is chosen belong together, too.
-    """
-    by_baseline: dict[str, list[Line]] = {}
-    chosen_from = {name: f"best of {row.name}" for row in table.study.rows for name in row.best_of}
-    for line in table.lines:
-        if line.n and not line.row.tests:
-            root = _root(table, line)
-            by_baseline.setdefault(chosen_from.get(root, root), []).append(line)
-    if len(by_baseline) == 1:
-        return [Group("", tuple(lines)) for lines in by_baseline.values()]
-    return [_named(baseline, lines) for baseline, lines in by_baseline.items()]
-
-
-def _root(table: Table, line: Line) -> str:
-    seen = [line.row.name]
-    while (above := table.line(seen[-1])) and above.row.baseline and above.row.baseline not in seen:
-        seen.append(above.row.baseline)
-    return seen[-1]
-
-
-def _named(baseline: str, lines: list[Line]) -> Group:
-    for part in (1, 0):
-        names = {line.row.cell[part] if line.row.cell else None for line in lines}
-        if len(names) == 1 and (name := names.pop()) is not None:
-            return Group(name, tuple(lines), 1 - part)
-    words = [line.row.name.split("_") for line in lines]
-    common = [same[0] for same in zip(*words, strict=False) if len(set(same)) == 1] if len(lines) > 1 else []
-    return Group("_".join(common), tuple(lines)) if common else Group(baseline, tuple(lines), noun="group")
 
 
 def _each(made: list[Group]) -> str:
@@ -163,119 +91,13 @@ def _how_sure(group: Group) -> str:
     names = cells.listed([group.called(line) for line in unsure])
     if len(unsure) > FEW:
         names = "the others" if unsure == behind else f"{len(unsure)} others"
-    return f", but {_seeds(best.n)} cannot tell it from {names}"
-
-
-def _seeds(n: int) -> str:
-    return "one seed" if n == 1 else f"{n} seeds"
+    return f", but {cells.seeds(best.n)} cannot tell it from {names}"
 
 
 def _error(line: Line) -> str:
     if math.isinf(line.median):
         return "it diverged"
     return f"{line.median:.2f} % test error ({'one seed' if line.n == 1 else f'the median of {line.n} seeds'})"
-
-
-def _by_depth(table: Table) -> list[str]:
-    """Of a grid of choices and three depths or more: where each choice first fails; and how those do that never fail."""
-    lines = [line for line in table.lines if line.n and line.row.choices]
-    if any(len(line.row.choices) != 2 or not line.row.choices[1].isdecimal() for line in lines):
-        return []
-    by_choice: dict[str, dict[int, Line]] = {}
-    for line in lines:
-        choice, depth = line.row.choices
-        by_choice.setdefault(choice, {})[int(depth)] = line
-    depths = sorted({depth for of_choice in by_choice.values() for depth in of_choice})
-    if len(depths) < 3:
-        return []
-    failing: dict[int, list[str]] = {}  # by the least depth at which they fail
-    learning = {}
-    for choice, of_choice in by_choice.items():
-        if at := [depth for depth in sorted(of_choice) if of_choice[depth].fails]:
-            failing.setdefault(at[0], []).append(choice)
-        else:
-            learning[choice] = of_choice
-    return [_first_fails(failing, list(learning), depths), _growth(learning)]
-
-
-def _first_fails(failing: dict[int, list[str]], learning: list[str], depths: list[int]) -> str:
-    if not failing:
-        rows = "The only row learns" if len(learning) == 1 else f"All {len(learning)} rows learn"
-        return f"{rows} at every depth, from {depths[0]} to {depths[-1]} layers."
-    (soonest, first), *later = sorted(failing.items())
-    then = cells.listed([f"{cells.listed(choices)} ({depth})" for depth, choices in later]) if later else ""
-    text = f"The deeper the networks, the fewer learn: {cells.listed(first)} {'fails' if len(first) == 1 else 'fail'} first, "
-    text += f"at {soonest} layers{f', then {then}' if then else ''}; "
-    if not learning:
-        return f"{text}none learns at every depth."
-    return f"{text}up to {depths[-1]} layers only {cells.listed(learning)} never {'fails' if len(learning) == 1 else 'fail'}."
-
-
-def _growth(learning: dict[str, dict[int, Line]]) -> str:
-    """The errors of choices that learn at every depth, at the least and at the greatest."""
-    ends = {(min(of_choice), max(of_choice)) for of_choice in learning.values()}
-    if len(ends) != 1:
-        return ""
-    [(low, high)] = ends
-    texts = [f"{choice} {lines[low].median:.2f} and {lines[high].median:.2f} %" for choice, lines in learning.items()]
-    return f"Test error at {low} and at {high} layers: {', '.join(texts)}."
-
-
-def _pairs(table: Table, made: list[Group]) -> list[str]:
-    """Of a table of pairs of rows: by how much the second helps, and whether the more, the deeper."""
-    part = made[0].part
-    pair = (
-        tuple(dict.fromkeys(line.row.cell[part] for line in table.lines if line.row.cell)) if part is not None else ()
-    )
-    made = [group for group in made if tuple(map(group.called, group.lines)) == pair]
-    if len(pair) != 2 or len(made) < 2:
-        return []
-    by_data: dict[str, list[Group]] = {}
-    for group in made:
-        by_data.setdefault(group.lines[0].row.data, []).append(group)
-    texts = [_helps(*pair, of, f"On {data}: " if len(by_data) > 1 else "") for data, of in by_data.items()]
-    return [" ".join(texts), _chance(made)]
-
-
-def _helps(first: str, second: str, of: list[Group], where: str) -> str:
-    gains = [group.lines[0].median - group.lines[1].median for group in of]
-    everywhere = all(gain > 0 for gain in gains)
-    texts = []
-    for gain, group in zip(gains, of, strict=True):
-        fails = [name for name, line in zip((first, second), group.lines, strict=True) if line.fails]
-        verb = "fails" if len(fails) == 1 else "fail"
-        number = (f"{gain:.2f}" if everywhere else f"{-gain:+.2f}") if math.isfinite(gain) else "no number"
-        unit = " points" if not texts else ""
-        texts.append(f"{number}{unit} ({group.name}{f', where {cells.listed(fails)} {verb}' if fails else ''})")
-    if not everywhere:
-        better = sum(gain > 0 for gain in gains)
-        start = f"{second} helps in {better} of {len(of)} networks: its error minus that of {first} is"
-    elif _grows(of, gains):
-        start = f"The deeper the network, the more {second} helps: its error is below that of {first} by"
-    else:
-        start = f"{second} helps in every network, but not the more, the deeper: its error is below that of {first} by"
-    return f"{where}{start} {cells.listed(texts)}."
-
-
-def _grows(of: list[Group], gains: list[float]) -> bool:
-    """Whether every gain is above those of all networks that are less deep."""
-    by_depth: dict[int | None, list[float]] = {}
-    for group, gain in zip(of, gains, strict=True):
-        by_depth.setdefault(group.depth, []).append(gain)
-    if None in by_depth or len(by_depth) < 2:
-        return False
-    ordered = [by_depth[depth] for depth in sorted(by_depth, key=lambda depth: depth or 0)]
-    return all(max(before) < min(after) for before, after in pairwise(ordered))
-
-
-def _chance(of: list[Group]) -> str:
-    compared = compare([(group.lines[1], group.lines[0]) for group in of])
-    resolved = [group.name for group, found in zip(of, compared, strict=True) if found and found.resolved]
-    if resolved:
-        return (
-            f"Of these, {'all are' if len(resolved) == len(of) else cells.listed(resolved)} more than chance explains."
-        )
-    return f"But {_seeds(min(line.n for group in of for line in group.lines))} cannot tell any of these from chance."
 
 
 def _fails(made: list[Group]) -> str:

@@ -49,6 +49,10 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def seeds(n: int) -> str:
+    return "one seed" if n == 1 else f"{n} seeds"
+
+
 def together(rows: list[str]) -> str:
     """Names of rows with common beginnings joined, such as conv1x1_relu_{0, -1}."""
     tails = {}
