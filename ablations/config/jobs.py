@@ -3,10 +3,9 @@
 Every run is a job of a sweep: a single run is a sweep of one job, a study is a sweep over its rows and seeds.
 """
 
-import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hydra.core.global_hydra import GlobalHydra
@@ -16,19 +15,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ablations.config import searchpath, sweeper
+from ablations.config import names, sweeper
 from ablations.config import study as studies
 from ablations.config.compose import compose, explain, parse
 from ablations.config.overrides import check_hydras, is_hydras, key_of, texts_of, values_of
 from ablations.config.quoting import quoted
 from ablations.config.run import LAST_SEED, Config
 from ablations.errors import UserError
-from ablations.setting import decides
 
 OF_JOBS = ("study", "row", "seed", "seeds")  # settings that say which jobs there are, not how one is composed
 MOST_RUNS = 100_000
-LONGEST_NAME = 99  # bytes, of a run's folder; a file name holds 255
-LONGEST_BEFORE = 120  # characters of the settings, before a folder's name was shorter
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
     master = compose(context, [word for word in overrides if is_hydras(word)])
     check_hydras(master.hydra)
     settings = _settings(parsed, default)
-    default = OmegaConf.masked_copy(default, _own(default))
+    default = OmegaConf.masked_copy(default, [str(key) for key in default if key != "hydra"])
     name = settings.pop("study", [None])[0]
     study = study or (studies.load(name) if name else None)
     chosen_rows = settings.pop("row", None)
@@ -118,8 +114,8 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
     lines = []
     study_name = study.name if study else "single"
     runs_dir = next((texts_of(o)[0] for o in reversed(parsed) if o.key_or_group == "runs_dir"), default.runs_dir)
-    for row, changed, words in _named(context, default, cells):
-        folder = _folder_name(row, [*_file(), *changed], os.path.join(runs_dir, study_name))
+    for row, changed, words in names.named(context, default, cells):
+        folder = names.folder_name(row, changed, os.path.join(runs_dir, study_name))
         lines.append([*words, f"study={quoted(study_name)}", f"row={quoted(folder)}", *hosts])
     origins = [dict.fromkeys(row_settings, where.get(row, "")) for row, row_settings, _ in cells]
     return _Asked(master, lines, origins, seeds)
@@ -153,23 +149,6 @@ def _settings(parsed: list[Override], default: DictConfig) -> dict[str, list[str
         values = texts_of(override) if override.key_or_group in OF_JOBS else values_of(override)
         settings[key_of(override, default)] = values
     return settings
-
-
-def _named(context: GlobalHydra, default: DictConfig, cells: list) -> Iterator[tuple[str | None, list[str], list[str]]]:
-    """For each cell its row, the settings that its name has besides, and its overrides."""
-    names, changes = {}, {}
-    for row, row_settings, command_settings in cells:
-        extra = {key: value for key, value in command_settings.items() if row_settings.get(key) != value}
-        key = (*extra.items(), *row_settings) if extra.keys() & row_settings else tuple(extra.items())
-        if key not in names:
-            names[key] = _name(context, default, extra, row_settings, changes)
-        yield row, names[key], [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
-
-
-def _file() -> list[str]:
-    """The user's own configuration in place of the project's, as part of a run's name."""
-    name = searchpath.primary()
-    return [] if name == searchpath.OURS else [f"config={name}".replace("/", "_")]
 
 
 def _origins(path: str | None, study: studies.Study) -> dict[str | None, str]:
@@ -240,70 +219,3 @@ def _study_cells(study: studies.Study, settings, chosen) -> list[tuple[str, dict
         data = {"data": row.data} if row and row.data else {}
         cells.append((name, common | data | row_settings, command_settings))
     return cells
-
-
-def _folder_name(row: str | None, settings: list[str], study_folder: str) -> str:
-    """The name of a run's folder: its row and, whole, as many settings as there is room for.
-
-    A folder of the name that an older version gave it is kept.
-    """
-    before = ",".join(settings)
-    digest = hashlib.sha256(before.encode()).hexdigest()[:8]
-    if len(before) > LONGEST_BEFORE:
-        before = f"{before[:LONGEST_BEFORE]}-{digest}"
-    before = ",".join(filter(None, [row, before])) or "default"
-    name = ",".join(filter(None, [row, *settings])) or "default"
-    if not settings or len(name.encode()) <= LONGEST_NAME or os.path.isdir(os.path.join(study_folder, before)):
-        return before
-    kept = [row] if row else []
-    for setting in settings:
-        if len(",".join([*kept, setting, digest]).encode()) <= LONGEST_NAME:
-            kept.append(setting)
-    return ",".join([*kept, digest])
-
-
-def _name(
-    context: GlobalHydra,
-    default: DictConfig,
-    command_settings: dict[str, str],
-    row_settings: dict[str, str],
-    changes: dict,
-) -> list[str]:
-    """The settings of a command that change the defaults, or what a row defines, as parts of the name of a run.
-
-    changes: whether a setting changes something, as far as known, by the network, the setting and its value; it is
-        filled in.
-    """
-    parts, model = [], (row_settings | command_settings).get("model")
-    for key, value in command_settings.items():
-        if not decides(Config, key.lstrip("+~")):
-            continue
-        if key not in row_settings and (model, key, value) not in changes:
-            changes[model, key, value] = _changes(context, default, model, key, value)
-        if key in row_settings or changes[model, key, value]:
-            parts.append(f"{key.lstrip('+')}={value}".translate(str.maketrans("/", "_", "'\" ")))
-    return parts
-
-
-def _changes(context: GlobalHydra, default: DictConfig, model: str | None, key: str, value: str) -> bool:
-    """Whether a setting changes the defaults, or what a network chooses in their place, as tutorial44 its order."""
-    group, _, setting = key.rpartition(".")
-    if isinstance(default.get(group), DictConfig) and setting not in default[group]:
-        return True  # a setting that exists only with another choice, such as shortcut.bias
-    own, given = _own(default), f"{key}={value}"
-
-    def composed(*settings: str) -> DictConfig:
-        return OmegaConf.masked_copy(compose(context, [*settings]), own)
-
-    try:
-        if composed(given) != default:
-            return True
-        chosen = f"model={model}"
-        elsewhere = model is not None and key.partition(".")[0] != "model"
-        return elsewhere and composed(chosen, given) != composed(chosen)
-    except UserError:
-        return True
-
-
-def _own(composed: DictConfig) -> list[str]:
-    return [str(key) for key in composed if key != "hydra"]

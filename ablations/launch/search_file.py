@@ -1,12 +1,12 @@
 """The file of a search, RUNS_DIR/NAME.yaml: a study whose rows are the trials so far, the best first."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from ablations.config import names
 from ablations.config import study as studies
 from ablations.config.study import Row, Study
 from ablations.errors import UserError
@@ -87,9 +87,7 @@ def row(overrides: Sequence[str]) -> Row:
     if not overrides:
         raise UserError("there is nothing to search: give a setting a range, as 'shortcut.bias=interval(-10,0)'")
     name = "_".join(overrides).translate(str.maketrans("/,", "__", "'\" +"))
-    if len(name) > LONGEST_ROW:
-        name = f"{name[:LONGEST_ROW]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return Row(name, tuple(overrides))
+    return Row(names.cut(name, LONGEST_ROW), tuple(overrides))
 
 
 def _numbers(key: str, rows: Sequence[Row]) -> list[float]:

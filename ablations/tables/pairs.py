@@ -62,4 +62,6 @@ def _chance(of: list[Group]) -> str:
         return (
             f"Of these, {'all are' if len(resolved) == len(of) else cells.listed(resolved)} more than chance explains."
         )
-    return f"But {cells.seeds(min(line.n for group in of for line in group.lines))} cannot tell any of these from chance."
+    return (
+        f"But {cells.seeds(min(line.n for group in of for line in group.lines))} cannot tell any of these from chance."
+    )
