@@ -53,7 +53,7 @@ def with_params(context: GlobalHydra, parsed: list[Override]) -> list[Override]:
     sweeper = chosen(context, parsed)
     if not is_basic(sweeper):
         raise UserError(
-            f"{sweeper._target_}: the runs of a search are not known before they are trained; leave out the sweeper, "
+            f"hydra/sweeper ({sweeper._target_.rpartition('.')[2]}): the runs of a search are not known before they are trained; leave it out, "
             "or search with ablations train"
         )
     given = {override.key_or_group for override in parsed}
