@@ -54,12 +54,12 @@ def prepare_ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[i
     from ablations import randomness
     from ablations.costs import measure
     from ablations.training import feed
-    from ablations.training.programs import steps_per_call
+    from ablations.training.programs import call_length
     from ablations.training.steps import Steps
 
     images = measure.synthetic(config)
     steps = Steps(config, images)
-    call = steps_per_call(config, 0, steps.devices.platform)
+    call = call_length(config, steps.devices.platform)
     batches = feed.gather(images, randomness.batches(0, 0, call, case.batch, case.batch))
     batches = jax.device_put(batches) if images.streamed else batches
     state = steps.init()

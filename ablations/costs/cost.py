@@ -22,7 +22,6 @@ class Figures:
 
     macs: multiply-adds of the forward pass for one image. traffic_bytes: read and written by the convolutions and
         matrix products of a training step. program: digest of the training step's StableHLO.
-    calls: the numbers of steps that one call can make; each is a program of its own.
     weights_bytes: size of the weights file; state_bytes: size of a checkpoint's arrays.
     """
 
@@ -30,7 +29,6 @@ class Figures:
     macs: int
     traffic_bytes: int
     program: str
-    calls: tuple[int, ...]
     weights_bytes: int
     state_bytes: int
 
@@ -119,11 +117,11 @@ def _crops(config: Config, tests: int) -> float:
     return tests * first + sum(others)
 
 
-def compile_seconds(figures: Figures, timing: Timing) -> float:
+def compile_seconds(timing: Timing) -> float:
     """Extra seconds that the first run of a program takes, as later runs find it in the cache; 0 if not measured."""
     if timing.start_seconds is None or timing.start_again_seconds is None:
         return 0.0
-    return max(timing.start_seconds - timing.start_again_seconds, 0) * len(figures.calls)
+    return max(timing.start_seconds - timing.start_again_seconds, 0)
 
 
 def elapsed(runs: list[float], at_a_time: int) -> float:

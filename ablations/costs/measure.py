@@ -32,7 +32,7 @@ from ablations.networks import count
 from ablations.runs.provenance import provenance
 from ablations.training import driver, feed, restore
 from ablations.training.devices import Devices
-from ablations.training.programs import DTYPES, needed_bytes, steps_per_call
+from ablations.training.programs import DTYPES, call_length, needed_bytes
 from ablations.training.steps import Steps
 
 SECONDS, TEST_SECONDS = 3.0, 0.3  # of measured steps and tests
@@ -56,20 +56,14 @@ def figures(config: Config, pixels: int | None = None, target: Target | None = N
     """The figures of a configuration, here or for a target. Nothing is compiled, and no array of the network is made."""
     images = synthetic(config, pixels)
     steps = Steps(config, images, compile.absent(target, target.spread(config.devices)) if target else None)
-    state, recipe = steps.abstract(), config.recipe
-    platform = steps.devices.platform
-    traced = steps.trace_train(steps_per_call(config, 0, platform))
+    state, call = steps.abstract(), call_length(config, steps.devices.platform)
+    traced = steps.trace_train(call)
     text = steps.programs.lower(traced).as_text()
-    calls, step = set(), 0
-    while step < recipe.total_steps:
-        call = steps_per_call(config, step, platform)
-        calls, step = calls | {call}, step + call
     return Figures(
         parameters=count.parameters(steps.network),
         macs=count.macs(steps.network, images.train_images.shape[1:]),
-        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // steps_per_call(config, 0, platform),
+        traffic_bytes=count.traffic(traced.jaxpr.jaxpr) // call,
         program=hashlib.sha256(text.encode()).hexdigest(),
-        calls=tuple(sorted(calls)),
         weights_bytes=_bytes((state.params, state.others)),
         state_bytes=_bytes(state),
     )
@@ -94,7 +88,7 @@ def timing(
     Expects a compilation cache without this program. meet: called before the steps are measured.
     """
     asked, (devices, config) = config, _here(config)
-    call, images = steps_per_call(config, 0, devices.platform), synthetic(config, pixels)
+    call, images = call_length(config, devices.platform), synthetic(config, pixels)
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call, devices)
     temporary, needed = needed_bytes(compiled)

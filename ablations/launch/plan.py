@@ -79,9 +79,8 @@ class Plan:
 
     @property
     def program_count(self) -> int:
-        """The number of distinct compiled training programs: one for each number of steps in a call."""
-        calls = dict(zip(self.programs, (line.figures.calls for line in self.lines), strict=True))
-        return sum(map(len, calls.values()))
+        """The number of distinct compiled training programs."""
+        return len(set(self.programs))
 
     @property
     def flop_left(self) -> int:
@@ -98,7 +97,7 @@ class Plan:
                         return None
                     runs.append(cost.seconds(run.config, line.timing, run.step))
                     if program not in compiled:
-                        runs[-1] += cost.compile_seconds(line.figures, line.timing)
+                        runs[-1] += cost.compile_seconds(line.timing)
                         compiled.add(program)
         return cost.elapsed(runs, self.at_a_time)
 

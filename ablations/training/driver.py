@@ -78,24 +78,21 @@ class Pack:
 def _in_turn(pack: Pack) -> None:
     def start(i, answer=None):
         if call := pack.advance(i, answer):
-            waiting.append((i, call.steps.start(call.state, call.batches)))
+            waiting.append((i, call.count, call.steps.start(call.state, call.batches)))
 
     waiting = deque()
     for i in range(len(pack.runs)):
         start(i)
     while waiting:
-        i, (state, losses, wrong) = waiting.popleft()
-        start(i, Answer(state, np.asarray(losses), np.asarray(wrong)))
+        i, made, (state, losses, wrong) = waiting.popleft()
+        start(i, Answer(state, np.asarray(losses)[:made], np.asarray(wrong)[:made]))
 
 
 def _together(pack: Pack) -> None:
     calls = {i: call for i in range(len(pack.runs)) if (call := pack.advance(i))}
     width = len(calls)
     while calls:
-        # Runs that were resumed at different steps may ask for calls of different lengths.
-        steps = calls[min(calls)].count
-        chosen = [i for i, call in calls.items() if call.count == steps]
-        lanes = [calls[i] for i in chosen]
+        chosen, lanes = list(calls), list(calls.values())
         # Copies stand in for runs that have ended: fewer lanes would need another program.
         lanes += [replace(lanes[0], state=jax.tree.map(jnp.copy, lanes[0].state)) for _ in range(width - len(lanes))]
         programs = lanes[0].steps.programs
@@ -106,8 +103,8 @@ def _together(pack: Pack) -> None:
         for call in lanes[1 : len(chosen)]:
             call.steps.programs.compile_seconds += programs.compile_seconds - seconds  # all have waited for it
         for lane, i in enumerate(chosen):
-            del calls[i]
-            if call := pack.advance(i, Answer(states[lane], losses[lane], wrong[lane])):
+            made = calls.pop(i).count
+            if call := pack.advance(i, Answer(states[lane], losses[lane, :made], wrong[lane, :made])):
                 calls[i] = call
 
 
@@ -116,19 +113,19 @@ def start_together(
 ) -> tuple[list[State], jax.Array, jax.Array]:
     """`Steps.start` for several runs that share a program, in one call with an axis over the runs.
 
-    keys: those of each run's augmentation. batches: those of each run, all with the same number of steps. Losses and
-    wrong predictions are (runs, steps).
+    keys: those of each run's augmentation. batches: those of each run. Losses and wrong predictions are (runs, steps).
     """
-    stacked = jax.tree.map(lambda *runs: jnp.asarray(np.stack(runs)), *batches)
+    whole, made = zip(*map(steps.full, batches), strict=True)
+    stacked = jax.tree.map(lambda *runs: jnp.asarray(np.stack(runs)), *whole)
     name = ("together", len(states), count(stacked, 1))
-    arguments = states, keys, steps.data, stacked
+    arguments = states, keys, steps.data, stacked, None if made[0] is None else jnp.stack(made)
     states, (losses, wrong) = steps.programs.call(name, partial(_advance, steps), *arguments, **Steps.DONATE)
     return states, losses, wrong
 
 
-def _advance(steps: Steps, states, keys, data, batches):
+def _advance(steps: Steps, states, keys, data, batches, made):
     axes = {name: 0 if name == "key" else None for name in data}
     stacked = jax.tree.map(lambda *runs: jnp.stack(runs), *states)
-    together = jax.vmap(steps.advance, in_axes=(0, axes, 0))
-    stacked, outputs = together(stacked, data | {"key": jnp.stack(keys)}, batches)
+    together = jax.vmap(steps.advance, in_axes=(0, axes, 0, None if made is None else 0))
+    stacked, outputs = together(stacked, data | {"key": jnp.stack(keys)}, batches, made)
     return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(states))], outputs

@@ -5,6 +5,7 @@ platform of its devices alone decides what a program looks like, never that of t
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
@@ -139,13 +140,25 @@ def needed_bytes(compiled: jax.stages.Compiled) -> tuple[int, int] | tuple[None,
     return memory.temp_size_in_bytes, in_and_out + memory.temp_size_in_bytes
 
 
+def call_length(config: Config, platform: str) -> int:
+    """How many steps the program of a call has; one if its images must be read from files first.
+
+    All calls of a run are of one program, which takes a minute to compile for a GPU. Those that have fewer steps to make,
+    before an evaluation or after a restart, leave the state as it is in the others: so few that they cost nothing.
+    """
+    recipe = config.recipe
+    if platform == "cpu" or data_sets.DATASETS[config.data.name].streamed:
+        return 1
+    between = min(recipe.evaluate_every, recipe.total_steps)
+    return math.ceil(between / math.ceil(between / MOST_STEPS_PER_CALL))
+
+
 def steps_per_call(config: Config, step: int, platform: str) -> int:
-    """How many steps the call that begins at `step` makes; one if its images must be read from files first.
+    """How many steps the call that begins at `step` makes.
 
     Calls end at the same steps as in a run that was never stopped, since other calls would give other last bits.
     """
-    recipe, streamed = config.recipe, data_sets.DATASETS[config.data.name].streamed
-    most = 1 if streamed or platform == "cpu" else MOST_STEPS_PER_CALL
+    recipe, most = config.recipe, call_length(config, platform)
     return min(most - step % recipe.evaluate_every % most, next_evaluation(recipe, step) - step)
 
 

@@ -20,7 +20,7 @@ from ablations.training.devices import Devices, Placed
 from ablations.training.feed import Batches
 from ablations.training.loss import total
 from ablations.training.optimizer import learning_rates, optimizer
-from ablations.training.programs import DTYPES, Programs, alike
+from ablations.training.programs import DTYPES, Programs, alike, call_length
 
 
 class State(NamedTuple):
@@ -103,14 +103,24 @@ class Steps:
         wrong predictions on the augmented images, before the update; of pixels as many images as they fill.
         """
         state, losses, wrong = self.start(state, batches)
-        return state, np.asarray(losses), np.asarray(wrong)
+        return state, np.asarray(losses)[: count(batches)], np.asarray(wrong)[: count(batches)]
 
     def start(self, state: State, batches: Batches) -> tuple[State, jax.Array, jax.Array]:
-        """As `train`, without waiting for the device."""
+        """As `train`, without waiting for the device; losses and numbers of steps that were not made follow the others."""
+        batches, made = self.full(batches)
         name, options = ("train", count(batches)), self.DONATE | self.devices.options()
-        arguments = state, self.data, self.devices.feed(batches)
+        arguments = state, self.data, self.devices.feed(batches), self.devices.replicate(made)
         state, (losses, wrong) = self.programs.call(name, self.advance, *arguments, **options)
         return state, losses, wrong
+
+    def full(self, batches: Batches) -> tuple[Batches, np.int32 | None]:
+        """Batches for a whole call (`programs.call_length`), the last ones repeated, and how many there were; None for
+        that if calls are of single steps, which no program need be told."""
+        length, steps = call_length(self.config, self.devices.platform), count(batches)
+        if length == 1:
+            return batches, None
+        rows = np.minimum(np.arange(max(length, steps)), steps - 1)
+        return jax.tree.map(lambda leaf: leaf[rows], batches), np.int32(steps)
 
     def trace_train(self, steps: int) -> jax.stages.Traced:
         """The program with which `train` makes this many steps, traced from shapes alone: to inspect or measure it."""
@@ -120,14 +130,28 @@ class Steps:
         labels = jax.ShapeDtypeStruct((*indices.shape, *of_set.shape[1:]), of_set.dtype)
         batches = indices if "images" in self.data else {"images": images, "labels": labels}
         batches, state = self.devices.abstract(batches, axis=1), self.devices.abstract(self.abstract())
-        return self.programs.trace(self.advance, state, self.data, batches, **self.DONATE, **self.devices.options())
+        single = call_length(self.config, self.devices.platform) == 1
+        made = None if single else self.devices.abstract(jax.ShapeDtypeStruct((), jnp.int32))
+        options = self.DONATE | self.devices.options()
+        return self.programs.trace(self.advance, state, self.data, batches, made, **options)
 
-    def advance(self, state: State, data: dict, batches: Placed) -> tuple[State, tuple[jax.Array, jax.Array]]:
-        """The steps of `train`, to be compiled; data: like `self.data`. Returns state, (losses, wrong predictions)."""
+    def advance(
+        self, state: State, data: dict, batches: Placed, made: jax.Array | None
+    ) -> tuple[State, tuple[jax.Array, jax.Array]]:
+        """The steps of `train`, to be compiled; data: like `self.data`. made: how many of them are to be made, all for
+        None; the others leave the state as it is. Returns state, (losses, wrong predictions)."""
         if count(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
             state, outputs = self._step(data, state, jax.tree.map(lambda x: x[0], batches))
             return state, jax.tree.map(lambda x: x[None], outputs)
-        return jax.lax.scan(partial(self._step, data), state, batches)
+        if made is None:
+            return jax.lax.scan(partial(self._step, data), state, batches)
+
+        def step(state, numbered):
+            i, batch = numbered
+            new, outputs = self._step(data, state, batch)
+            return jax.tree.map(lambda new, old: jnp.where(i < made, new, old), new, state), outputs
+
+        return jax.lax.scan(step, state, (jnp.arange(count(batches)), batches))
 
     def _step(self, data, state, batch):
         images, labels = batch_of(data, batch)

@@ -52,7 +52,7 @@ def test_the_ceiling_of_products_is_that_of_their_precision(monkeypatch):
 
 
 def test_rates_follow_from_the_median_step():
-    figures = Figures(1, macs=1000, traffic_bytes=640, program="", calls=(1,), weights_bytes=1, state_bytes=1)
+    figures = Figures(1, macs=1000, traffic_bytes=640, program="", weights_bytes=1, state_bytes=1)
     timing = Timing(steps=(4.0, 0.5, 0.25, 0.5, 0.125))
     result = bench.Result(configure("recipe.batch_size=32"), figures, timing, Ceilings("cpu", "f32", 1e6, 1e4))
     assert (result.images_per_second, result.bytes_per_second) == (64, 1280)

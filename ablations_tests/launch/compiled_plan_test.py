@@ -19,7 +19,7 @@ from ablations.system import machine
 from ablations.terminal import grid
 from ablations_tests.conftest import configure, here
 
-FIGURES = Figures(parameters=10, macs=10**9, program="a", calls=(1,), traffic_bytes=8, weights_bytes=40, state_bytes=90)
+FIGURES = Figures(parameters=10, macs=10**9, program="a", traffic_bytes=8, weights_bytes=40, state_bytes=90)
 KERNELS = (
     Kernel("conv", "convolution", 1000, 4e6, "bf16", None, ""),
     Kernel("sum", "collective", 10, 20_000, "f32", None, ""),

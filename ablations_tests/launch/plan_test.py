@@ -32,7 +32,7 @@ from ablations.training.steps import Steps
 from ablations_tests.conftest import COMMAND, configure, here
 
 SMALL = ("model=resnet110", "model.depth=8", "activation=original")
-FIGURES = Figures(parameters=10, macs=100, program="a", calls=(1,), traffic_bytes=8, weights_bytes=40, state_bytes=90)
+FIGURES = Figures(parameters=10, macs=100, program="a", traffic_bytes=8, weights_bytes=40, state_bytes=90)
 TIMING = Timing(
     import_seconds=1,
     start_seconds=9,
