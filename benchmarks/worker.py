@@ -53,13 +53,12 @@ def prepare_ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[i
 
     from ablations import randomness
     from ablations.costs import measure
-    from ablations.training import feed
-    from ablations.training.programs import call_length
+    from ablations.training import calls, feed
     from ablations.training.steps import Steps
 
     images = measure.synthetic(config)
     steps = Steps(config, images)
-    call = call_length(config, steps.devices.platform)
+    call = calls.length(config, steps.devices.platform)
     batches = feed.gather(images, randomness.batches(0, 0, call, case.batch, case.batch))
     batches = jax.device_put(batches) if images.streamed else batches
     state = steps.init()

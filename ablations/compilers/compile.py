@@ -12,8 +12,9 @@ from ablations.compilers.target import Target
 from ablations.config.run import Config
 from ablations.data.dataset import Dataset
 from ablations.errors import UserError
+from ablations.training import calls
 from ablations.training.devices import AbsentDevice, Devices
-from ablations.training.programs import call_length, needed_bytes
+from ablations.training.programs import needed_bytes
 from ablations.training.steps import Steps
 
 
@@ -44,7 +45,7 @@ def training_step(config: Config, dataset: Dataset, target: Target) -> Compiled:
     Raises UserError if the compiler refuses it, as XLA:TPU does a program that needs more memory than there is.
     """
     where = devices(target, target.spread(config.devices))
-    steps, call = Steps(config, dataset, where), call_length(config, where.platform)
+    steps, call = Steps(config, dataset, where), calls.length(config, where.platform)
     lowered = steps.programs.lower(steps.trace_train(call))
     try:
         compiled = steps.programs.compile(lowered)

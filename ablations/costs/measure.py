@@ -30,9 +30,9 @@ from ablations.costs.cost import Ceilings, Figures, Timing
 from ablations.data import catalogue, dataset
 from ablations.networks import count
 from ablations.runs.provenance import provenance
-from ablations.training import driver, feed, restore
+from ablations.training import calls, driver, feed, restore
 from ablations.training.devices import Devices
-from ablations.training.programs import DTYPES, call_length, needed_bytes
+from ablations.training.programs import DTYPES, needed_bytes
 from ablations.training.steps import Steps
 
 SECONDS, TEST_SECONDS = 3.0, 0.3  # of measured steps and tests
@@ -56,7 +56,7 @@ def figures(config: Config, pixels: int | None = None, target: Target | None = N
     """The figures of a configuration, here or for a target. Nothing is compiled, and no array of the network is made."""
     images = synthetic(config, pixels)
     steps = Steps(config, images, compile.absent(target, target.spread(config.devices)) if target else None)
-    state, call = steps.abstract(), call_length(config, steps.devices.platform)
+    state, call = steps.abstract(), calls.length(config, steps.devices.platform)
     traced = steps.trace_train(call)
     text = steps.programs.lower(traced).as_text()
     return Figures(
@@ -88,7 +88,7 @@ def timing(
     Expects a compilation cache without this program. meet: called before the steps are measured.
     """
     asked, (devices, config) = config, _here(config)
-    call, images = call_length(config, devices.platform), synthetic(config, pixels)
+    call, images = calls.length(config, devices.platform), synthetic(config, pixels)
     began = time.perf_counter()
     steps, state, compiled, seconds = _start(config, images, call, devices)
     temporary, needed = needed_bytes(compiled)
@@ -123,13 +123,13 @@ def timing(
     size = config.recipe.batch_size
     batches = feed.gather(images, randomness.batches(0, 0, call, size, size))
     states = [state, *(steps.init() for _ in range(runs - 1))]
-    calls = []
+    taken = []
     meet()
-    while not _enough(calls, SECONDS):
+    while not _enough(taken, SECONDS):
         began, compile_seconds = time.perf_counter(), steps.programs.compile_seconds
         states = _call(config.packing, steps, states, batches)
-        calls.append(time.perf_counter() - began - (steps.programs.compile_seconds - compile_seconds))
-    known["steps"] = tuple(seconds / call for seconds in calls[1:] or calls)
+        taken.append(time.perf_counter() - began - (steps.programs.compile_seconds - compile_seconds))
+    known["steps"] = tuple(seconds / call for seconds in taken[1:] or taken)
     return Timing(**known, peak_bytes=_peak_bytes())
 
 

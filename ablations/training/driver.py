@@ -18,8 +18,9 @@ import numpy as np
 
 from ablations.config.run import Config
 from ablations.errors import UserError
+from ablations.training import calls
 from ablations.training.feed import Batches
-from ablations.training.steps import State, Steps, count
+from ablations.training.steps import State, Steps
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Call:
     @property
     def count(self) -> int:
         """The number of steps."""
-        return count(self.batches)
+        return calls.count(self.batches)
 
 
 class Answer(NamedTuple):
@@ -89,10 +90,10 @@ def _in_turn(pack: Pack) -> None:
 
 
 def _together(pack: Pack) -> None:
-    calls = {i: call for i in range(len(pack.runs)) if (call := pack.advance(i))}
-    width = len(calls)
-    while calls:
-        chosen, lanes = list(calls), list(calls.values())
+    asked = {i: call for i in range(len(pack.runs)) if (call := pack.advance(i))}
+    width = len(asked)
+    while asked:
+        chosen, lanes = list(asked), list(asked.values())
         # Copies stand in for runs that have ended: fewer lanes would need another program.
         lanes += [replace(lanes[0], state=jax.tree.map(jnp.copy, lanes[0].state)) for _ in range(width - len(lanes))]
         programs = lanes[0].steps.programs
@@ -103,9 +104,9 @@ def _together(pack: Pack) -> None:
         for call in lanes[1 : len(chosen)]:
             call.steps.programs.compile_seconds += programs.compile_seconds - seconds  # all have waited for it
         for lane, i in enumerate(chosen):
-            made = calls.pop(i).count
+            made = asked.pop(i).count
             if call := pack.advance(i, Answer(states[lane], losses[lane, :made], wrong[lane, :made])):
-                calls[i] = call
+                asked[i] = call
 
 
 def start_together(
@@ -115,9 +116,9 @@ def start_together(
 
     keys: those of each run's augmentation. batches: those of each run. Losses and wrong predictions are (runs, steps).
     """
-    whole, made = zip(*map(steps.full, batches), strict=True)
+    whole, made = zip(*(calls.full(of_run, steps.call_length) for of_run in batches), strict=True)
     stacked = jax.tree.map(lambda *runs: jnp.asarray(np.stack(runs)), *whole)
-    name = ("together", len(states), count(stacked, 1))
+    name = ("together", len(states), calls.count(stacked, 1))
     arguments = states, keys, steps.data, stacked, None if made[0] is None else jnp.stack(made)
     states, (losses, wrong) = steps.programs.call(name, partial(_advance, steps), *arguments, **Steps.DONATE)
     return states, losses, wrong

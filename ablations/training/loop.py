@@ -10,13 +10,12 @@ from ablations.config.run import Config
 from ablations.data import catalogue
 from ablations.data.dataset import Dataset
 from ablations.system import interrupt
-from ablations.training import determinism, driver, evaluation, feed, outcome, processes, spread, statistics
+from ablations.training import calls, determinism, driver, evaluation, feed, outcome, processes, spread, statistics
 from ablations.training.checkpoint import Checkpoints
 from ablations.training.clock import Clock
 from ablations.training.devices import Devices
 from ablations.training.journal import Journal
 from ablations.training.probe import Probes
-from ablations.training.programs import steps_per_call
 from ablations.training.steps import State, Steps
 from ablations.training.tally import Tally
 
@@ -63,7 +62,7 @@ def training(
         with source as batches:
             while not tally.is_last(recipe):
                 with clock.training():
-                    count = steps_per_call(config, tally.step, devices.platform)
+                    count = calls.due(config, tally.step, devices.platform)
                     state, losses, wrong = yield driver.Call(steps, state, batches.take(count))
                 tally.add(losses, wrong)
                 probes.take_if_due(state)

@@ -5,7 +5,6 @@ platform of its devices alone decides what a program looks like, never that of t
 """
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
@@ -16,9 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ablations import setting
-from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
-from ablations.data import config as data_sets
 from ablations.data.dataset import Dataset
 from ablations.networks import registry
 from ablations.networks.kernels import convolution, placement
@@ -26,9 +23,6 @@ from ablations.training import determinism
 from ablations.training.devices import Devices
 
 DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
-
-# On accelerators, one call makes many steps; on a CPU, convolutions in a loop are slow.
-MOST_STEPS_PER_CALL = 100
 
 
 class Programs:
@@ -138,30 +132,3 @@ def needed_bytes(compiled: jax.stages.Compiled) -> tuple[int, int] | tuple[None,
         return None, None
     in_and_out = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     return memory.temp_size_in_bytes, in_and_out + memory.temp_size_in_bytes
-
-
-def call_length(config: Config, platform: str) -> int:
-    """How many steps the program of a call has; one if its images must be read from files first.
-
-    All calls of a run are of one program, which takes a minute to compile for a GPU. Those that have fewer steps to make,
-    before an evaluation or after a restart, leave the state as it is in the others: so few that they cost nothing.
-    """
-    recipe = config.recipe
-    if platform == "cpu" or data_sets.DATASETS[config.data.name].streamed:
-        return 1
-    between = min(recipe.evaluate_every, recipe.total_steps)
-    return math.ceil(between / math.ceil(between / MOST_STEPS_PER_CALL))
-
-
-def steps_per_call(config: Config, step: int, platform: str) -> int:
-    """How many steps the call that begins at `step` makes.
-
-    Calls end at the same steps as in a run that was never stopped, since other calls would give other last bits.
-    """
-    recipe, most = config.recipe, call_length(config, platform)
-    return min(most - step % recipe.evaluate_every % most, next_evaluation(recipe, step) - step)
-
-
-def next_evaluation(recipe: RecipeConfig, step: int) -> int:
-    """The number of steps after which the next evaluation is due, if `step` are done."""
-    return min(step - step % recipe.evaluate_every + recipe.evaluate_every, recipe.total_steps)

@@ -15,12 +15,12 @@ from ablations.data import moments as data_moments
 from ablations.data.dataset import Dataset, stratified
 from ablations.networks.network import Network
 from ablations.networks.streams import streams
-from ablations.training import augmentation, colour
+from ablations.training import augmentation, calls, colour
 from ablations.training.devices import Devices, Placed
 from ablations.training.feed import Batches
 from ablations.training.loss import total
 from ablations.training.optimizer import learning_rates, optimizer
-from ablations.training.programs import DTYPES, Programs, alike, call_length
+from ablations.training.programs import DTYPES, Programs, alike
 
 
 class State(NamedTuple):
@@ -59,6 +59,7 @@ class Steps:
         self.devices = devices or Devices.here(1)
         self.devices.check(config.recipe.batch_size)
         self.config, self.dataset = config.for_devices(self.devices.count), dataset
+        self.call_length = calls.length(config, self.devices.platform)
         self.network = nnx.eval_shape(lambda: self._build(randomness.network_keys(0)))
         self.graphdef, *_ = nnx.split(self.network, nnx.Param, ...)
         self.optimizer = optimizer(config.recipe, self.network.is_convolution)
@@ -102,25 +103,16 @@ class Steps:
         Returns the new state (the memory of the old one is reused) and, for each step, the mean loss and the number of
         wrong predictions on the augmented images, before the update; of pixels as many images as they fill.
         """
-        state, losses, wrong = self.start(state, batches)
-        return state, np.asarray(losses)[: count(batches)], np.asarray(wrong)[: count(batches)]
+        (state, losses, wrong), made = self.start(state, batches), calls.count(batches)
+        return state, np.asarray(losses)[:made], np.asarray(wrong)[:made]
 
     def start(self, state: State, batches: Batches) -> tuple[State, jax.Array, jax.Array]:
         """As `train`, without waiting for the device; losses and numbers of steps that were not made follow the others."""
-        batches, made = self.full(batches)
-        name, options = ("train", count(batches)), self.DONATE | self.devices.options()
-        arguments = state, self.data, self.devices.feed(batches), self.devices.replicate(made)
+        batches, made = calls.full(batches, self.call_length)
+        name, options = ("train", calls.count(batches)), self.DONATE | self.devices.options()
+        arguments = state, self.data, self.devices.feed(batches), made
         state, (losses, wrong) = self.programs.call(name, self.advance, *arguments, **options)
         return state, losses, wrong
-
-    def full(self, batches: Batches) -> tuple[Batches, np.int32 | None]:
-        """Batches for a whole call (`programs.call_length`), the last ones repeated, and how many there were; None for
-        that if calls are of single steps, which no program need be told."""
-        length, steps = call_length(self.config, self.devices.platform), count(batches)
-        if length == 1:
-            return batches, None
-        rows = np.minimum(np.arange(max(length, steps)), steps - 1)
-        return jax.tree.map(lambda leaf: leaf[rows], batches), np.int32(steps)
 
     def trace_train(self, steps: int) -> jax.stages.Traced:
         """The program with which `train` makes this many steps, traced from shapes alone: to inspect or measure it."""
@@ -129,29 +121,14 @@ class Steps:
         of_set = self.dataset.train_labels
         labels = jax.ShapeDtypeStruct((*indices.shape, *of_set.shape[1:]), of_set.dtype)
         batches = indices if "images" in self.data else {"images": images, "labels": labels}
-        batches, state = self.devices.abstract(batches, axis=1), self.devices.abstract(self.abstract())
-        single = call_length(self.config, self.devices.platform) == 1
-        made = None if single else self.devices.abstract(jax.ShapeDtypeStruct((), jnp.int32))
-        options = self.DONATE | self.devices.options()
-        return self.programs.trace(self.advance, state, self.data, batches, made, **options)
+        made = jax.ShapeDtypeStruct((), jnp.int32) if self.call_length > 1 else None
+        arguments = self.devices.abstract(self.abstract()), self.data, self.devices.abstract(batches, axis=1), made
+        return self.programs.trace(self.advance, *arguments, **self.DONATE, **self.devices.options())
 
-    def advance(
-        self, state: State, data: dict, batches: Placed, made: jax.Array | None
-    ) -> tuple[State, tuple[jax.Array, jax.Array]]:
+    def advance(self, state: State, data: dict, batches: Placed, made: jax.Array | None):
         """The steps of `train`, to be compiled; data: like `self.data`. made: how many of them are to be made, all for
         None; the others leave the state as it is. Returns state, (losses, wrong predictions)."""
-        if count(batches) == 1:  # not a loop: XLA compiles a loop's convolutions worse on a CPU
-            state, outputs = self._step(data, state, jax.tree.map(lambda x: x[0], batches))
-            return state, jax.tree.map(lambda x: x[None], outputs)
-        if made is None:
-            return jax.lax.scan(partial(self._step, data), state, batches)
-
-        def step(state, numbered):
-            i, batch = numbered
-            new, outputs = self._step(data, state, batch)
-            return jax.tree.map(lambda new, old: jnp.where(i < made, new, old), new, state), outputs
-
-        return jax.lax.scan(step, state, (jnp.arange(count(batches)), batches))
+        return calls.make(partial(self._step, data), state, batches, made)
 
     def _step(self, data, state, batch):
         images, labels = batch_of(data, batch)
@@ -246,8 +223,3 @@ def batch_of(data: dict, batch: Placed) -> tuple[jax.Array, jax.Array]:
     if isinstance(batch, dict):
         return batch["images"], batch["labels"]
     return data["images"][batch], data["labels"][batch]
-
-
-def count(batches: Batches | Placed, axis: int = 0) -> int:
-    """The number of steps in batches. axis: the one over steps."""
-    return jax.tree.leaves(batches)[0].shape[axis]

@@ -18,8 +18,7 @@ from ablations.networks.scaling import SHORTCUTS
 from ablations.networks.shortcut import Shortcut
 from ablations.training import programs, restore
 from ablations.training.devices import AbsentDevice, Devices
-from ablations.training.driver import start_together
-from ablations.training.programs import Programs, call_length, steps_per_call
+from ablations.training.programs import Programs
 from ablations.training.steps import Steps
 from ablations_tests.conftest import ROOT, configure
 
@@ -38,42 +37,6 @@ def lowered(devices: Devices, count: int, *overrides: str) -> str:
 def convolutions(text: str) -> Counter:
     """How many there are of each kind, by what it says of its dimensions: (batch, ...)x(...) that it reads."""
     return Counter(re.findall(r"stablehlo\.convolution\(.*?dim_numbers = (.*?)->", text))
-
-
-def test_the_platform_decides_how_many_steps_a_call_makes():
-    config = configure("recipe=paper", "data=cifar10")
-    assert [call_length(config, platform) for platform in ("cpu", "cuda", "gpu", "tpu")] == [1, 98, 98, 98]
-    assert call_length(configure("recipe=imagenet", "data=imagenet"), "gpu") == 1, "its images come one call at a time"
-
-
-def test_calls_of_one_length_lead_to_every_evaluation_and_to_the_last_step():
-    config, step, calls = configure("recipe=short", "data=cifar10"), 0, []
-    while step < config.recipe.total_steps:
-        calls.append(steps_per_call(config, step, "gpu"))
-        step += calls[-1]
-    assert step == 6400 and calls == [98, 98, 98, 97] * 16 + [98, 46]
-    assert steps_per_call(config, 391 + 100, "gpu") == 96, (
-        "a run that was stopped goes on to where the call would have ended"
-    )
-
-
-def test_a_call_that_is_not_full_changes_nothing_else(monkeypatch):
-    """Five steps in one call, or three and then two in calls of the same program, give the same bits. Dropout: a step changes
-    its keys, too."""
-    monkeypatch.setattr("ablations.training.steps.call_length", lambda *_: 5)
-    config = configure("model=resnet20", "model.depth=8", "recipe.batch_size=8", "shortcut=dropout")
-    steps, batches = Steps(config, catalogue.load(config.data)), np.arange(40, dtype=np.int32).reshape(5, 8)
-    whole, *outputs = steps.train(steps.init(), batches)
-    state, *first = steps.train(steps.init(), batches[:3])
-    assert int(state.step) == 3 and all(len(part) == 3 for part in first)
-    both, *second = steps.train(state, batches[3:])
-    assert all((x == y).all() for x, y in zip(jax.tree.leaves(both), jax.tree.leaves(whole), strict=True))
-    for together, *parts in zip(outputs, first, second, strict=True):
-        np.testing.assert_array_equal(together, np.concatenate(parts))
-    again = [steps.init(), steps.init()]
-    (ahead, behind), losses, _ = start_together(steps, again, [steps.data["key"]] * 2, [batches, batches[:3]])
-    assert [int(ahead.step), int(behind.step)] == [5, 3]
-    np.testing.assert_allclose(losses[1, :3], first[0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("platform", ["cuda", "rocm", "tpu"])
