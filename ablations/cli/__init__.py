@@ -11,8 +11,12 @@ from ablations.cli.arguments import CONFIG_NAME, obey_options, take_options
 from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
 from ablations.system import malloc
+from ablations.system.files import why
 
 OUTPUT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a full disk behind stdout, a terminal that is gone
+# What a file system refuses; that a file is missing may be our mistake, and has a traceback.
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+REFUSED += (errno.ESTALE, errno.EMFILE, errno.ENFILE, *OUTPUT_LOST)
 
 
 def main() -> None:
@@ -33,10 +37,27 @@ def main() -> None:
         sys.stderr.close()  # `ablations table | head` stops reading
         code = 0
     except OSError as error:
-        if error.filename is not None or error.errno not in OUTPUT_LOST:
+        if error.filename is None and error.errno in OUTPUT_LOST:
+            code = _without_output(error)
+        elif message := _refusal(error):
+            print(f"ablations: {message}", file=sys.stderr)
+            code = 2
+        else:
             raise
-        code = _without_output(error)
     sys.exit(code)
+
+
+def _refusal(error: OSError) -> str | None:
+    """What a user can mend of what the system refuses, in one line; None if it is a mistake of ours."""
+    if error.errno is None:
+        return str(error) or None  # matplotlib's, in words, that there is no folder for its fonts
+    if error.filename is not None:
+        return why(error) if error.errno in REFUSED else None
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the working folder is gone: cd to another one"
+    return f"{error.strerror}: name another with TMPDIR=..." if "temporary directory" in str(error.strerror) else None
 
 
 def _without_output(error: OSError) -> int:

@@ -18,6 +18,7 @@ from ablations.data.config import DATASETS, DataConfig
 from ablations.data.dataset import Dataset
 from ablations.data.download import download as download_file
 from ablations.errors import UserError
+from ablations.system.files import expanded
 from ablations.terminal.bar import bar
 
 NAME = "oxford_iiit_pet"
@@ -80,7 +81,7 @@ def _decoded(config: DataConfig, folder: Path, split: str) -> list[np.ndarray]:
 
 def _build(config: DataConfig, folder: Path, without: str) -> Path:
     if config.archive_dir:
-        where = Path(config.archive_dir).expanduser()
+        where = expanded(config.archive_dir)
         if missing := [name for name in ARCHIVES if not (where / name).is_file()]:
             raise UserError(f"{where}: has no {' and no '.join(missing)}; fetch {URL}{missing[0]}")
     else:

@@ -44,6 +44,7 @@ def chosen_launcher(
         hydra_overrides.append("hydra.output_subdir=null")
     master = compose(context, hydra_overrides)
     configs = [job.config for job in waiting]
+    master.runs_dir = configs[0].runs_dir  # of them all; a launcher writes there, too
     if not is_joblib(master):
         # Other launchers run elsewhere, and what is fast there cannot be measured here.
         one_by_one = configs[0].packing in ("auto", "processes")

@@ -31,6 +31,7 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
     A job whose record cannot be read is named and left as it is; the others are run.
     detach: return once the jobs are submitted.
     """
+    _check_readable(jobs[0])
     waiting, unreadable = _to_run(jobs)
     code = 2 if unreadable else 0
     return (_run(context, waiting, overrides, detach) or code) if waiting else code
@@ -104,6 +105,18 @@ def _to_run(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
     return waiting, unreadable
 
 
+def _check_readable(job: Job) -> None:
+    """Raise UserError if what is in its study's folder cannot be seen: once, not for each record."""
+    try:
+        os.stat(RunFolder.of(job.config).study_folder / "any")
+    except PermissionError as error:
+        raise UserError(
+            f"{RunFolder.of(job.config).study_folder} cannot be read: {error.strerror}; choose another runs_dir=..."
+        ) from error
+    except OSError:
+        pass  # it is not there yet
+
+
 def _is_done(job: Job) -> bool:
     if record := record_of(job):
         print(f"{RunFolder.of(job.config)}: done already, {tested(record)}; force=true runs it again")
@@ -133,12 +146,15 @@ def _stoppable(runs_dir: Path) -> Iterator[interrupt.Stop]:
 
 
 def check_writable(jobs: list[Job]) -> None:
-    """Make the folders of the jobs. Raises UserError if one cannot be made or written to."""
+    """Make the folders of the jobs. Raises UserError if one cannot be made, or if it or what a run goes on to write there
+    cannot be written to: another user's, or of a disk that is read-only.
+    """
     for job in jobs:
         folder = RunFolder.of(job.config)
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{folder} cannot be made: {error.strerror}; choose another runs_dir=...") from error
-        if not os.access(folder, os.W_OK):
-            raise UserError(f"{folder} cannot be written to; choose another runs_dir=...")
+        opened = folder.path, folder.lock_file, folder.checkpoints, folder.hydra, *folder.hydra.glob("*")
+        if closed := [path for path in opened if os.path.exists(path) and not os.access(path, os.W_OK)]:
+            raise UserError(f"{closed[0]} cannot be written to; choose another runs_dir=...")

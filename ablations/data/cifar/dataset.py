@@ -12,6 +12,7 @@ from ablations.data.dataset import Dataset
 from ablations.data.download import download as download_file
 from ablations.data.tfds import data_dir, find, once, say
 from ablations.errors import UserError
+from ablations.system.files import expanded
 from ablations.terminal.bar import bar
 
 
@@ -65,7 +66,7 @@ def _command(config: DataConfig) -> str:
 def _read(config: DataConfig, temporary: Path) -> official.Splits:
     name, root = config.name, data_dir(config)
     if config.archive_dir:
-        folder = Path(config.archive_dir).expanduser()
+        folder = expanded(config.archive_dir)
         try:
             path = official.find(name, folder)
         except OSError as error:
