@@ -20,6 +20,7 @@ from ablations.data.download import download as download_file
 from ablations.errors import UserError
 from ablations.system.files import expanded
 from ablations.terminal.bar import bar
+from ablations.terminal.output import tell
 
 NAME = "oxford_iiit_pet"
 URL = "https://thor.robots.ox.ac.uk/~vgg/data/pets/"
@@ -88,7 +89,7 @@ def _build(config: DataConfig, folder: Path, without: str) -> Path:
         where = folder / "download"
         where.mkdir()
         for name in ARCHIVES:
-            tfds.say(f"{config.name}: downloading {URL}{name}, to be kept in {tfds.data_dir(config)}")
+            tell(f"{config.name}: downloading {URL}{name}, to be kept in {tfds.data_dir(config)}")
             try:
                 with bar(f"{config.name}: download", ARCHIVES[name][0], "bytes") as progress:
                     download_file(URL + name, folder / name, progress).rename(where / name)

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from ablations.data.config import DataConfig
 from ablations.errors import UserError
 from ablations.system.files import expanded, why
 from ablations.system.lock import locked
+from ablations.terminal.output import tell
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -36,7 +36,7 @@ def once(config: DataConfig, name: str, make: Callable[[Path], Path]) -> Path:
         root.mkdir(parents=True, exist_ok=True)
 
         def waiting() -> None:
-            say(f"{config.name}: another process is preparing it in {root}: waiting")
+            tell(f"{config.name}: another process is preparing it in {root}: waiting")
 
         with _stopping_at_signals(), locked(root / f".{name}.ablations.lock", waiting):
             if folder := find(config, name):
@@ -124,11 +124,6 @@ def _stopping_at_signals() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
-
-
-def say(line: str) -> None:
-    """Print to standard error at once."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def data_dir(config: DataConfig) -> Path:

@@ -1,7 +1,6 @@
 """Running jobs: which are done already, the launcher that runs the rest, and how they are stopped."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from ablations.launch.slurm import queue
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord, first_difference, tested
 from ablations.system import interrupt, lock
+from ablations.terminal.output import tell
 
 
 def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: bool = False) -> int:
@@ -69,7 +69,7 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
                 if not isinstance(error, interrupt.NotStarted) and (job not in busy or len(busy) == len(waiting)):
                     words.append(f"ablations: {error}")
             for line in dict.fromkeys(words):  # what is wrong with the machine stops every run with the same words
-                print(line, file=sys.stderr)
+                tell(line)
             waiting = _wait_for_others(busy)
     calls.on_multirun_end(config=master, config_name=searchpath.primary())
     return stop.exit_code or (2 if failed else 0)
@@ -100,21 +100,20 @@ def _to_run(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
             if not _is_done(job):
                 waiting.append(job)
         except UnreadableRecord as error:
-            print(f"ablations: {worker.not_replaced(error)}", file=sys.stderr)
+            tell(f"ablations: {worker.not_replaced(error)}")
             unreadable.append(job)
     return waiting, unreadable
 
 
 def _check_readable(job: Job) -> None:
     """Raise UserError if what is in its study's folder cannot be seen: once, not for each record."""
+    folder = RunFolder.of(job.config).study_folder
     try:
-        os.stat(RunFolder.of(job.config).study_folder / "any")
-    except PermissionError as error:
-        raise UserError(
-            f"{RunFolder.of(job.config).study_folder} cannot be read: {error.strerror}; choose another runs_dir=..."
-        ) from error
-    except OSError:
-        pass  # it is not there yet
+        os.stat(folder / "any")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}; choose another runs_dir=...") from error
 
 
 def _is_done(job: Job) -> bool:
