@@ -31,6 +31,7 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
     A job whose record cannot be read is named and left as it is; the others are run.
     detach: return once the jobs are submitted.
     """
+    _check_distinct(jobs)
     _check_readable(jobs[0])
     waiting, unreadable = _to_run(jobs)
     code = 2 if unreadable else 0
@@ -103,6 +104,22 @@ def _to_run(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
             tell(f"ablations: {worker.not_replaced(error)}")
             unreadable.append(job)
     return waiting, unreadable
+
+
+def _check_distinct(jobs: list[Job]) -> None:
+    """Raise UserError if two jobs would be one run, since they differ only in what does not decide its result."""
+    first: dict[RunFolder, Job] = {}
+    for job in jobs:
+        other = first.setdefault(folder := RunFolder.of(job.config), job)
+        if job.config != other.config:
+            here, there = (
+                " ".join(word for word in a.overrides if word not in b.overrides)
+                for a, b in ((job, other), (other, job))
+            )
+            raise UserError(
+                f"{here} and {there} would both be {folder}: what does not change a result takes one value; type the command "
+                "once, with one of them"
+            )
 
 
 def _check_readable(job: Job) -> None:
