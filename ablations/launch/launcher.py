@@ -112,6 +112,10 @@ def start(launcher: Launcher, groups: list[list[Job]]) -> list[tuple[Job, Except
     with warnings.catch_warnings():
         # joblib replaces a worker that has grown by more than 300 MB, as every worker that trains does.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        if "joblib" in type(launcher).__module__:
+            from joblib.externals.loky.backend import resource_tracker
+
+            interrupt.start_outliving(resource_tracker.ensure_running)
         try:
             returns = launcher.launch([list(group[0].overrides) for group in groups], initial_job_idx=0)
         except ConnectionError as error:  # Ray's

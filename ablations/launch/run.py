@@ -22,6 +22,7 @@ from ablations.launch.slurm import queue
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord, first_difference, tested
 from ablations.system import interrupt, lock
+from ablations.system.files import may
 from ablations.terminal.output import tell
 
 
@@ -172,5 +173,5 @@ def check_writable(jobs: list[Job]) -> None:
         except OSError as error:
             raise UserError(f"{folder} cannot be made: {error.strerror}; choose another runs_dir=...") from error
         opened = folder.path, folder.lock_file, folder.checkpoints, folder.hydra, *folder.hydra.glob("*")
-        if closed := [path for path in opened if os.path.exists(path) and not os.access(path, os.W_OK)]:
+        if closed := [path for path in opened if os.path.exists(path) and not may(path, os.W_OK)]:
             raise UserError(f"{closed[0]} cannot be written to; choose another runs_dir=...")

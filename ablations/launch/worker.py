@@ -11,7 +11,7 @@ from ablations.launch import peers
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord
 from ablations.system import interrupt, lock
-from ablations.system.files import FULL, why
+from ablations.system.files import FULL, may, why
 
 # How long a job of a queue waits for a run's lock: twice the 90 s, the lease time of NFS 4, after which a file server
 # takes a lock back from a lost host (linux/Documentation, nfsv4leasetime).
@@ -54,7 +54,7 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
 
 def not_replaced(error: UnreadableRecord) -> UserError:
     """The refusal to train over a record that cannot be read."""
-    replace = os.access(error.path.parent, os.W_OK | os.X_OK)
+    replace = may(error.path.parent, os.W_OK | os.X_OK)
     remedy = "force=true trains the run again in its place" if replace else "choose another runs_dir=..."
     return UserError(f"{error}; it is left as it is: {remedy}")
 

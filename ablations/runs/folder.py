@@ -13,6 +13,7 @@ from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.runs import record
 from ablations.runs.record import UnreadableRecord
+from ablations.system.files import may
 
 SEED = "seed="
 
@@ -191,7 +192,7 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def may_read(folder: Path) -> bool:
-    return os.access(folder, os.R_OK | os.X_OK)
+    return may(folder, os.R_OK | os.X_OK)
 
 
 def _is_run(path: Path) -> bool:

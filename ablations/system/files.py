@@ -26,10 +26,15 @@ def why(error: OSError) -> str:
     return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
 
 
+def may(path: str | Path, how: int) -> bool:
+    """Whether the system lets this process do this with a path; how: os.R_OK and so on."""
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
+
+
 def may_write(folder: Path) -> bool:
     """Whether files may be made in a folder, which need not be there yet."""
     there = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder)
-    return os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)
+    return os.path.isdir(there) and may(there, os.W_OK | os.X_OK)
 
 
 def write_whole(path: Path, content: str | bytes | memoryview) -> None:

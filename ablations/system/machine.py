@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ablations.errors import UserError
+from ablations.system.files import may
 
 DEV = Path("/dev")
 # The plugins of JAX for each platform, and the files of which a machine with such a device has one. dxg: GPUs in WSL.
@@ -83,7 +84,7 @@ def _locks() -> Path:
     try:
         locks = Path(tempfile.gettempdir()) / f"ablations-{os.getuid()}"
         locks.mkdir(exist_ok=True)
-        if locks.stat().st_uid != os.getuid() or not os.access(locks, os.W_OK):
+        if locks.stat().st_uid != os.getuid() or not may(locks, os.W_OK):
             raise PermissionError(errno.EACCES, "it is not yours", str(locks))
     except OSError as error:
         raise UserError(
