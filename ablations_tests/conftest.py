@@ -1,6 +1,7 @@
 """What all tests share. Warnings are errors, rank promotion raises, one thread, no accelerator."""
 
 import contextlib
+import ctypes
 import fcntl
 import gc
 import io
@@ -70,6 +71,26 @@ def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
             except SystemExit as end:
                 code = end.code or 0
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), error.getvalue())
+
+
+@contextlib.contextmanager
+def bound_by_permissions():
+    """Within this block, permissions bind this thread even if it is the superuser's, as in a container. Linux."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    before = (ctypes.c_uint32 * 6)()  # twice: effective, permitted, inheritable
+    if os.geteuid() == 0 and not hasattr(libc, "capset"):
+        pytest.skip("permissions do not bind the superuser, and only Linux can change that")
+    if os.geteuid() == 0:
+        assert libc.capget(header, before) == 0
+        none = (ctypes.c_uint32 * 6)(*before)
+        none[0] = none[3] = 0  # what is permitted can be taken again
+        assert libc.capset(header, none) == 0
+    try:
+        yield
+    finally:
+        if os.geteuid() == 0:
+            assert libc.capset(header, before) == 0
 
 
 # Few to train on and to test, 144 of the training set: an evaluation takes little beside a step.

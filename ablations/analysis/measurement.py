@@ -17,7 +17,7 @@ from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import command as command_line
 from ablations.runs.provenance import provenance
 from ablations.runs.record import first_difference
-from ablations.system.files import write_whole
+from ablations.system.files import may_write, write_whole
 
 SCHEMA_VERSION = 1
 
@@ -103,6 +103,8 @@ def measured(
         and (old["weights"], old["asked"], old["config"]) == (subject.weights, asked, subject.config.resolved())
     ):
         return old
+    if folder and not may_write(folder):  # before what may take minutes
+        raise UserError(f"{folder} cannot be written to; choose another folder with out=FOLDER")
     record = subject.record or {"row": subject.row, "seed": subject.config.seed}
     results = _measure(kind, subject, asked)
     measurement = {

@@ -1,6 +1,5 @@
 """The command line: `ablations COMMAND`, then settings in Hydra's syntax."""
 
-import contextlib
 import errno
 import os
 import sys
@@ -11,40 +10,62 @@ from ablations.cli.arguments import CONFIG_NAME, obey_options, take_options
 from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
 from ablations.system import malloc
+from ablations.system.files import why
+from ablations.terminal.output import tell
 
 OUTPUT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a full disk behind stdout, a terminal that is gone
+# What a file system refuses; that a file is missing may be our mistake, and has a traceback.
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+REFUSED += (errno.ESTALE, errno.EMFILE, errno.ENFILE, *OUTPUT_LOST)
 
 
 def main() -> None:
     """The console script. Exits with 2 after a user's mistake, 130 after Ctrl-C, and else with the command's code."""
     # No shell expands "~" in data.archive_dir=~/downloads, and for Hydra "~" means a deletion.
     arguments = [argument.replace("=~/", f"={os.path.expanduser('~')}/", 1) for argument in sys.argv[1:]]
+    code = 0
     try:
         code = dispatch(*arguments[:1], arguments=arguments[1:])
         if sys.stdout:  # None where it is closed
             sys.stdout.flush()
     except UserError as error:
-        print(f"ablations: {error}", file=sys.stderr)
+        tell(f"ablations: {error}")
         code = 2
     except KeyboardInterrupt:
-        print("ablations: interrupted", file=sys.stderr)
+        tell("ablations: interrupted")
         code = 130
     except BrokenPipeError:
         sys.stderr.close()  # `ablations table | head` stops reading
         code = 0
     except OSError as error:
-        if error.filename is not None or error.errno not in OUTPUT_LOST:
+        if error.filename is None and error.errno in OUTPUT_LOST:
+            _without_output(error)
+            code = code or 1  # that of a run which the end of its terminal has stopped
+        elif message := _refusal(error):
+            tell(f"ablations: {message}")
+            code = 2
+        else:
             raise
-        code = _without_output(error)
     sys.exit(code)
 
 
-def _without_output(error: OSError) -> int:
-    """Say, if there is still somewhere to say it, that what was printed is lost. Returns the exit code."""
-    with contextlib.suppress(OSError):
-        print(f"ablations: what was to be printed cannot be written: {error.strerror}", file=sys.stderr)
+def _refusal(error: OSError) -> str | None:
+    """What a user can mend of what the system refuses, in one line; None if it is a mistake of ours."""
+    if error.errno is None:
+        return str(error) or None  # matplotlib's, in words, that there is no folder for its fonts
+    if error.filename is not None:
+        return why(error) if error.errno in REFUSED else None
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the working folder is gone: cd to another one"
+    return f"{error.strerror}: name another with TMPDIR=..." if "temporary directory" in str(error.strerror) else None
+
+
+def _without_output(error: OSError) -> None:
+    """Say, if there is still somewhere to say it, that what was printed is lost."""
+    tell(f"ablations: what was to be printed cannot be written: {error.strerror}")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes as it ends
-    return 1
 
 
 def dispatch(command: str = "--help", arguments: Sequence[str] = ()) -> int:

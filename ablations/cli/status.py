@@ -76,6 +76,7 @@ def look(overrides: list[str]) -> "list[Status]":
     """
     from ablations.config import searchpath
     from ablations.launch import status
+    from ablations.runs.folder import study_folders
 
     settings = key_values(overrides, "status")
     runs_dir = Path(settings.pop("runs_dir", "runs"))
@@ -85,9 +86,12 @@ def look(overrides: list[str]) -> "list[Status]":
 
         with compose.hydra() as context:
             return [status.of_jobs(choice.plan(context, overrides))]
-    name = settings.get("study", "*")
-    name = Path(name).stem if name.endswith(".yaml") else name
-    studies = [status.of_folder(folder) for folder in sorted(runs_dir.glob(name)) if folder.is_dir()]
+    name = settings.get("study")
+    name = Path(name).stem if name and name.endswith(".yaml") else name
+    folders = study_folders(runs_dir, name) or [
+        folder for folder in study_folders(runs_dir) if folder.match(name or "*")
+    ]
+    studies = [status.of_folder(folder) for folder in folders]
     if not any(study.runs for study in studies):
-        raise UserError(f"{runs_dir / name.strip('*')}: there are no runs; ablations plan lists the runs of a study")
+        raise UserError(f"{runs_dir / (name or '')}: there are no runs; ablations plan lists the runs of a study")
     return studies

@@ -20,6 +20,7 @@ from ablations.networks import families, registry, scaling  # noqa: F401, whose 
 from ablations.networks.family import ModelConfig
 from ablations.networks.registry import FamilyClass, Registered, ShortcutClass, shown
 from ablations.networks.shortcut import Shortcut
+from ablations.system.files import expanded
 
 # What has been imported, in this order, as the arguments of `load`.
 imported: list[tuple[str, str]] = []
@@ -33,7 +34,7 @@ def load(name: str, folder: str | None = None) -> None:
     Raises UserError with the line of the user's source if it cannot be imported or a class in it is faulty.
     """
     if name.endswith(".py") or os.sep in name:
-        path = Path(name).expanduser().absolute()
+        path = expanded(name).absolute()
         name, folder = str(path), folder or str(path.parent)
         _search(folder)
         _run(path, folder)

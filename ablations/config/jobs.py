@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ablations.config import names, sweeper
 from ablations.config import study as studies
 from ablations.config.compose import compose, explain, parse
-from ablations.config.overrides import check_hydras, is_hydras, key_of, texts_of, values_of
+from ablations.config.overrides import check_comma, check_hydras, is_hydras, key_of, texts_of, values_of
 from ablations.config.quoting import quoted
 from ablations.config.run import LAST_SEED, Config
 from ablations.errors import UserError
@@ -146,6 +146,8 @@ def _settings(parsed: list[Override], default: DictConfig) -> dict[str, list[str
                 f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3; to search among all of "
                 "them, add a sweeper, as hydra/sweeper=optuna"
             )
+        if override.key_or_group not in OF_JOBS:
+            check_comma(override)
         values = texts_of(override) if override.key_or_group in OF_JOBS else values_of(override)
         settings[key_of(override, default)] = values
     return settings

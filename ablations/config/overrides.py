@@ -56,6 +56,14 @@ def check_hydras(hydra: DictConfig) -> None:
             raise UserError(f"hydra.{setting}={shown}: {reason}")
 
 
+def check_comma(override: Override) -> None:
+    """Raise UserError for 0,05, two values that were meant as one; and for learning rates 0 and N, of which one learns nothing."""
+    key, word = override.key_or_group, str(override.input_line)
+    second = r"\d+" if key == "recipe.learning_rate" else r"0\d+"
+    if re.fullmatch(rf"{re.escape(key)}=(0,{second}|\d+,0\d+)", word):
+        raise UserError(f"{word}: a comma stands between two values; for one, type {word.replace(',', '.')}")
+
+
 def key_of(override: Override, default: DictConfig) -> str:
     """The key as Hydra takes it; without a plus, which only the group of a user's own needs, that is not in `default`.
 

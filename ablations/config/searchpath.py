@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from ablations.errors import UserError
+from ablations.system.files import expanded
 
 # As Hydra writes them, file:///home/me/conf or pkg://work.conf; they are searched after the project's own.
 locations: list[str] = []
@@ -34,7 +35,7 @@ def add(location: str, label: str) -> None:
     """
     kind, _, rest = location.rpartition("://")
     if kind in ("", "file"):
-        folder = Path(rest).expanduser().absolute()
+        folder = expanded(rest).absolute()
         if not folder.is_dir():
             raise UserError(f"{label}: there is no such folder")
         location = f"file://{folder}"

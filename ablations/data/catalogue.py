@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ablations.data.config import DATASETS, DataConfig, Kind
 from ablations.data.dataset import Dataset, check_subset, held_out, hold_out, subset
 from ablations.errors import UserError
+from ablations.system.files import why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,9 +84,14 @@ def check_fits(config: DataConfig, batch_size: int, images: int, pixels: int) ->
 def load(config: DataConfig) -> Dataset:
     """Read the split and the number of images that the configuration asks for.
 
-    Raises UserError if the data set is missing, or smaller than `train_images`.
+    Raises UserError if the data set is missing, may not be read, or is smaller than `train_images`.
     """
-    dataset = _module(config).load(config)
+    try:
+        dataset = _module(config).load(config)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and error.filename is None:
+            raise  # of the working folder
+        raise UserError(f"data={config.name} cannot be read: {why(error)}") from error
     if config.split == "train_val":
         dataset = hold_out(dataset)
     return dataset if config.train_images is None else subset(dataset, config.train_images)

@@ -17,6 +17,7 @@ from ablations.data.config import DATASETS, DataConfig, Kind
 from ablations.data.dataset import Dataset
 from ablations.data.encoded import Encoded, middle
 from ablations.errors import UserError
+from ablations.system.files import expanded
 from ablations.terminal.bar import bar
 
 SPLITS = ("train", "val")
@@ -137,7 +138,7 @@ def _root(config: DataConfig) -> Path:
 
 
 def _listed(config: DataConfig, split: str) -> Files:
-    folder = _root(config).expanduser().absolute() / split
+    folder = expanded(_root(config)).absolute() / split
     try:
         with os.scandir(folder) as entries:
             classes = tuple(sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."))

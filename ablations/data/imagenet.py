@@ -27,7 +27,7 @@ from ablations.data.config import DATASETS, DataConfig
 from ablations.data.dataset import Dataset
 from ablations.data.encoded import Encoded
 from ablations.errors import UserError
-from ablations.system.files import cache, write_whole
+from ablations.system.files import cache, expanded, write_whole
 from ablations.terminal.bar import bar
 from ablations.terminal.units import size
 
@@ -56,7 +56,7 @@ def prepare(config: DataConfig, *, download: bool = False) -> Path:
 
 def _archives(config: DataConfig) -> dict[str, Path]:
     root = tfds.data_dir(config)
-    folder = Path(config.archive_dir).expanduser() if config.archive_dir else root / MANUAL
+    folder = expanded(config.archive_dir) if config.archive_dir else root / MANUAL
     archives = {split: folder / name for split, name in SPLITS.items()}
     if missing := [path.name for path in archives.values() if not path.is_file()]:
         raise UserError(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from ablations import randomness
 from ablations.data.crops import Middle, Random
 from ablations.data.encoded import BrokenImage, Encoded
 from ablations.errors import UserError
-from ablations.system import machine
+from ablations.system import interrupt, machine
 
 BUFFERED = 2  # finished batches that each worker keeps
 SHARED = Path("/dev/shm")  # where workers put batches, on Linux
@@ -127,6 +128,7 @@ def reading(batch: Callable[[int], Batch], numbers: range, workers: int | None) 
     ahead = 0 if workers else 1  # without workers, a thread reads the next batch during a step
     data = data.to_iter_dataset(grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=ahead))
     if workers:
+        interrupt.start_outliving(resource_tracker.ensure_running)
         options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=BUFFERED)
         data = data.mp_prefetch(options, worker_init_fn=_begin)
     iterator = iter(data)

@@ -15,6 +15,7 @@ from ablations.data import listing, masks
 from ablations.data.config import DATASETS, DataConfig, Kind, MaskFolderConfig
 from ablations.data.dataset import Dataset
 from ablations.errors import UserError
+from ablations.system.files import expanded
 from ablations.terminal.bar import bar
 
 SPLITS = ("train", "val")
@@ -80,7 +81,7 @@ def _own(config: DataConfig) -> MaskFolderConfig:
 
 
 def _root(config: DataConfig) -> Path:
-    return Path(config.root or "").expanduser().absolute()
+    return expanded(config.root or "").absolute()
 
 
 def _pairs(config: DataConfig, split: str) -> list[Pair]:

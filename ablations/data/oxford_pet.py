@@ -18,7 +18,9 @@ from ablations.data.config import DATASETS, DataConfig
 from ablations.data.dataset import Dataset
 from ablations.data.download import download as download_file
 from ablations.errors import UserError
+from ablations.system.files import expanded
 from ablations.terminal.bar import bar
+from ablations.terminal.output import tell
 
 NAME = "oxford_iiit_pet"
 URL = "https://thor.robots.ox.ac.uk/~vgg/data/pets/"
@@ -80,14 +82,14 @@ def _decoded(config: DataConfig, folder: Path, split: str) -> list[np.ndarray]:
 
 def _build(config: DataConfig, folder: Path, without: str) -> Path:
     if config.archive_dir:
-        where = Path(config.archive_dir).expanduser()
+        where = expanded(config.archive_dir)
         if missing := [name for name in ARCHIVES if not (where / name).is_file()]:
             raise UserError(f"{where}: has no {' and no '.join(missing)}; fetch {URL}{missing[0]}")
     else:
         where = folder / "download"
         where.mkdir()
         for name in ARCHIVES:
-            tfds.say(f"{config.name}: downloading {URL}{name}, to be kept in {tfds.data_dir(config)}")
+            tell(f"{config.name}: downloading {URL}{name}, to be kept in {tfds.data_dir(config)}")
             try:
                 with bar(f"{config.name}: download", ARCHIVES[name][0], "bytes") as progress:
                     download_file(URL + name, folder / name, progress).rename(where / name)

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +18,9 @@ from types import SimpleNamespace
 
 from ablations.data.config import DataConfig
 from ablations.errors import UserError
+from ablations.system.files import expanded, why
 from ablations.system.lock import locked
+from ablations.terminal.output import tell
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -35,7 +36,7 @@ def once(config: DataConfig, name: str, make: Callable[[Path], Path]) -> Path:
         root.mkdir(parents=True, exist_ok=True)
 
         def waiting() -> None:
-            say(f"{config.name}: another process is preparing it in {root}: waiting")
+            tell(f"{config.name}: another process is preparing it in {root}: waiting")
 
         with _stopping_at_signals(), locked(root / f".{name}.ablations.lock", waiting):
             if folder := find(config, name):
@@ -46,8 +47,11 @@ def once(config: DataConfig, name: str, make: Callable[[Path], Path]) -> Path:
                 built = make(Path(temporary))
                 return _move(built, root / name / built.name)
     except OSError as error:
+        if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(root):
+            raise UserError(why(error)) from error  # of what it is made from
+        where, reason = error.filename or root, error.strerror or error
         raise UserError(
-            f"{root}: cannot be written to: {error}; choose another folder with data.data_dir=..."
+            f"{where}: cannot be written to: {reason}; choose another folder with data.data_dir=..."
         ) from error
 
 
@@ -122,32 +126,39 @@ def _stopping_at_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def say(line: str) -> None:
-    """Print to standard error at once."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def data_dir(config: DataConfig) -> Path:
     """Where prepared data sets are kept: `data.data_dir`, or TensorFlow Datasets' own choice."""
-    return Path(config.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return expanded(config.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def find(config: DataConfig, name: str | None = None) -> Path | None:
     """The folder of the newest prepared version, None if there is none; name: the one that TensorFlow Datasets uses.
 
-    Raises UserError if it is prepared in a format that only TensorFlow can read.
+    Raises UserError if it is prepared in a format that only TensorFlow can read, or if it may not be read.
     """
-    versions, other = [], None
-    for info in (data_dir(config) / (name or config.name)).glob("*.*.*/dataset_info.json"):
+    folder, versions, other = data_dir(config) / (name or config.name), [], None
+    for version in _names(folder):
         try:
-            version = tuple(int(part) for part in info.parent.name.split("."))
-            content = json.loads(info.read_text())
-        except (OSError, ValueError):
+            number = tuple(int(part) for part in version.split("."))
+            content = json.loads((folder / version / "dataset_info.json").read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            continue
+        except OSError as error:
+            other = why(error)
             continue
         if content.get("fileFormat") == "array_record":
-            versions.append((version, info.parent))
+            versions.append((number, folder / version))
         else:
-            other = f"{info.parent}: expected {config.name} as array_record, found {content.get('fileFormat')}"
+            other = f"{folder / version}: expected {config.name} as array_record, found {content.get('fileFormat')}"
     if not versions and other:
         raise UserError(f"{other}; choose another folder with data.data_dir=...")
     return max(versions)[1] if versions else None
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [name for name in os.listdir(folder) if name.count(".") >= 2]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserError(f"{why(error)}; choose another folder with data.data_dir=...") from error

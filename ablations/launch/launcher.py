@@ -44,6 +44,7 @@ def chosen_launcher(
         hydra_overrides.append("hydra.output_subdir=null")
     master = compose(context, hydra_overrides)
     configs = [job.config for job in waiting]
+    master.runs_dir = configs[0].runs_dir  # of them all; a launcher writes there, too
     if not is_joblib(master):
         # Other launchers run elsewhere, and what is fast there cannot be measured here.
         one_by_one = configs[0].packing in ("auto", "processes")
@@ -111,6 +112,10 @@ def start(launcher: Launcher, groups: list[list[Job]]) -> list[tuple[Job, Except
     with warnings.catch_warnings():
         # joblib replaces a worker that has grown by more than 300 MB, as every worker that trains does.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        if "joblib" in type(launcher).__module__:
+            from joblib.externals.loky.backend import resource_tracker
+
+            interrupt.start_outliving(resource_tracker.ensure_running)
         try:
             returns = launcher.launch([list(group[0].overrides) for group in groups], initial_job_idx=0)
         except ConnectionError as error:  # Ray's

@@ -3,6 +3,7 @@
 It does not know how the runs are launched, so it serves processes on this machine and jobs of a cluster alike.
 """
 
+import contextlib
 import shutil
 import sys
 import threading
@@ -14,6 +15,7 @@ from ablations.runs import progress
 from ablations.runs.folder import RunFolder
 from ablations.runs.progress import clock
 from ablations.runs.record import UnreadableRecord, failed, tested
+from ablations.terminal.output import tell
 
 CONTINUE = "interrupt and type the same command to continue"
 SECONDS_BETWEEN_LINES = 15.0
@@ -40,9 +42,9 @@ class Monitor:
         if self.quiet:
             return self
         folder = RunFolder.of(self.jobs[0].config).study_folder
-        print(f"{len(self.jobs)} runs, in {folder}; {self.hint}", file=sys.stderr)
+        tell(f"{len(self.jobs)} runs, in {folder}; {self.hint}")
         if is_on(self.jobs[0].config.logger):
-            print(self.jobs[0].config.logger.where(folder), file=sys.stderr)
+            tell(self.jobs[0].config.logger.where(folder))
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -60,7 +62,8 @@ class Monitor:
         self.thread.join()
         self._look()
         if self.live:
-            self.live.stop()
+            with contextlib.suppress(OSError):
+                self.live.stop()
 
     def _watch(self):
         while not self.stop.wait(self.seconds_between_looks):
@@ -100,10 +103,11 @@ class Monitor:
     def _say(self, line):
         self.last_line = time.time()
         line = f"{clock(time.time() - self.started):>6}  {line}"
-        if self.live:
+        if not self.live:
+            tell(line)
+            return
+        with contextlib.suppress(OSError):  # the terminal may be gone
             self.live.console.print(line, highlight=False, markup=False)
-        else:
-            print(line, file=sys.stderr, flush=True)
 
     def _table(self, running):
         from rich.table import Table

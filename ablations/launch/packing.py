@@ -4,7 +4,6 @@ single: one run at a time. processes: each run in a process of its own; on a CPU
 interleaved, vmap: several runs in one process, see `training.driver`.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from ablations.costs import calibrate
 from ablations.costs.cost import Timing
 from ablations.system import machine
 from ablations.terminal.bar import bar
+from ablations.terminal.output import tell
 
 RUNS_AT_A_TIME = 4  # in one process, if the user did not say how many
 MOST = 16
@@ -59,10 +59,9 @@ def fastest(config: Config, most: int, *, measure: bool = True) -> tuple[str, in
     best = max(speeds, key=lambda way: speeds[way])
     if ("single", 1) in speeds:
         gain = speeds[best] / speeds["single", 1]
-        print(
+        tell(
             f"packing={best[0]} runs_at_a_time={best[1]}: {gain:.2f} times the images/s of one run, measured on "
-            f"{timings[best].device}",
-            file=sys.stderr,
+            f"{timings[best].device}"
         )
     return best
 

@@ -1,7 +1,6 @@
 """Running jobs: which are done already, the launcher that runs the rest, and how they are stopped."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from ablations.launch.slurm import queue
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord, first_difference, tested
 from ablations.system import interrupt, lock
+from ablations.system.files import may
+from ablations.terminal.output import tell
 
 
 def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: bool = False) -> int:
@@ -31,6 +32,8 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
     A job whose record cannot be read is named and left as it is; the others are run.
     detach: return once the jobs are submitted.
     """
+    _check_distinct(jobs)
+    _check_readable(jobs[0])
     waiting, unreadable = _to_run(jobs)
     code = 2 if unreadable else 0
     return (_run(context, waiting, overrides, detach) or code) if waiting else code
@@ -68,7 +71,7 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
                 if not isinstance(error, interrupt.NotStarted) and (job not in busy or len(busy) == len(waiting)):
                     words.append(f"ablations: {error}")
             for line in dict.fromkeys(words):  # what is wrong with the machine stops every run with the same words
-                print(line, file=sys.stderr)
+                tell(line)
             waiting = _wait_for_others(busy)
     calls.on_multirun_end(config=master, config_name=searchpath.primary())
     return stop.exit_code or (2 if failed else 0)
@@ -99,9 +102,36 @@ def _to_run(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
             if not _is_done(job):
                 waiting.append(job)
         except UnreadableRecord as error:
-            print(f"ablations: {worker.not_replaced(error)}", file=sys.stderr)
+            tell(f"ablations: {worker.not_replaced(error)}")
             unreadable.append(job)
     return waiting, unreadable
+
+
+def _check_distinct(jobs: list[Job]) -> None:
+    """Raise UserError if two jobs would be one run, since they differ only in what does not decide its result."""
+    first: dict[RunFolder, Job] = {}
+    for job in jobs:
+        other = first.setdefault(folder := RunFolder.of(job.config), job)
+        if job.config != other.config:
+            here, there = (
+                " ".join(word for word in a.overrides if word not in b.overrides)
+                for a, b in ((job, other), (other, job))
+            )
+            raise UserError(
+                f"{here} and {there} would both be {folder}: what does not change a result takes one value; type the command "
+                "once, with one of them"
+            )
+
+
+def _check_readable(job: Job) -> None:
+    """Raise UserError if what is in its study's folder cannot be seen: once, not for each record."""
+    folder = RunFolder.of(job.config).study_folder
+    try:
+        os.stat(folder / "any")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}; choose another runs_dir=...") from error
 
 
 def _is_done(job: Job) -> bool:
@@ -133,12 +163,15 @@ def _stoppable(runs_dir: Path) -> Iterator[interrupt.Stop]:
 
 
 def check_writable(jobs: list[Job]) -> None:
-    """Make the folders of the jobs. Raises UserError if one cannot be made or written to."""
+    """Make the folders of the jobs. Raises UserError if one cannot be made, or if it or what a run goes on to write there
+    cannot be written to: another user's, or of a disk that is read-only.
+    """
     for job in jobs:
         folder = RunFolder.of(job.config)
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{folder} cannot be made: {error.strerror}; choose another runs_dir=...") from error
-        if not os.access(folder, os.W_OK):
-            raise UserError(f"{folder} cannot be written to; choose another runs_dir=...")
+        opened = folder.path, folder.lock_file, folder.checkpoints, folder.hydra, *folder.hydra.glob("*")
+        if closed := [path for path in opened if os.path.exists(path) and not may(path, os.W_OK)]:
+            raise UserError(f"{closed[0]} cannot be written to; choose another runs_dir=...")

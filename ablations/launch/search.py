@@ -7,7 +7,6 @@ import contextlib
 import logging
 import re
 import shlex
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ from ablations.launch.trials import Together, Trials
 from ablations.setting import decides
 from ablations.system import interrupt, lock
 from ablations.terminal import grid
+from ablations.terminal.output import tell
 
 NAME = "search"  # of a search without a name
 SHOWN = 10  # trials at the end of a search
@@ -64,7 +64,7 @@ def train(context: GlobalHydra, overrides: list[str]) -> int:
         try:
             _sweep(context, master, trials, alone=alone)
         except interrupt.Interrupted as error:
-            print(f"ablations: {error}", file=sys.stderr)
+            tell(f"ablations: {error}")
     _show(trials)
     return stop.exit_code or 0
 
@@ -127,10 +127,9 @@ def _trials(context: GlobalHydra, master: DictConfig, given: list[Override], nam
         chooses=master.data.split == "train_val",
     )
     if "error" in objectives and not file.chooses:
-        print(
+        tell(
             "ablations: this search chooses by the errors of the test set; data.split=train_val takes those of images that "
-            "are held out, and leaves the test set for the result",
-            file=sys.stderr,
+            "are held out, and leaves the test set for the result"
         )
     return Trials(context, file, frozenset(o.get_key_element() for o in single), words, objectives)
 

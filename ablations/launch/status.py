@@ -120,7 +120,7 @@ def _look(study_folder: Path, names: list[str], latest: dict[str, Submission]) -
 def _done(folder: RunFolder) -> Run | None:
     """The run in this folder if it has a record; None if it has none, or is being replaced."""
     # With force=true the run is trained again; a run that was killed has left its progress.json behind, but no lock.
-    if folder.progress_file.exists() and lock.holder(folder.path):
+    if lock.holder(folder.path) and folder.progress_file.exists():
         return None
     try:
         record = folder.record()

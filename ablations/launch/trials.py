@@ -1,7 +1,6 @@
 """The trials of a search: each is a row of a study, planned, trained and recorded as any; its results are the sweeper's."""
 
 import statistics
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +16,7 @@ from ablations.launch import run, search_file
 from ablations.launch.search_file import SearchFile
 from ablations.runs.folder import RunFolder
 from ablations.system import interrupt
+from ablations.terminal.output import tell
 
 DIVERGED_PERCENT = 100.0  # the error of a run that diverged, as in figures
 
@@ -95,7 +95,7 @@ class Trials:
                 planned = sweep.plan(self.context, self.words, replace(self.file.study, rows=(trial,)))
             except UserError as error:
                 planned = error
-                print(f"ablations: {trial.name}: {error}", file=sys.stderr)
+                tell(f"ablations: {trial.name}: {error}")
             self.planned[trial.name] = planned
         return self.planned[trial.name]
 

@@ -1,7 +1,9 @@
 """Runs in this process: locked, trained, and their errors kept in their folders."""
 
 import contextlib
+import os
 import traceback
+from pathlib import Path
 
 from ablations.config.run import Config
 from ablations.errors import UserError
@@ -9,6 +11,7 @@ from ablations.launch import peers
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord
 from ablations.system import interrupt, lock
+from ablations.system.files import FULL, may, why
 
 # How long a job of a queue waits for a run's lock: twice the 90 s, the lease time of NFS 4, after which a file server
 # takes a lock back from a lost host (linux/Documentation, nfsv4leasetime).
@@ -51,7 +54,9 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
 
 def not_replaced(error: UnreadableRecord) -> UserError:
     """The refusal to train over a record that cannot be read."""
-    return UserError(f"{error}; it is left as it is: force=true trains the run again in its place")
+    replace = may(error.path.parent, os.W_OK | os.X_OK)
+    remedy = "force=true trains the run again in its place" if replace else "choose another runs_dir=..."
+    return UserError(f"{error}; it is left as it is: {remedy}")
 
 
 def details(error: BaseException) -> str:
@@ -114,8 +119,8 @@ def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSErro
 def _reported(result: dict | Exception, folder: RunFolder) -> UserError | None:
     """The message for the user about how a run ended; None if it is finished."""
     if isinstance(result, OSError):
-        reason = result.strerror or str(result)
-        return UserError(
-            f"{folder} cannot be written: {reason}; what was finished is kept. Make room, then type the same command"
-        )
+        elsewhere = result.filename is not None and not Path(os.fsdecode(result.filename)).is_relative_to(folder.path)
+        what = why(result) if elsewhere else f"{folder} cannot be written: {result.strerror or result}"
+        remedy = "Make room" if result.errno in FULL else "Mend that"
+        return UserError(f"{what}; what was finished is kept. {remedy}, then type the same command")
     return result if isinstance(result, UserError) else None

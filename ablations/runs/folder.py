@@ -4,6 +4,7 @@ Needs the standard library only.
 """
 
 import contextlib
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.runs import record
 from ablations.runs.record import UnreadableRecord
+from ablations.system.files import may
 
 SEED = "seed="
 
@@ -158,18 +160,51 @@ class RunFolder(os.PathLike):
 
 
 def run_folders(runs_dir: Path, study: str | None = None) -> list[RunFolder]:
-    """The folders of runs in `runs_dir`, of one study or of all, in the order of their paths."""
-    study_folders = [runs_dir / study] if study is not None else runs_dir.glob("*")
-    return sorted(RunFolder(path) for folder in study_folders for path in folder.glob(f"*/{SEED}*") if _is_run(path))
+    """The folders of runs in `runs_dir`, of one study or of all, in the order of their paths.
+
+    Raises UserError if `runs_dir` or the study's folder cannot be read.
+    """
+    rows = (row for folder in study_folders(runs_dir, study) for row in folders_in(folder))
+    return sorted(RunFolder(path) for row in rows if may_read(row) for path in folders_in(row) if _is_run(path))
+
+
+def study_folders(runs_dir: Path, study: str | None = None) -> list[Path]:
+    """The folder of a study, or of all studies that can be read; none if there is none.
+
+    Raises UserError if `runs_dir` or the study's folder cannot be read.
+    """
+    found = [folder for folder in folders_in(runs_dir) if study in (None, folder.name)]
+    for folder in found if study else ():
+        folders_in(folder)
+    return [folder for folder in found if may_read(folder)]
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Raises UserError if the folder cannot be read; there need not be any."""
+    try:
+        return sorted(path for path in folder.iterdir() if os.path.isdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be read: {error.strerror}; have it made readable, or choose another"
+        ) from error
+
+
+def may_read(folder: Path) -> bool:
+    return may(folder, os.R_OK | os.X_OK)
 
 
 def _is_run(path: Path) -> bool:
-    return path.name.removeprefix(SEED).isdecimal() and path.is_dir()
+    number = path.name.removeprefix(SEED)
+    return number != path.name and number.isdecimal()
 
 
 def read_records(runs_dir: Path, study: str) -> tuple[list[dict], list[UnreadableRecord]]:
     """The records of a study's finished runs, each with its `folder`, in the order of folders; and the unreadable ones."""
     records, unreadable = [], []
+    for row in (row for folder in study_folders(runs_dir, study) for row in folders_in(folder) if not may_read(row)):
+        unreadable.append(UnreadableRecord(row / f"{SEED}*" / record.RECORD, os.strerror(errno.EACCES)))
     for folder in run_folders(runs_dir, study):
         try:
             if (result := folder.record()) is not None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from ablations.config.run import Config
 from ablations.runs.folder import RunFolder
 from ablations.system.files import write_whole
+from ablations.terminal.output import tell
 
 SECONDS_BETWEEN_WRITES = 1.0
 WIDTHS = (24, 44)  # of a run's title, on a narrow screen and a wide one; the figures beside it take 68
@@ -132,9 +133,10 @@ class Progress:
 
     def say(self, line: str) -> None:
         if self.bar:
-            self.bar.console.print(line, highlight=False, markup=False)
+            with contextlib.suppress(OSError):
+                self.bar.console.print(line, highlight=False, markup=False)
         elif not self.quiet:
-            print(line, file=sys.stderr, flush=True)
+            tell(line)
 
 
 def read(folder: RunFolder) -> dict | None:

@@ -112,6 +112,19 @@ def listening(
         _blocks.remove(stop)
 
 
+def start_outliving(start: Callable[[], object]) -> None:
+    """Start a process of Python's own, by this function, that does not hear the end of a terminal.
+
+    Python shields the processes that free shared memory from SIGINT and SIGTERM, not from SIGHUP: those that are ended
+    and started again complain of all that they did not see.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # which a process inherits
+    try:
+        start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @functools.cache  # once is enough
 def listen(signals: tuple[int, ...] = SIGNALS) -> None:
     """Listen for as long as this process lives: for a process that exists only to train its runs."""

@@ -52,13 +52,10 @@ def _take(file, kind: int, *, wait: bool = False) -> bool:
 
 
 def holder(folder: Path) -> str | None:
-    """The process that works on a run now; None if none does."""
-    try:
-        with open(folder / "lock") as file:
-            if not _take(file, fcntl.LOCK_SH):
-                return file.read().strip() or "another process"
-    except FileNotFoundError:
-        pass
+    """The process that works on a run now; None if none does, or if one may not look."""
+    with contextlib.suppress(FileNotFoundError, PermissionError), open(folder / "lock") as file:
+        if not _take(file, fcntl.LOCK_SH):
+            return file.read().strip() or "another process"
     return None
 
 

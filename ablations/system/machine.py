@@ -5,6 +5,7 @@ GPUs of their own.
 """
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
@@ -12,6 +13,9 @@ import platform
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+
+from ablations.errors import UserError
+from ablations.system.files import may
 
 DEV = Path("/dev")
 # The plugins of JAX for each platform, and the files of which a machine with such a device has one. dxg: GPUs in WSL.
@@ -60,20 +64,34 @@ def gpus() -> list[str]:
 def take(count: int) -> None:
     """Restrict this process, and those that it starts, to so many GPUs: those that the fewest others have taken.
 
-    Does nothing if there are no more than that.
+    Does nothing if there are no more than that. Raises UserError if there is no place to note which are taken.
     """
     available = gpus()
     if count >= len(available):
         return
-    locks = Path(tempfile.gettempdir()) / f"ablations-{os.getuid()}"
-    locks.mkdir(exist_ok=True)
-    chosen = []
+    locks, chosen = _locks(), []
     for turn, name in ((turn, name) for turn in itertools.count() for name in available):
         if name not in chosen and _lock(locks / f"gpu-{name}-{turn}"):
             chosen.append(name)
         if len(chosen) == count:
             break
     os.environ[VISIBLE] = ",".join(sorted(chosen, key=available.index))
+
+
+def _locks() -> Path:
+    """A folder of this user, which all processes on this machine find."""
+    locks = None
+    try:
+        locks = Path(tempfile.gettempdir()) / f"ablations-{os.getuid()}"
+        locks.mkdir(exist_ok=True)
+        if locks.stat().st_uid != os.getuid() or not may(locks, os.W_OK):
+            raise PermissionError(errno.EACCES, "it is not yours", str(locks))
+    except OSError as error:
+        raise UserError(
+            f"{locks or 'TMPDIR'} cannot be used to note which GPUs are taken: {error.strerror}; name a folder of yours with "
+            "TMPDIR=..., the same for all commands, or the GPUs with CUDA_VISIBLE_DEVICES=..."
+        ) from error
+    return locks
 
 
 def _lock(path: Path) -> bool:

@@ -79,7 +79,7 @@ def paper_data(paper_table: str) -> set[str]:
 # What a data set that stands in for the paper's cannot show.
 CANNOT_SHOW = {
     "digits": "The digits cannot show what takes tens of thousands of steps or natural images, so a row that only loses some "
-    "accuracy in the paper may fail here, nor a difference below 0.28 points, which is one of 360 test images."
+    "accuracy in the paper may fail here. Nor can they show a difference below 0.28 points, which is one of 360 test images."
 }
 
 

@@ -4,6 +4,8 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+from ablations.terminal.output import tell
+
 
 @contextlib.contextmanager
 def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
@@ -27,7 +29,7 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], Non
         nonlocal quarter
         if total is None or 4 * done // total > quarter:
             quarter = 4 * done // (total or done)
-            print(f"{what}: {_count(done, total, unit)}", file=sys.stderr, flush=True)
+            tell(f"{what}: {_count(done, total, unit)}")
 
     yield line
 

@@ -1,5 +1,7 @@
 """Output of a command: printed, or written to a file."""
 
+import contextlib
+import sys
 from pathlib import Path
 
 from ablations.errors import UserError
@@ -19,3 +21,9 @@ def give_out(text: str, out: str | Path | None, note: str = "") -> None:
     except OSError as error:
         raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
     print(f"wrote {out}{note}")
+
+
+def tell(line: str) -> None:
+    """Print to standard error at once. That nobody can read it, as on a terminal that is gone, ends nothing."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

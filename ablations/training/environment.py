@@ -7,6 +7,7 @@ notebook, the number of threads is fixed, and only the cache of compiled program
 import contextlib
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from ablations.config.run import Config
@@ -98,7 +99,8 @@ def threads() -> int | None:
 
 
 def _keep_programs() -> None:
-    """Choose where compiled programs are kept, unless the user has."""
+    """Choose where compiled programs are kept, unless the user has. Where they cannot be, they are compiled each time."""
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry", UserWarning)
     folder = str(cache() / "xla")
     if "jax" not in sys.modules:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder)

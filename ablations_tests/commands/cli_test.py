@@ -172,3 +172,18 @@ def test_output_that_cannot_be_written_is_one_message(arguments):
         done = subprocess.run([*COMMAND, *arguments.split()], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
     expected = "ablations: what was to be printed cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, expected)
+
+
+@pytest.mark.parametrize(
+    "word,meant",
+    [("recipe.learning_rate=0,05", "0.05"), ("recipe.learning_rate=0,1", "0.1"), ("model.width=1,05", "1.05")],
+)
+def test_a_decimal_comma_is_no_sweep(word, meant, tmp_path):
+    done = here("plan", word, "calibrate=false", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.endswith(f"type {word.partition('=')[0]}={meant}\n"), done.stderr
+
+
+def test_two_values_of_what_decides_no_result_are_one_message(tmp_path):
+    done = here("train", "logger=none,tensorboard", cwd=tmp_path)
+    assert done.returncode == 2 and "logger=tensorboard and logger=none would both be runs/single/" in done.stderr
+    assert not (tmp_path / "runs").exists()

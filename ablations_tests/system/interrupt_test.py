@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -181,3 +182,15 @@ def test_a_task_of_a_cluster_keeps_its_share_of_devices(name, taken, monkeypatch
         )
     )
     assert found == taken
+
+
+def test_what_outlives_a_terminal_does_not_hear_its_end():
+    children = []
+    interrupt.start_outliving(lambda: children.append(subprocess.Popen(["sleep", "60"])))
+    [child] = children
+    child.send_signal(signal.SIGHUP)
+    time.sleep(0.05)
+    assert child.poll() is None
+    child.kill()
+    child.wait()
+    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -10,9 +10,11 @@ from ablations.data.cifar.records import build, cached
 from ablations.data.config import DataConfig
 from ablations.data.dataset import Dataset
 from ablations.data.download import download as download_file
-from ablations.data.tfds import data_dir, find, once, say
+from ablations.data.tfds import data_dir, find, once
 from ablations.errors import UserError
+from ablations.system.files import expanded
 from ablations.terminal.bar import bar
+from ablations.terminal.output import tell
 
 
 def prepare(config: DataConfig, *, download: bool = False) -> Path:
@@ -65,14 +67,14 @@ def _command(config: DataConfig) -> str:
 def _read(config: DataConfig, temporary: Path) -> official.Splits:
     name, root = config.name, data_dir(config)
     if config.archive_dir:
-        folder = Path(config.archive_dir).expanduser()
+        folder = expanded(config.archive_dir)
         try:
             path = official.find(name, folder)
         except OSError as error:
             raise UserError(f"{folder}: cannot be read: {error.strerror}") from error
-        say(f"{name}: reading {path}, to be kept in {root}")
+        tell(f"{name}: reading {path}, to be kept in {root}")
     else:
-        say(f"{name}: downloading {URL}{CIFARS[name].archive}, to be kept in {root}")
+        tell(f"{name}: downloading {URL}{CIFARS[name].archive}, to be kept in {root}")
         try:
             with bar(f"{name}: download", CIFARS[name].archive_bytes, "bytes") as progress:
                 downloaded = download_file(URL + CIFARS[name].archive, temporary / "download", progress)
@@ -80,5 +82,5 @@ def _read(config: DataConfig, temporary: Path) -> official.Splits:
             raise UserError(f"{error}. Without a network: {_without_network(config)}") from error
         path = downloaded.rename(temporary / CIFARS[name].archive)
     splits, note = official.read(name, path, verify=config.verify)
-    say(f"{name}: {note}")
+    tell(f"{name}: {note}")
     return splits

@@ -17,6 +17,7 @@ from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import command
 from ablations.runs.submitted import Submission
 from ablations.system import interrupt
+from ablations.terminal.output import tell
 from ablations.terminal.units import duration
 
 LONGEST_BETWEEN_ASKS = 60.0  # seconds; other users need squeue too
@@ -44,10 +45,10 @@ def run(launcher_of: Callable, jobs: list[Job], data_folders: list[Path], *, det
     with Monitor(jobs, hint=hint, seconds_between_looks=SECONDS_BETWEEN_LOOKS):
         failed = _wait(jobs, queued, since)
     if code := interrupt.exit_code():
-        print(f"ablations: the jobs go on; the same command waits for them again. {status}; {cancel}", file=sys.stderr)
+        tell(f"ablations: the jobs go on; the same command waits for them again. {status}; {cancel}")
         return code
     for job, reason in failed:
-        print(f"ablations: {RunFolder.of(job.config)}: {reason}", file=sys.stderr)
+        tell(f"ablations: {RunFolder.of(job.config)}: {reason}")
     return 2 if failed else 0
 
 

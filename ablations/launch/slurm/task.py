@@ -13,6 +13,7 @@ from ablations.launch import entry, worker
 from ablations.launch.slurm.commands import ask
 from ablations.runs.folder import RunFolder
 from ablations.system import interrupt
+from ablations.terminal.output import tell
 
 
 def task(command: list[str], groups: dict[RunFolder, list[Config]], composed: DictConfig) -> None:
@@ -39,13 +40,13 @@ def task(command: list[str], groups: dict[RunFolder, list[Config]], composed: Di
         sys.exit(1)
     errors = [error for error in errors if error]
     for error in errors:
-        print(f"ablations: {error}", file=sys.stderr)
+        tell(f"ablations: {error}")
     if any(isinstance(error, interrupt.Interrupted) for error in errors):
         if interrupt.signal_number() == warning or _counts_as_running(job.job_id):
             try:
                 ask_for_requeue(interrupt.signal_number() or warning, None)  # None: the signal was sent to another task
             except Exception as error:  # it was queued too often, or SLURM refuses
-                print(f"ablations: the job is not queued again: {error}", file=sys.stderr)
+                tell(f"ablations: the job is not queued again: {error}")
         sys.exit(interrupt.exit_code() or 2)
     if errors:
         sys.exit(2)
