@@ -109,8 +109,8 @@ class Steps:
     def start(self, state: State, batches: Batches) -> tuple[State, jax.Array, jax.Array]:
         """As `train`, without waiting for the device; losses and numbers of steps that were not made follow the others."""
         batches, made = calls.full(batches, self.call_length)
-        name, options = ("train", calls.count(batches)), self.DONATE | self.devices.options()
-        arguments = state, self.data, self.devices.feed(batches), made
+        name, arguments = ("train", calls.count(batches)), (state, self.data, self.devices.feed(batches), made)
+        options = self.DONATE | self.devices.options()
         state, (losses, wrong) = self.programs.call(name, self.advance, *arguments, **options)
         return state, losses, wrong
 
@@ -118,16 +118,15 @@ class Steps:
         """The program with which `train` makes this many steps, traced from shapes alone: to inspect or measure it."""
         indices = jax.ShapeDtypeStruct((steps, self.config.recipe.batch_size), jnp.int32)
         images = jax.ShapeDtypeStruct((*indices.shape, *self.dataset.train_images.shape[1:]), jnp.uint8)
-        of_set = self.dataset.train_labels
-        labels = jax.ShapeDtypeStruct((*indices.shape, *of_set.shape[1:]), of_set.dtype)
+        in_set = self.dataset.train_labels
+        labels = jax.ShapeDtypeStruct((*indices.shape, *in_set.shape[1:]), in_set.dtype)
         batches = indices if "images" in self.data else {"images": images, "labels": labels}
         made = jax.ShapeDtypeStruct((), jnp.int32) if self.call_length > 1 else None
         arguments = self.devices.abstract(self.abstract()), self.data, self.devices.abstract(batches, axis=1), made
         return self.programs.trace(self.advance, *arguments, **self.DONATE, **self.devices.options())
 
     def advance(self, state: State, data: dict, batches: Placed, made: jax.Array | None):
-        """The steps of `train`, to be compiled; data: like `self.data`. made: how many of them are to be made, all for
-        None; the others leave the state as it is. Returns state, (losses, wrong predictions)."""
+        """The steps of `train`, to be compiled (`calls.make`). data: like `self.data`. Returns state, (losses, wrong)."""
         return calls.make(partial(self._step, data), state, batches, made)
 
     def _step(self, data, state, batch):
