@@ -74,15 +74,24 @@ def test_what_is_composed_once_is_what_hydra_composes(line):
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from omegaconf import OmegaConf
 
-    def composed(loader):
+    def composed(load):
         try:
-            return OmegaConf.to_container(loader.load_configuration("config", line.split(), RunMode.MULTIRUN))
+            return OmegaConf.to_container(load())
         except HydraException as error:
             return type(error), str(error), str(error.__cause__)
 
+    def whole(loader):
+        return composed(lambda: loader.load_configuration("config", line.split(), RunMode.MULTIRUN))
+
+    def job(load):
+        found = composed(lambda: load(compose.compose(context, ["hydra/launcher=basic"]), line.split()))
+        return {key: found[key] for key in found if key != "hydra"} if isinstance(found, dict) else found
+
     with compose.hydra() as context:
         ours = context.config_loader()
-        assert composed(ours) == composed(ours) == composed(ConfigLoaderImpl(ours.get_search_path()))
+        hydras = ConfigLoaderImpl(ours.get_search_path())
+        assert whole(ours) == whole(ours) == whole(hydras)
+        assert job(ours.load_job) == job(ours.load_job) == job(hydras.load_sweep_config)
 
 
 def test_a_job_on_several_hosts_is_one_run_of_several_processes():
