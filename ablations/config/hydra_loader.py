@@ -83,9 +83,14 @@ class Loader(ConfigLoaderImpl):
         return composed
 
     def _compose_groups(self, config_name, groups: list[str], run_mode: RunMode, *options, **more) -> DictConfig:
-        key = (config_name, run_mode, tuple(groups), self.defined)
+        """What several runs and a single one have in common, but that one may leave nothing open."""
+        groups = sorted(groups, key=lambda group: not _overrides[group].is_hydra_override())  # Hydra keeps these apart
+        key = (config_name, tuple(groups), self.defined)
         if key not in _composed:
-            _composed[key] = super().load_configuration(config_name, groups, run_mode, *options, **more)
+            _composed[key] = super().load_configuration(config_name, groups, RunMode.MULTIRUN, *options, **more)
+        is_open = OmegaConf.missing_keys(_composed[key].hydra.runtime.choices)
+        if run_mode == RunMode.RUN and (is_open or any(_overrides[group].is_sweep_override() for group in groups)):
+            return super().load_configuration(config_name, groups, run_mode, *options, **more)
         return _composed[key]
 
     def get_group_options(self, group_name: str, *options, **more) -> list[str]:
