@@ -72,14 +72,20 @@ class Loader(ConfigLoaderImpl):
         return composed
 
     def load_job(self, master: DictConfig, line: list[str]) -> DictConfig:
-        """What `load_sweep_config` loads, without Hydra's own part, whose copy takes longer than all else."""
-        if (parsed := self._parsed([*master.hydra.overrides.hydra, *line])) is None:
-            return without_hydras(self.load_sweep_config(master, line))
+        """What `load_sweep_config` loads, without Hydra's own part."""
+        overrides = [*master.hydra.overrides.hydra, *line]
+        composed = self.load_own(master.hydra.job.config_name, overrides, RunMode.RUN)
+        OmegaConf.copy_cache(master, composed)  # all jobs of a sweep have the same ${now:...}
+        return composed
+
+    def load_own(self, config_name, overrides: list[str], run_mode: RunMode) -> DictConfig:
+        """What `load_configuration` loads, without Hydra's own part, whose copy takes longer than all else."""
+        if (parsed := self._parsed(overrides)) is None:
+            return without_hydras(super().load_configuration(config_name, overrides, run_mode))
         groups, values = self._split(parsed)
-        whole = self._compose_groups(master.hydra.job.config_name, groups, RunMode.RUN)
+        whole = self._compose_groups(config_name, groups, run_mode)
         composed = without_hydras(copy.deepcopy(whole, {id(whole.hydra): DictConfig({})}))
         self._apply(values, composed)
-        OmegaConf.copy_cache(master, composed)  # all jobs of a sweep have the same ${now:...}
         return composed
 
     def _compose_groups(self, config_name, groups: list[str], run_mode: RunMode, *options, **more) -> DictConfig:
