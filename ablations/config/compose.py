@@ -21,7 +21,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from ablations.config import imports, quoting, searchpath  # noqa: F401, imports: so that a user's class can be pickled
 from ablations.config.choices import having
 from ablations.config.distributed import DISTRIBUTED
-from ablations.config.hydra_loader import Loader
+from ablations.config.hydra_loader import Loader, without_hydras
 from ablations.config.logger import ENVIRONMENT, LOGGERS
 from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
@@ -256,23 +256,13 @@ def plain(composed: DictConfig) -> dict:
     return values
 
 
-def parse(composed) -> Config:
-    """Turn a composed Hydra configuration into a checked Config.
+def parse(composed: DictConfig) -> Config:
+    """Turn a composed Hydra configuration, which loses Hydra's own part, into a checked Config.
 
     Raises UserError with one message that names the setting if a value is missing or not legal.
     """
-    import copy
-
-    from omegaconf import OmegaConf, open_dict
-    from omegaconf.errors import OmegaConfBaseException
-
-    from ablations.errors import UserError
-
-    settings = copy.deepcopy(composed)
-    with open_dict(settings):
-        settings.pop("hydra", None)
     try:
-        config = OmegaConf.to_object(settings)
+        config = OmegaConf.to_object(without_hydras(composed))
     except (OmegaConfBaseException, ValueError) as error:
         where = getattr(error, "full_key", None)  # of an interpolation that does not resolve
         message = str(error).split("\n")[0]

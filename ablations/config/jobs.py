@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ablations.config import names, sweeper
 from ablations.config import study as studies
 from ablations.config.compose import compose, explain, parse
+from ablations.config.hydra_loader import Loader
 from ablations.config.overrides import check_comma, check_hydras, is_hydras, key_of, texts_of, values_of
 from ablations.config.quoting import quoted
 from ablations.config.run import LAST_SEED, Config
@@ -67,9 +68,10 @@ def plan(context: GlobalHydra, overrides: list[str], study: studies.Study | None
     if (count := len(asked.lines) * len(asked.seeds)) > MOST_RUNS:
         raise UserError(f"these settings are {count:,} runs; at most {MOST_RUNS:,} are made by one command")
     jobs, loader = [], context.config_loader()
+    assert isinstance(loader, Loader)  # in a context that `hydra` makes
     for line, origin in zip(asked.lines, asked.origins, strict=True):
         try:
-            config = parse(loader.load_sweep_config(asked.master, line))
+            config = parse(loader.load_job(asked.master, line))
         except (HydraException, OmegaConfBaseException, UserError) as error:
             message = str(error) if isinstance(error, UserError) else explain(error, context, line)
             raise UserError(f"{origin.get(re.split('[=:]', message)[0], '')}{message}") from error

@@ -5,16 +5,20 @@ import os
 from collections.abc import Iterator
 
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from ablations.config import searchpath
-from ablations.config.compose import compose
+from ablations.config.hydra_loader import Loader
 from ablations.config.run import Config
-from ablations.errors import UserError
 from ablations.setting import decides
 
 LONGEST_NAME = 99  # bytes, of a run's folder; a file name holds 255
 LONGEST_BEFORE = 120  # characters of the settings, before a folder's name was shorter
+
+_answers: dict[tuple, bool] = {}  # to `_changes`, in this process
 
 
 def cut(text: str, longest: int) -> str:
@@ -28,12 +32,12 @@ def _digest(text: str) -> str:
 
 def named(context: GlobalHydra, default: DictConfig, cells: list) -> Iterator[tuple[str | None, list[str], list[str]]]:
     """For each cell its row, the settings that its name has besides, and its overrides."""
-    names, changes = {}, {}
+    names = {}
     for row, row_settings, command_settings in cells:
         extra = {key: value for key, value in command_settings.items() if row_settings.get(key) != value}
         key = (*extra.items(), *row_settings) if extra.keys() & row_settings else tuple(extra.items())
         if key not in names:
-            names[key] = _name(context, default, extra, row_settings, changes)
+            names[key] = _name(context, default, extra, row_settings)
         yield row, names[key], [f"{key}={value}" for key, value in (row_settings | command_settings).items()]
 
 
@@ -62,37 +66,36 @@ def folder_name(row: str | None, settings: list[str], study_folder: str) -> str:
 
 
 def _name(
-    context: GlobalHydra,
-    default: DictConfig,
-    command_settings: dict[str, str],
-    row_settings: dict[str, str],
-    changes: dict,
+    context: GlobalHydra, default: DictConfig, command_settings: dict[str, str], row_settings: dict[str, str]
 ) -> list[str]:
-    """The settings of a command that change the defaults, or what a row defines, as parts of the name of a run.
-
-    changes: whether a setting changes something, as far as known, by the network, the setting and its value; it is
-        filled in.
-    """
+    """The settings of a command that change the defaults, or what a row defines, as parts of the name of a run."""
     parts, model = [], (row_settings | command_settings).get("model")
     for key, value in command_settings.items():
         if not decides(Config, key.lstrip("+~")):
             continue
-        if key not in row_settings and (model, key, value) not in changes:
-            changes[model, key, value] = _changes(context, default, model, key, value)
-        if key in row_settings or changes[model, key, value]:
+        if key in row_settings or _changes(context, default, model, key, value):
             parts.append(f"{key.lstrip('+')}={value}".translate(str.maketrans("/", "_", "'\" ")))
     return parts
 
 
 def _changes(context: GlobalHydra, default: DictConfig, model: str | None, key: str, value: str) -> bool:
     """Whether a setting changes the defaults, or what a network chooses in their place, as tutorial44 its order."""
+    loader = context.config_loader()
+    assert isinstance(loader, Loader)  # in a context that `hydra` makes
+    question = (searchpath.primary(), loader.defined, model, key, value)
+    if question not in _answers:
+        _answers[question] = _compare(loader, default, model, key, value)
+    return _answers[question]
+
+
+def _compare(loader: Loader, default: DictConfig, model: str | None, key: str, value: str) -> bool:
     group, _, setting = key.rpartition(".")
     if isinstance(default.get(group), DictConfig) and setting not in default[group]:
         return True  # a setting that exists only with another choice, such as shortcut.bias
     own, given = [str(key) for key in default], f"{key}={value}"
 
     def composed(*settings: str) -> DictConfig:
-        return OmegaConf.masked_copy(compose(context, [*settings]), own)
+        return OmegaConf.masked_copy(loader.load_own(searchpath.primary(), [*settings], RunMode.MULTIRUN), own)
 
     try:
         if composed(given) != default:
@@ -100,5 +103,5 @@ def _changes(context: GlobalHydra, default: DictConfig, model: str | None, key: 
         chosen = f"model={model}"
         elsewhere = model is not None and key.partition(".")[0] != "model"
         return elsewhere and composed(chosen, given) != composed(chosen)
-    except UserError:
+    except (HydraException, OmegaConfBaseException):
         return True

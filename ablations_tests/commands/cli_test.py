@@ -10,7 +10,7 @@ import pytest
 from ablations import cli
 from ablations.cli.commands import COMMANDS
 from ablations.errors import UserError
-from ablations_tests.conftest import COMMAND, ROOT, ablations, configure, here
+from ablations_tests.conftest import COMMAND, ROOT, configure, here
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_one_clear_message(arguments, message, tmp_path):
 
 def test_an_unwritable_runs_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    done = ablations("train", "runs_dir=file/runs", cwd=tmp_path)
+    done = here("train", "runs_dir=file/runs", cwd=tmp_path)
     assert done.returncode == 2
     assert "file/runs/single/default/seed=0 cannot be made: Not a directory; choose another runs_dir=..." in done.stderr
 
@@ -146,7 +146,7 @@ def test_cfg_prints_every_setting(tmp_path):
 
 def test_export(finished):
     cwd, run = finished
-    done = ablations("export", f"run={run}", "out=weights.safetensors", cwd=cwd)
+    done = here("export", f"run={run}", "out=weights.safetensors", cwd=cwd)
     assert done.returncode == 0, done.stderr
     from safetensors import safe_open
 

@@ -51,6 +51,7 @@ ADDED = {
     r"train .*data=image_folder": "model=resnet20 data.crop=32",
     r".*data=image_folder": "data.workers=0",
     r"plan study=": "calibrate=false",
+    r"plan study=gate_bias": "row=exclusive_gating_0,shortcut_only_gating_0",
     r"plan study=table5": "row=resnet152_original",
     r"probe": "images=8",
     r"lesion": "k=1 draws=1 paths=1",

@@ -16,7 +16,13 @@ from ablations.networks.network import Network
 from ablations_tests.conftest import ROOT, configure, here
 
 PAGE = (ROOT / "docs" / "families.md").read_text()
-TINY = ("recipe.batch_size=16", "recipe.total_steps=2", "recipe.evaluate_every=2", "hydra/launcher=basic")
+TINY = (
+    "recipe.batch_size=16",
+    "recipe.total_steps=2",
+    "recipe.evaluate_every=2",
+    "recipe.bn_statistics=running",
+    "hydra/launcher=basic",
+)
 COMMANDS = re.findall(r"^ablations (.*)$", PAGE, re.MULTILINE)
 
 

@@ -19,7 +19,7 @@ from ablations.runs.record import read_metrics, read_record
 from ablations.training import evaluation, statistics
 from ablations.training.loop import train
 from ablations.training.steps import Steps
-from ablations_tests.conftest import COMMAND, FEW_IMAGES, FINISHED, ablations, configure, here, processes_in
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, FINISHED, configure, here, processes_in
 
 TINY = ("model=resnet20", "model.depth=8", "recipe.total_steps=6", "recipe.evaluate_every=4", *FEW_IMAGES)
 
@@ -98,7 +98,8 @@ def test_another_configuration_in_the_same_folder_is_refused(finished):
 
 
 def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
-    done = ablations("train", *TINY, "recipe.learning_rate=1e30", "recipe.warmup_fraction=0", cwd=tmp_path)
+    too_fast = ("recipe.learning_rate=1e30", "recipe.warmup_fraction=0")
+    done = here("train", *TINY, *too_fast, "hydra/launcher=basic", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     record = read_record(run_folder(tmp_path))
     assert record["status"] == "diverged" and record["steps"] < 6
@@ -180,6 +181,7 @@ def test_the_test_set_is_tested_whole():
 
 LONGER = (
     "train", "model=resnet20", "model.depth=8", *FEW_IMAGES, "recipe.total_steps=48", "recipe.evaluate_every=16",
+    "recipe.bn_statistics=exact",
 )  # fmt: skip
 SLOWLY = "checkpoint_seconds=0"  # so that there is time to stop a run: a checkpoint after each step
 
@@ -273,7 +275,7 @@ def test_a_sweep_whose_process_is_killed_stops_its_workers_and_keeps_their_steps
 
 def test_eval_gives_the_error_of_the_record(finished):
     cwd, folder = finished
-    done = ablations("eval", f"run={folder}", cwd=cwd)
+    done = here("eval", f"run={folder}", cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert f"test error {read_record(folder)['test_error_percent']:.2f} %" in done.stdout.splitlines()[0]
     other = here("eval", f"run={folder}", "data.split=train_val", cwd=cwd)

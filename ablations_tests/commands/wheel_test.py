@@ -26,6 +26,7 @@ FOLDERS = {
 }
 
 ROW = ("study=demo", "row=identity_110", "model.depth=8", "recipe.total_steps=2", "recipe.evaluate_every=2")
+ROW += ("recipe.bn_statistics=running",)
 
 
 def run(*arguments, **options) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hydra.errors import HydraException
 from hydra.types import RunMode
 
-from ablations.config import compose, study
+from ablations.config import compose, searchpath, study
 from ablations.config import jobs as sweep
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
@@ -74,15 +74,35 @@ def test_what_is_composed_once_is_what_hydra_composes(line):
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from omegaconf import OmegaConf
 
-    def composed(loader):
+    def composed(load):
         try:
-            return OmegaConf.to_container(loader.load_configuration("config", line.split(), RunMode.MULTIRUN))
+            return OmegaConf.to_container(load())
         except HydraException as error:
             return type(error), str(error), str(error.__cause__)
 
+    def whole(loader):
+        return composed(lambda: loader.load_configuration("config", line.split(), RunMode.MULTIRUN))
+
+    def job(load):
+        found = composed(lambda: load(compose.compose(context, ["hydra/launcher=basic"]), line.split()))
+        return {key: found[key] for key in found if key != "hydra"} if isinstance(found, dict) else found
+
     with compose.hydra() as context:
         ours = context.config_loader()
-        assert composed(ours) == composed(ours) == composed(ConfigLoaderImpl(ours.get_search_path()))
+        hydras = ConfigLoaderImpl(ours.get_search_path())
+        assert whole(ours) == whole(ours) == whole(hydras)
+        assert job(ours.load_job) == job(ours.load_job) == job(hydras.load_sweep_config)
+
+
+def test_a_choice_that_a_users_configuration_leaves_open_is_asked_for(tmp_path, forgotten):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "slow.yaml").write_text("# @package _global_\nthreads: 2\n")
+    (tmp_path / "mine.yaml").write_text("defaults: [config, {more: '???'}, _self_]\n")
+    searchpath.add(str(tmp_path), "--config-dir")
+    searchpath.choose("mine")
+    with pytest.raises(UserError, match="You must specify 'more'"):
+        jobs()
+    assert [job.config.threads for job in jobs("more=slow")] == [2]
 
 
 def test_a_job_on_several_hosts_is_one_run_of_several_processes():

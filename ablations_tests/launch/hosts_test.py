@@ -18,13 +18,13 @@ from ablations.runs.folder import RunFolder
 from ablations.runs.record import read_metrics, read_record
 from ablations.system import interrupt, machine
 from ablations.training.loop import train
-from ablations_tests.conftest import COMMAND, FEW_IMAGES, ablations, configure
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, configure, here
 from ablations_tests.launch.plan_test import jobs_of
 
 STEPS, EVERY = 40, 8
 LINE = (
     "train", "model=resnet20", "model.depth=8", *FEW_IMAGES, f"recipe.total_steps={STEPS}",
-    f"recipe.evaluate_every={EVERY}", "recipe.learning_rate=0.001", "recipe.bn_statistics=running",
+    f"recipe.evaluate_every={EVERY}", "recipe.learning_rate=0.001",
 )  # fmt: skip
 SLOWLY = "checkpoint_seconds=0"  # so that there is time to stop a run: a checkpoint after each step
 
@@ -148,7 +148,7 @@ def test_none_of_it_is_part_of_a_name_or_a_record():
 
 
 def test_outside_of_a_cluster_there_is_one_message(tmp_path):
-    done = ablations("train", "distributed=slurm", "model=resnet20", cwd=tmp_path)
+    done = here("train", "distributed=slurm", "model=resnet20", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr == (
         "ablations: distributed=slurm: this is not a task started by srun; see ablations train --help all\n"
     )

@@ -87,8 +87,7 @@ def done(tmp_path):
     return Path(shutil.copytree(DONE, tmp_path / "seed=0"))
 
 
-LONG = ("model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=128", "recipe.evaluate_every=16")
-LONG += ("data.split=train_val",)  # few to test, and a name that W&B does not cut
+LONG = ("model=resnet20", "model.depth=8", "recipe.total_steps=128", "recipe.evaluate_every=16", *FEW_IMAGES)
 
 
 def test_an_offline_run_that_was_stopped_is_the_metrics_file_of_one_without_a_logger(tmp_path):
@@ -105,7 +104,7 @@ def test_an_offline_run_that_was_stopped_is_the_metrics_file_of_one_without_a_lo
     records = inspect(folder)
     assert records[-1]["exit"]["exit_code"] == 255 and ours(history(records)) == read_metrics(folder)
 
-    done = ablations("train", *LONG, *OFFLINE, cwd=tmp_path)
+    done = here("train", *LONG, *OFFLINE, "hydra/launcher=basic", cwd=tmp_path)
     assert done.returncode == 0 and done.stdout == "" and "goes on from step" in done.stderr, done.stderr
     records, lines = inspect(folder), read_metrics(folder)
     assert ours(history(records)) == lines and [line["step"] for line in lines] == list(range(16, 129, 16))

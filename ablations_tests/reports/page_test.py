@@ -23,7 +23,7 @@ from ablations.runs import record as records
 from ablations.runs.folder import RunFolder
 from ablations.tables import comparable, critical, critical_table
 from ablations_tests import depths
-from ablations_tests.conftest import ROOT, ablations
+from ablations_tests.conftest import ROOT, here
 
 DIGITS = ROOT / "results" / "digits"
 
@@ -75,7 +75,7 @@ def digits(tmp_path_factory):
     begun.mkdir(parents=True)
     (begun / "metrics.jsonl").write_text("")
     out = runs_dir / "report.html"
-    done = ablations("report", f"runs_dir={runs_dir}", f"out={out}", cwd=runs_dir)
+    done = here("report", f"runs_dir={runs_dir}", f"out={out}", cwd=runs_dir)
     assert done.returncode == 0, done.stderr
     return out
 

@@ -8,7 +8,7 @@ import pytest
 from ablations.config import study
 from ablations.config.logger import Wandb
 from ablations.reports import workspace
-from ablations_tests.conftest import ablations
+from ablations_tests.conftest import ablations, here
 from ablations_tests.loggers.mirror_test import without_login  # noqa: F401, a fixture
 from ablations_tests.wandb_server import serve
 
@@ -80,5 +80,5 @@ def test_with_a_login_it_is_saved_and_stays_one(tmp_path):
     ],
 )
 def test_one_clear_message(arguments, message, tmp_path):
-    done = ablations("dashboard", *arguments, cwd=tmp_path)
+    done = here("dashboard", *arguments, cwd=tmp_path)
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr

@@ -25,7 +25,6 @@ from ablations.training.loop import train, training
 from ablations_tests.conftest import COMMAND, FEW_IMAGES, configure, here
 
 TINY = ("model=resnet20", "model.depth=8", "recipe.total_steps=5", "recipe.evaluate_every=3", *FEW_IMAGES)
-TINY += ("recipe.bn_statistics=running",)  # exact ones are of each run alone
 
 
 def packed(how: str, configs: list[Config], folder) -> list:
@@ -133,7 +132,7 @@ def test_packed_runs_that_were_stopped_at_different_steps_go_on(singles, tmp_pat
 
 def test_a_packed_sweep_that_is_killed_goes_on(tmp_path):
     rows = ["packing=vmap", "seeds=3", "recipe.total_steps=12", "recipe.evaluate_every=4", "checkpoint_seconds=0"]
-    rows += [*FEW_IMAGES, "recipe.bn_statistics=running"]
+    rows += FEW_IMAGES
     command = ["train", "model=resnet20", "model.depth=8", *rows]
     process = subprocess.Popen([*COMMAND, *command], cwd=tmp_path, stderr=subprocess.DEVNULL)
     began = time.monotonic()
