@@ -21,7 +21,7 @@ def train(context: GlobalHydra, overrides: list[str], *, detach: bool = False) -
         return code
     folders = {RunFolder.of(job.config) for job in first}
     then = [job for job in plan(context, overrides) if RunFolder.of(job.config) not in folders]
-    return run.run(context, then, overrides)
+    return run.run(context, then, overrides) if then else code
 
 
 def plan(context: GlobalHydra, overrides: list[str]) -> list[Job]:
