@@ -6,7 +6,7 @@ Every run is a job of a sweep: a single run is a sweep of one job, a study is a 
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ablations.config import names, sweeper
+from ablations.config import names, searchpath, sweeper, user_file
 from ablations.config import study as studies
 from ablations.config.compose import compose, explain, parse
 from ablations.config.overrides import check_comma, check_hydras, is_hydras, key_of, texts_of, values_of
@@ -66,6 +66,7 @@ def plan(context: GlobalHydra, overrides: list[str], study: studies.Study | None
         asked.check_single("--run is for one run")
     if (count := len(asked.lines) * len(asked.seeds)) > MOST_RUNS:
         raise UserError(f"these settings are {count:,} runs; at most {MOST_RUNS:,} are made by one command")
+    check_files(context, overrides, asked.lines)
     jobs, loader = [], context.config_loader()
     for line, origin in zip(asked.lines, asked.origins, strict=True):
         try:
@@ -119,6 +120,29 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
         lines.append([*words, f"study={quoted(study_name)}", f"row={quoted(folder)}", *hosts])
     origins = [dict.fromkeys(row_settings, where.get(row, "")) for row, row_settings, _ in cells]
     return _Asked(master, lines, origins, seeds)
+
+
+def check_files(context: GlobalHydra, overrides: list[str], lines: list[list[str]]) -> None:
+    """Raise UserError if a user's configuration file says which jobs there are, which only a command can.
+
+    overrides: of the command, which hide what a file says. lines: of each row its overrides.
+    """
+    given = {override.partition("=")[0] for override in overrides}
+    given |= {"seed", "seeds"} if given & {"seed", "seeds"} else set()
+    seen = set()
+    for line in lines if searchpath.locations else ():
+        choices = tuple(word for word in line if "." not in (key := word.partition("=")[0]) and key not in OF_JOBS)
+        if choices in seen:
+            continue
+        seen.add(choices)
+        composed = compose(context, [*choices])
+        for setting in (setting for setting in fields(Config) if setting.name in OF_JOBS and setting.name not in given):
+            if (value := composed[setting.name]) != setting.default:
+                file = user_file.with_setting(setting.name, composed.hydra.runtime.choices)
+                raise UserError(
+                    f"{file}: {setting.name}: {value}: a file cannot say which runs there are; remove that line, and type "
+                    f"{setting.name}={value} in the command"
+                )
 
 
 def study_of(context: GlobalHydra, overrides: list[str]) -> studies.Study | None:

@@ -108,7 +108,7 @@ def test_a_configuration_of_one_s_own_is_where_runs_begin(conf, monkeypatch):
     searchpath.choose("mine.yaml")
     with compose.hydra() as context:
         [job] = jobs.plan(context, ["study=demo", "row=identity_20", "recipe=short", "seed=0"])
-        [other] = jobs.plan(context, ["recipe=digits"])
+        [other] = jobs.plan(context, ["recipe=digits", "seed=5"])
     assert job.config.row == "identity_20,config=mine"
     assert (other.config.recipe.name, other.config.row) == ("digits", "config=mine,recipe=digits")
     assert configure().recipe.name == "short" and configure().seed == 5
