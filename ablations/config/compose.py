@@ -4,6 +4,7 @@ Hydra is known to this package, to `launch`, and to `cli` for what it prints and
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -18,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from ablations.config import imports, quoting, searchpath  # noqa: F401, imports: so that a user's class can be pickled
+from ablations.config import imports, quoting, searchpath, user_file  # noqa: F401, imports: so that a user's class can be pickled
 from ablations.config.choices import having
 from ablations.config.distributed import DISTRIBUTED
 from ablations.config.hydra_loader import Loader
@@ -95,6 +96,8 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     if isinstance(error, MissingConfigException) and error.missing_cfg_file == searchpath.primary():
         name = searchpath.primary()
         message = f"--config-name {name}: there is no {name}.yaml in a folder named with --config-dir"
+    elif inside := _inside(error, context):
+        message = inside
     elif isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         message = f"{group}={choice}: unknown; {_legal(choice, error.options)}"
@@ -116,6 +119,19 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     elif isinstance(error, OverrideParseException):
         message = str(quoting.unreadable(error.override, error))
     return message
+
+
+def _inside(error: Exception, context: GlobalHydra) -> str | None:
+    """What is wrong in a user's own file; None if nothing is."""
+    named = re.match("In '([^']+)': ", str(error))
+    if not named or not (file := searchpath.file_of(named[1])):
+        return None
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        legal = _legal(choice, context.config_loader().get_group_options(group))
+        return f"{file}: in its defaults, {group}: {choice} is unknown; {legal}"
+    reason = error.__cause__ or error.__context__
+    return user_file.refused(file, named[1], reason) if isinstance(reason, OmegaConfBaseException) else None
 
 
 def _no_setting(key: str, composed: DictConfig, context: GlobalHydra) -> str:

@@ -6,6 +6,7 @@ Hydra takes 50 ms or more for a configuration, mostly to find and merge the file
 import copy
 import os
 
+import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -14,12 +15,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from ablations.config import user_file
+
 _composed: dict[tuple, DictConfig] = {}
 _parsed: dict[str, Override] = {}
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader, with the same configurations and the same errors.
+    """Hydra's loader, with the same configurations and the same errors, but those of files.
 
     defined: what the groups depend on besides files and schemas; if it changes, they are composed again.
     """
@@ -30,7 +33,7 @@ class Loader(ConfigLoaderImpl):
         self._options: dict[tuple, list[str]] = {}
 
     def load_configuration(self, config_name, overrides: list[str], run_mode: RunMode, *options, **more) -> DictConfig:
-        compose = super().load_configuration
+        compose = self._compose
         try:
             parsed = [self._parse(override) for override in overrides]
         except Exception:  # the parser's; Hydra itself reports everything that is wrong
@@ -55,6 +58,15 @@ class Loader(ConfigLoaderImpl):
             overrides=task, kv_sep=form.kv_sep, item_sep=form.item_sep, exclude_keys=form.exclude_keys
         )
         return composed
+
+    def _compose(self, config_name, overrides: list[str], *options, **more) -> DictConfig:
+        """As Hydra's. Raises UserError for a file that is not YAML, or whose list of defaults is none."""
+        try:
+            return super().load_configuration(config_name, overrides, *options, **more)
+        except (yaml.YAMLError, ValueError) as error:
+            if isinstance(error, OmegaConfBaseException):
+                raise
+            raise user_file.unreadable(error, overrides) from error
 
     def get_group_options(self, group_name: str, *options, **more) -> list[str]:
         """The choices of a group; none for a setting, whose name alone has dots. Hydra looks through all files each time."""

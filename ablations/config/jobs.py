@@ -5,7 +5,7 @@ Every run is a job of a sweep: a single run is a sweep of one job, a study is a 
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from hydra.core.global_hydra import GlobalHydra
@@ -69,13 +69,27 @@ def plan(context: GlobalHydra, overrides: list[str], study: studies.Study | None
     check_files(context, overrides, asked.lines)
     jobs, loader = [], context.config_loader()
     for line, origin in zip(asked.lines, asked.origins, strict=True):
+        choices = {}
         try:
-            config = parse(loader.load_sweep_config(asked.master, line))
+            composed = loader.load_sweep_config(asked.master, line)
+            choices = composed.hydra.runtime.choices
+            config = parse(composed)
         except (HydraException, OmegaConfBaseException, UserError) as error:
             message = str(error) if isinstance(error, UserError) else explain(error, context, line)
-            raise UserError(f"{origin.get(re.split('[=:]', message)[0], '')}{message}") from error
+            key = re.split("[=:]", message)[0]
+            raise UserError(f"{origin.get(key, '')}{_blaming(key, message, line, choices)}") from error
         jobs += [Job(replace(config, seed=seed), (*line, f"seed={seed}")) for seed in asked.seeds]
     return jobs
+
+
+def _blaming(key: str, message: str, line: list[str], choices: Mapping) -> str:
+    """The message about a setting, with the user's own configuration file if that has it and the overrides do not."""
+    if key in (word.partition("=")[0].lstrip("+") for word in line):
+        return message
+    if "missing mandatory value" in message:
+        return user_file.incomplete(key, choices) or message
+    place = user_file.place_of(key, choices)
+    return f"{place}: {message}" if place else message
 
 
 def single_line(context: GlobalHydra, overrides: list[str]) -> list[str]:
@@ -138,9 +152,9 @@ def check_files(context: GlobalHydra, overrides: list[str], lines: list[list[str
         composed = compose(context, [*choices])
         for setting in (setting for setting in fields(Config) if setting.name in OF_JOBS and setting.name not in given):
             if (value := composed[setting.name]) != setting.default:
-                file = user_file.with_setting(setting.name, composed.hydra.runtime.choices)
+                file = user_file.place_of(setting.name, composed.hydra.runtime.choices)
                 raise UserError(
-                    f"{file}: {setting.name}: {value}: a file cannot say which runs there are; remove that line, and type "
+                    f"{file or 'a configuration file'}: {setting.name}: {value}: a file cannot say which runs there are; remove that line, and type "
                     f"{setting.name}={value} in the command"
                 )
 

@@ -32,7 +32,8 @@ def choose(name: str) -> None:
 
 def check_chosen() -> None:
     """Raise UserError if a file of the user's was chosen that the project's own of the same name hides."""
-    if chosen and primary() == OURS and (file := file_of(OURS)):
+    files = [folder / f"{OURS}.yaml" for folder in _folders()] if chosen and primary() == OURS else []
+    if file := next((file for file in files if file.is_file()), None):
         raise UserError(
             f"--config-name {OURS}: the project has a file {OURS}.yaml of its own, which hides {file}: choose another name. To "
             "repeat a saved run, type the settings in overrides.yaml beside it, in the folder .hydra"
@@ -92,7 +93,9 @@ def choices(group: str) -> set[str]:
 
 
 def file_of(name: str) -> Traversable | None:
-    """The user's own file of a configuration, such as recipe/mine; None if there is none."""
+    """The user's own file of a configuration, such as recipe/mine; None if there is none, or the project's own hides it."""
+    if (resources.files("ablations.conf") / f"{name}.yaml").is_file():
+        return None
     files = (folder / f"{name}.yaml" for folder in _folders())
     return next((file for file in files if file.is_file()), None)
 
