@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from difflib import get_close_matches
 from importlib import resources
 from importlib.util import find_spec
@@ -96,6 +97,14 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     if isinstance(error, MissingConfigException) and error.missing_cfg_file == searchpath.primary():
         name = searchpath.primary()
         message = f"--config-name {name}: there is no {name}.yaml in a folder named with --config-dir"
+    elif hidden := _hidden(message):
+        message = hidden
+    elif several := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^=]+)=(.*)'", message):
+        key, value = several.groups()
+        message = (
+            f"{key}={value}: a row has one value of each setting: make a row of each, or a grid. If it is a list, write "
+            f"{key}=[{value}]; if it is one text, put it in quotes of its own: {key}={quoting.quoted(value)}"
+        )
     elif inside := _inside(error, context):
         message = inside
     elif isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
@@ -119,6 +128,15 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     elif isinstance(error, OverrideParseException):
         message = str(quoting.unreadable(error.override, error))
     return message
+
+
+def _hidden(message: str) -> str | None:
+    """What to say if a folder beside the user's files has the name of a setting, which Hydra takes for its group."""
+    refused = re.search(r"Could not override '(\w+)'", message)
+    named = {field.name for field in fields(Config)} & {refused[1] if refused else ""}
+    setting = "".join(named)
+    folder = next((place / setting for place in searchpath.folders() if named and (place / setting).is_dir()), None)
+    return folder and f"{folder}: a folder of configuration files hides the setting of its name: give it another name"
 
 
 def _inside(error: Exception, context: GlobalHydra) -> str | None:

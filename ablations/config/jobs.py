@@ -25,6 +25,7 @@ from ablations.errors import UserError
 
 OF_JOBS = ("study", "row", "seed", "seeds")  # settings that say which jobs there are, not how one is composed
 MOST_RUNS = 100_000
+LONGEST_FOLDER = 255  # bytes of a name, in nearly every file system
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
         if swept:
             raise UserError(f"{swept[0]}={','.join(settings[swept[0]])}: a study takes one value of each setting")
         cells, where = _study_cells(study, settings, chosen_rows), _origins(name, study)
+        cells = [(row, _without_plus(context, of_row), of_command) for row, of_row, of_command in cells]
     else:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
@@ -131,6 +133,11 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
     runs_dir = next((texts_of(o)[0] for o in reversed(parsed) if o.key_or_group == "runs_dir"), default.runs_dir)
     for row, changed, words in names.named(context, default, cells):
         folder = names.folder_name(row, changed, os.path.join(runs_dir, study_name))
+        if len(folder.encode()) > LONGEST_FOLDER:
+            where_it_is = where.get(row) or f"row={row}: "
+            raise UserError(
+                f"{where_it_is}the name is too long for a folder; at most {LONGEST_FOLDER - 50} letters are safe"
+            )
         lines.append([*words, f"study={quoted(study_name)}", f"row={quoted(folder)}", *hosts])
     origins = [dict.fromkeys(row_settings, where.get(row, "")) for row, row_settings, _ in cells]
     return _Asked(master, lines, origins, seeds)
@@ -191,6 +198,12 @@ def _settings(parsed: list[Override], default: DictConfig) -> dict[str, list[str
     return settings
 
 
+def _without_plus(context: GlobalHydra, settings: dict[str, str]) -> dict[str, str]:
+    """The settings of a row without a plus, with which Hydra would add what there is not; a group of the user's has it."""
+    is_group = context.config_loader().get_group_options
+    return {key if is_group(key.lstrip("+")) else key.lstrip("+"): value for key, value in settings.items()}
+
+
 def _origins(path: str | None, study: studies.Study) -> dict[str | None, str]:
     """Where each row stands in a user's own file, for messages about its settings."""
     file = path and path.endswith(".yaml")
@@ -204,7 +217,9 @@ def _seeds(settings: dict, default: int) -> Sequence[int]:
             if seed_values or len(count) > 1 or int(count[0]) < 1:
                 raise ValueError
             return range(int(count[0]))
-        seeds = [int(seed) for seed in seed_values] if seed_values else list(range(default))
+        if not seed_values:
+            return range(default)
+        seeds = [int(seed) for seed in seed_values]
         if not all(0 <= seed <= LAST_SEED for seed in seeds):
             raise ValueError
         return list(dict.fromkeys(seeds))

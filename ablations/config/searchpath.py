@@ -32,7 +32,7 @@ def choose(name: str) -> None:
 
 def check_chosen() -> None:
     """Raise UserError if a file of the user's was chosen that the project's own of the same name hides."""
-    files = [folder / f"{OURS}.yaml" for folder in _folders()] if chosen and primary() == OURS else []
+    files = [folder / f"{OURS}.yaml" for folder in folders()] if chosen and primary() == OURS else []
     if file := next((file for file in files if file.is_file()), None):
         raise UserError(
             f"--config-name {OURS}: the project has a file {OURS}.yaml of its own, which hides {file}: choose another name. To "
@@ -87,7 +87,7 @@ def parse(value: str) -> list[str]:
 def choices(group: str) -> set[str]:
     """The names of a group's files, the project's and the user's."""
     names = _stems(resources.files("ablations.conf") / group)
-    for folder in _folders():
+    for folder in folders():
         names |= _stems(folder / group)
     return names
 
@@ -96,11 +96,11 @@ def file_of(name: str) -> Traversable | None:
     """The user's own file of a configuration, such as recipe/mine; None if there is none, or the project's own hides it."""
     if (resources.files("ablations.conf") / f"{name}.yaml").is_file():
         return None
-    files = (folder / f"{name}.yaml" for folder in _folders())
+    files = (folder / f"{name}.yaml" for folder in folders())
     return next((file for file in files if file.is_file()), None)
 
 
-def _folders() -> Iterator[Traversable]:
+def folders() -> Iterator[Traversable]:
     """The user's folders and packages, as they are searched."""
     for location in locations:
         kind, _, rest = location.partition("://")

@@ -150,7 +150,7 @@ def _fits(value: Any, form: dict) -> bool:
         return form.get("minItems", 0) <= len(value) <= form.get("maxItems", len(value))
     if isinstance(value, dict):
         return len(value) >= form.get("minProperties", 0)
-    return value is None or value >= form.get("minimum", value)
+    return value is None or form.get("minimum", value) <= value <= form.get("maximum", value)
 
 
 def _called(place: Place) -> str:

@@ -78,3 +78,9 @@ def test_a_mistake_of_the_command_is_no_fault_of_a_file(tmp_path, forgotten):
     files = {"recipe/mine.yaml": f"{RECIPE}momentum: 0.5\n"}
     assert said(tmp_path, files, "recipe=mine", "recipe.momentum=3").startswith("recipe.momentum=3.0: must be")
     assert said(tmp_path, files, "recipe=nine").startswith("recipe=nine: unknown; legal are digits")
+
+
+@pytest.mark.parametrize("name", ["study/mine.yaml", "study/notes.txt"])
+def test_a_folder_with_the_name_of_a_setting_is_named(name, tmp_path, forgotten):
+    message = said(tmp_path, {name: ""})
+    assert message == "conf/study: a folder of configuration files hides the setting of its name: give it another name"
