@@ -136,7 +136,11 @@ def _hidden(message: str) -> str | None:
     named = {field.name for field in fields(Config)} & {refused[1] if refused else ""}
     setting = "".join(named)
     folder = next((place / setting for place in searchpath.folders() if named and (place / setting).is_dir()), None)
-    return folder and f"{folder}: a folder of configuration files hides the setting of its name: give it another name"
+    return (
+        f"{folder}: a folder of configuration files hides the setting of its name: give it another name"
+        if folder
+        else None
+    )
 
 
 def _inside(error: Exception, context: GlobalHydra) -> str | None:

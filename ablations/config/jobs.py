@@ -168,7 +168,10 @@ def check_files(context: GlobalHydra, overrides: list[str], lines: list[list[str
 
 def study_of(context: GlobalHydra, overrides: list[str]) -> studies.Study | None:
     """The study that the overrides of a command name; None if they name none."""
-    named = [override for override in sweeper.read(context, overrides) if override.key_or_group == "study"]
+    parsed = sweeper.read(context, overrides)
+    named = [override for override in parsed if override.key_or_group == "study"]
+    if named:
+        sweeper.with_params(context, parsed)  # before a search's name is taken for a study's
     return studies.load(texts_of(named[-1])[0]) if named else None
 
 
@@ -187,6 +190,11 @@ def _settings(parsed: list[Override], default: DictConfig) -> dict[str, list[str
         if is_hydras(override.input_line or ""):
             continue
         if override.is_sweep_override() and not override.is_discrete_sweep():
+            if override.key_or_group in OF_JOBS:
+                raise UserError(
+                    f"{override.input_line}: a search is among settings, never among seeds: list them, as seed=0,1,2, and "
+                    "each trial is trained with all"
+                )
             raise UserError(
                 f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3; to search among all of "
                 "them, add a sweeper, as hydra/sweeper=optuna"
@@ -194,7 +202,7 @@ def _settings(parsed: list[Override], default: DictConfig) -> dict[str, list[str
         if override.key_or_group not in OF_JOBS:
             check_comma(override)
         values = texts_of(override) if override.key_or_group in OF_JOBS else values_of(override)
-        settings[key_of(override, default)] = values
+        settings[key_of(override, default)] = list(dict.fromkeys(values))  # a value that is typed twice is one run
     return settings
 
 

@@ -49,9 +49,14 @@ def is_hydras(word: str) -> bool:
     return re.match(r"[+~]*hydra(?![\w-])", word) is not None
 
 
-def check_hydras(hydra: DictConfig) -> None:
-    """Raise UserError if Hydra's own part of a configuration, from a command or a file, has what a run cannot follow."""
+def check_hydras(hydra: DictConfig, but: tuple[str, ...] = ()) -> None:
+    """Raise UserError if Hydra's own part of a configuration, from a command or a file, has what a run cannot follow.
+
+    but: what may be chosen here.
+    """
     for setting, (value, reason) in FIXED.items():
+        if setting in but:
+            continue
         group, _, name = setting.rpartition(".")
         values = OmegaConf.to_container(hydra[group])
         assert isinstance(values, dict)

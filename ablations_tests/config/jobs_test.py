@@ -226,6 +226,10 @@ def test_a_plus_before_a_setting_that_there_is_changes_nothing(tmp_path):
     assert jobs(f"study={file}")[0].config.model.depth == 8
 
 
+def test_what_is_typed_twice_is_one_run():
+    assert len(jobs("model=resnet20,resnet20", "seed=1,1")) == 1
+
+
 def test_what_is_found_twice_is_one_number():
     first = {"a": 1, "b": {"c": 2}}
     assert first_difference(first, {"a": 1, "b": {"c": 3}}) == ("b.c", 2, 3)
