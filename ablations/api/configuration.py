@@ -1,6 +1,7 @@
 """Configurations: from the words of a command to a checked `Config`, and back."""
 
 import json
+import os
 from dataclasses import asdict
 
 from ablations.config import compose, jobs
@@ -31,6 +32,10 @@ def configure(*overrides: str, **settings: object) -> Config:
     Traceback (most recent call last):
     ablations.errors.UserError: shortcut.rate=2.0: a rate is at least 0 and below 1
     """
+    if wrong := [word for word in overrides if not isinstance(word, str)]:
+        raise UserError(
+            f"configure({wrong[0]!r}): settings are text or keywords, as configure('seed=3') or configure(seed=3)"
+        )
     words = [*overrides, *(f"{name}={text(value)}" for name, value in settings.items())]
     if wrong := [word for word in words if "=" not in word]:
         raise UserError(
@@ -49,12 +54,26 @@ def configure(*overrides: str, **settings: object) -> Config:
 
 
 def text(value: object) -> str:
-    """A value as Hydra reads it: text as it is, all else as JSON."""
-    if isinstance(value, str):
-        return value
+    """A value as Hydra reads it: text and paths as they are, all else as JSON; NumPy's and JAX's numbers, too.
+
+    Raises UserError for what is no value.
+    """
+    if isinstance(value, str | os.PathLike):
+        return str(os.fspath(value))
+    value = _plain(value) if hasattr(value, "dtype") else value
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # -6.0 is written -6, also in the name of a run's folder
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    """What JSON does not know as what it knows. A number of 32 bits keeps the digits that it is printed with."""
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
+    if not hasattr(value, "dtype"):
+        raise UserError(f"{value!r}: a setting's value is a text, a number, a bool, None, or a list of them")
+    listed = value.tolist()  # pyright: ignore[reportAttributeAccessIssue], of an array
+    return float(str(value)) if isinstance(listed, float) else listed
 
 
 def settings_of(config: Config) -> list[str]:

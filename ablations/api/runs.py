@@ -171,7 +171,9 @@ class Runs(Sequence):
         return Study(name, "Runs that belong to no study", "", "", 1, (), ())
 
     def __repr__(self) -> str:
-        return "\n".join([f"<{len(self)} runs>", *map(repr, self._runs), *map(str, self.unreadable)])
+        return "\n".join(
+            [f"<{len(self)} run{'s' * (len(self) != 1)}>", *map(repr, self._runs), *map(str, self.unreadable)]
+        )
 
     def _repr_html_(self) -> str:
         rows = [
@@ -195,7 +197,7 @@ def records(runs_dir: str | Path = "runs", study: str | None = None, **settings:
     It reads what the command and `train` have written. Raises UserError if there is no such folder, study or setting.
 
     >>> ab.records("runs", data="digits", **{"model.depth": 8})
-    <1 runs>
+    <1 run>
     <run runs/single/model=resnet20,model.depth=8,shortcut=exclusive_gating,shortcut.bias=-6/seed=0: test error ... %>
     """
     folder = Path(runs_dir)

@@ -62,6 +62,7 @@ def obey_options(options: list[tuple[str, str]]) -> None:
             searchpath.choose(value)
         else:
             searchpath.add(value, f"{option} {value}")
+    searchpath.check_chosen()
 
 
 def split(arguments: list[str], own: dict[str, str], command: str) -> tuple[dict[str, str], list[str]]:

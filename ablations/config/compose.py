@@ -4,8 +4,10 @@ Hydra is known to this package, to `launch`, and to `cli` for what it prints and
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from difflib import get_close_matches
 from importlib import resources
 from importlib.util import find_spec
@@ -18,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from ablations.config import imports, quoting, searchpath  # noqa: F401, imports: so that a user's class can be pickled
+from ablations.config import imports, quoting, searchpath, user_file  # noqa: F401, imports: so that a user's class can be pickled
 from ablations.config.choices import having
 from ablations.config.distributed import DISTRIBUTED
 from ablations.config.hydra_loader import Loader, without_hydras
@@ -95,6 +97,16 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     if isinstance(error, MissingConfigException) and error.missing_cfg_file == searchpath.primary():
         name = searchpath.primary()
         message = f"--config-name {name}: there is no {name}.yaml in a folder named with --config-dir"
+    elif hidden := _hidden(message):
+        message = hidden
+    elif several := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^=]+)=(.*)'", message):
+        key, value = several.groups()
+        message = (
+            f"{key}={value}: a row has one value of each setting: make a row of each, or a grid. If it is a list, write "
+            f"{key}=[{value}]; if it is one text, put it in quotes of its own: {key}={quoting.quoted(value)}"
+        )
+    elif inside := _inside(error, context):
+        message = inside
     elif isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         message = f"{group}={choice}: unknown; {_legal(choice, error.options)}"
@@ -116,6 +128,32 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     elif isinstance(error, OverrideParseException):
         message = str(quoting.unreadable(error.override, error))
     return message
+
+
+def _hidden(message: str) -> str | None:
+    """What to say if a folder beside the user's files has the name of a setting, which Hydra takes for its group."""
+    refused = re.search(r"Could not override '(\w+)'", message)
+    named = {field.name for field in fields(Config)} & {refused[1] if refused else ""}
+    setting = "".join(named)
+    folder = next((place / setting for place in searchpath.folders() if named and (place / setting).is_dir()), None)
+    return (
+        f"{folder}: a folder of configuration files hides the setting of its name: give it another name"
+        if folder
+        else None
+    )
+
+
+def _inside(error: Exception, context: GlobalHydra) -> str | None:
+    """What is wrong in a user's own file; None if nothing is."""
+    named = re.match("In '([^']+)': ", str(error))
+    if not named or not (file := searchpath.file_of(named[1])):
+        return None
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        legal = _legal(choice, context.config_loader().get_group_options(group))
+        return f"{file}: in its defaults, {group}: {choice} is unknown; {legal}"
+    reason = error.__cause__ or error.__context__
+    return user_file.refused(file, named[1], reason) if isinstance(reason, OmegaConfBaseException) else None
 
 
 def _no_setting(key: str, composed: DictConfig, context: GlobalHydra) -> str:

@@ -6,6 +6,7 @@ Hydra takes 50 ms or more for a configuration, mostly to find and merge the file
 import copy
 import os
 
+import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,6 +16,8 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+
+from ablations.config import user_file
 
 _composed: dict[tuple, DictConfig] = {}
 _overrides: dict[str, Override] = {}
@@ -42,7 +45,7 @@ class _Repository(ConfigRepository):
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader, with the same configurations and the same errors.
+    """Hydra's loader, with the same configurations and the same errors, but those of files.
 
     defined: what the groups depend on besides files and schemas; if it changes, they are composed again.
     """
@@ -54,9 +57,8 @@ class Loader(ConfigLoaderImpl):
         self._options: dict[tuple, list[str]] = {}
 
     def load_configuration(self, config_name, overrides: list[str], run_mode: RunMode, *options, **more) -> DictConfig:
-        compose = super().load_configuration
         if (parsed := self._parsed(overrides)) is None:
-            return compose(config_name, overrides, run_mode, *options, **more)
+            return self._compose(config_name, overrides, run_mode, *options, **more)
         groups, values = self._split(parsed)
         composed = copy.deepcopy(self._compose_groups(config_name, groups, run_mode, *options, **more))
         composed.hydra.runtime.cwd = os.getcwd()
@@ -81,7 +83,7 @@ class Loader(ConfigLoaderImpl):
     def load_own(self, config_name, overrides: list[str], run_mode: RunMode) -> DictConfig:
         """What `load_configuration` loads, without Hydra's own part, whose copy takes longer than all else."""
         if (parsed := self._parsed(overrides)) is None:
-            return without_hydras(super().load_configuration(config_name, overrides, run_mode))
+            return without_hydras(self._compose(config_name, overrides, run_mode))
         groups, values = self._split(parsed)
         whole = self._compose_groups(config_name, groups, run_mode)
         composed = without_hydras(copy.deepcopy(whole, {id(whole.hydra): DictConfig({})}))
@@ -93,11 +95,20 @@ class Loader(ConfigLoaderImpl):
         groups = sorted(groups, key=lambda group: not _overrides[group].is_hydra_override())  # Hydra keeps these apart
         key = (config_name, tuple(groups), self.defined)
         if key not in _composed:
-            _composed[key] = super().load_configuration(config_name, groups, RunMode.MULTIRUN, *options, **more)
+            _composed[key] = self._compose(config_name, groups, RunMode.MULTIRUN, *options, **more)
         is_open = OmegaConf.missing_keys(_composed[key].hydra.runtime.choices)
         if run_mode == RunMode.RUN and (is_open or any(_overrides[group].is_sweep_override() for group in groups)):
-            return super().load_configuration(config_name, groups, run_mode, *options, **more)
+            return self._compose(config_name, groups, run_mode, *options, **more)
         return _composed[key]
+
+    def _compose(self, config_name, overrides: list[str], *options, **more) -> DictConfig:
+        """As Hydra's. Raises UserError for a file that is not YAML, or whose list of defaults is none."""
+        try:
+            return super().load_configuration(config_name, overrides, *options, **more)
+        except (yaml.YAMLError, ValueError) as error:
+            if isinstance(error, OmegaConfBaseException):
+                raise
+            raise user_file.unreadable(error, overrides) from error
 
     def get_group_options(self, group_name: str, *options, **more) -> list[str]:
         """The choices of a group; none for a setting, whose name alone has dots. Hydra looks through all files each time."""

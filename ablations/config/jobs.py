@@ -3,10 +3,11 @@
 Every run is a job of a sweep: a single run is a sweep of one job, a study is a sweep over its rows and seeds.
 """
 
+import contextlib
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
@@ -15,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ablations.config import names, sweeper
+from ablations.config import names, searchpath, sweeper, user_file
 from ablations.config import study as studies
 from ablations.config.compose import compose, explain, parse
 from ablations.config.hydra_loader import Loader
@@ -26,6 +27,7 @@ from ablations.errors import UserError
 
 OF_JOBS = ("study", "row", "seed", "seeds")  # settings that say which jobs there are, not how one is composed
 MOST_RUNS = 100_000
+LONGEST_FOLDER = 255  # bytes of a name, in nearly every file system
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def plan(context: GlobalHydra, overrides: list[str], study: studies.Study | None
         asked.check_single("--run is for one run")
     if (count := len(asked.lines) * len(asked.seeds)) > MOST_RUNS:
         raise UserError(f"these settings are {count:,} runs; at most {MOST_RUNS:,} are made by one command")
+    check_files(context, overrides, asked.lines)
     jobs, loader = [], context.config_loader()
     assert isinstance(loader, Loader)  # in a context that `hydra` makes
     for line, origin in zip(asked.lines, asked.origins, strict=True):
@@ -74,9 +77,28 @@ def plan(context: GlobalHydra, overrides: list[str], study: studies.Study | None
             config = parse(loader.load_job(asked.master, line))
         except (HydraException, OmegaConfBaseException, UserError) as error:
             message = str(error) if isinstance(error, UserError) else explain(error, context, line)
-            raise UserError(f"{origin.get(re.split('[=:]', message)[0], '')}{message}") from error
+            key = re.split("[=:]", message)[0]
+            blaming = _blaming(key, message, line, _choices(loader, asked.master, line))
+            raise UserError(f"{origin.get(key, '')}{blaming}") from error
         jobs += [Job(replace(config, seed=seed), (*line, f"seed={seed}")) for seed in asked.seeds]
     return jobs
+
+
+def _choices(loader: Loader, master: DictConfig, line: list[str]) -> Mapping:
+    """The choice in each group; none if the overrides cannot be composed."""
+    with contextlib.suppress(HydraException, OmegaConfBaseException, UserError):
+        return loader.load_sweep_config(master, line).hydra.runtime.choices
+    return {}
+
+
+def _blaming(key: str, message: str, line: list[str], choices: Mapping) -> str:
+    """The message about a setting, with the user's own configuration file if that has it and the overrides do not."""
+    if key in (word.partition("=")[0].lstrip("+") for word in line):
+        return message
+    if "missing mandatory value" in message:
+        return user_file.incomplete(key, choices) or message
+    place = user_file.place_of(key, choices)
+    return f"{place}: {message}" if place else message
 
 
 def single_line(context: GlobalHydra, overrides: list[str]) -> list[str]:
@@ -105,6 +127,7 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
         if swept:
             raise UserError(f"{swept[0]}={','.join(settings[swept[0]])}: a study takes one value of each setting")
         cells, where = _study_cells(study, settings, chosen_rows), _origins(name, study)
+        cells = [(row, _without_plus(context, of_row), of_command) for row, of_row, of_command in cells]
     else:
         if chosen_rows:
             raise UserError(f"row={chosen_rows[0]}: rows belong to a study; name one with study=...")
@@ -118,14 +141,45 @@ def _asked(context: GlobalHydra, overrides: list[str], study: studies.Study | No
     runs_dir = next((texts_of(o)[0] for o in reversed(parsed) if o.key_or_group == "runs_dir"), default.runs_dir)
     for row, changed, words in names.named(context, default, cells):
         folder = names.folder_name(row, changed, os.path.join(runs_dir, study_name))
+        if len(folder.encode()) > LONGEST_FOLDER:
+            where_it_is = where.get(row) or f"row={row}: "
+            raise UserError(
+                f"{where_it_is}the name is too long for a folder; at most {LONGEST_FOLDER - 50} letters are safe"
+            )
         lines.append([*words, f"study={quoted(study_name)}", f"row={quoted(folder)}", *hosts])
     origins = [dict.fromkeys(row_settings, where.get(row, "")) for row, row_settings, _ in cells]
     return _Asked(master, lines, origins, seeds)
 
 
+def check_files(context: GlobalHydra, overrides: list[str], lines: list[list[str]]) -> None:
+    """Raise UserError if a user's configuration file says which jobs there are, which only a command can.
+
+    overrides: of the command, which hide what a file says. lines: of each row its overrides.
+    """
+    given = {override.partition("=")[0] for override in overrides}
+    given |= {"seed", "seeds"} if given & {"seed", "seeds"} else set()
+    seen = set()
+    for line in lines if searchpath.locations else ():
+        choices = tuple(word for word in line if "." not in (key := word.partition("=")[0]) and key not in OF_JOBS)
+        if choices in seen:
+            continue
+        seen.add(choices)
+        composed = compose(context, [*choices])
+        for setting in (setting for setting in fields(Config) if setting.name in OF_JOBS and setting.name not in given):
+            if (value := composed[setting.name]) != setting.default:
+                file = user_file.place_of(setting.name, composed.hydra.runtime.choices)
+                raise UserError(
+                    f"{file or 'a configuration file'}: {setting.name}: {value}: a file cannot say which runs there are; remove that line, and type "
+                    f"{setting.name}={value} in the command"
+                )
+
+
 def study_of(context: GlobalHydra, overrides: list[str]) -> studies.Study | None:
     """The study that the overrides of a command name; None if they name none."""
-    named = [override for override in sweeper.read(context, overrides) if override.key_or_group == "study"]
+    parsed = sweeper.read(context, overrides)
+    named = [override for override in parsed if override.key_or_group == "study"]
+    if named:
+        sweeper.with_params(context, parsed)  # before a search's name is taken for a study's
     return studies.load(texts_of(named[-1])[0]) if named else None
 
 
@@ -144,6 +198,11 @@ def _settings(parsed: list[Override], default: DictConfig) -> dict[str, list[str
         if is_hydras(override.input_line or ""):
             continue
         if override.is_sweep_override() and not override.is_discrete_sweep():
+            if override.key_or_group in OF_JOBS:
+                raise UserError(
+                    f"{override.input_line}: a search is among settings, never among seeds: list them, as seed=0,1,2, and "
+                    "each trial is trained with all"
+                )
             raise UserError(
                 f"{override.input_line}: list the values, as in {override.key_or_group}=1,2,3; to search among all of "
                 "them, add a sweeper, as hydra/sweeper=optuna"
@@ -151,8 +210,14 @@ def _settings(parsed: list[Override], default: DictConfig) -> dict[str, list[str
         if override.key_or_group not in OF_JOBS:
             check_comma(override)
         values = texts_of(override) if override.key_or_group in OF_JOBS else values_of(override)
-        settings[key_of(override, default)] = values
+        settings[key_of(override, default)] = list(dict.fromkeys(values))  # a value that is typed twice is one run
     return settings
+
+
+def _without_plus(context: GlobalHydra, settings: dict[str, str]) -> dict[str, str]:
+    """The settings of a row without a plus, with which Hydra would add what there is not; a group of the user's has it."""
+    is_group = context.config_loader().get_group_options
+    return {key if is_group(key.lstrip("+")) else key.lstrip("+"): value for key, value in settings.items()}
 
 
 def _origins(path: str | None, study: studies.Study) -> dict[str | None, str]:
@@ -168,7 +233,9 @@ def _seeds(settings: dict, default: int) -> Sequence[int]:
             if seed_values or len(count) > 1 or int(count[0]) < 1:
                 raise ValueError
             return range(int(count[0]))
-        seeds = [int(seed) for seed in seed_values] if seed_values else list(range(default))
+        if not seed_values:
+            return range(default)
+        seeds = [int(seed) for seed in seed_values]
         if not all(0 <= seed <= LAST_SEED for seed in seeds):
             raise ValueError
         return list(dict.fromkeys(seeds))

@@ -1,6 +1,7 @@
 """The overrides of a command as Hydra's grammar reads them. What cannot be meant is refused, with what to type instead."""
 
 import re
+import shlex
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -28,8 +29,11 @@ def read(context: GlobalHydra, words: list[str]) -> list[Override]:
     parser = OverridesParser.create(config_loader=context.config_loader())
     overrides = [_parsed(parser, word) for word in words]
     for override in overrides:
+        choices = context.config_loader().get_group_options(override.key_or_group)
         if not is_hydras(override.input_line or ""):
-            _check(override, context.config_loader().get_group_options(override.key_or_group))
+            _check(override, choices)
+        elif choices and not override.is_delete():
+            _check_choice(override, choices)
     return overrides
 
 
@@ -45,9 +49,14 @@ def is_hydras(word: str) -> bool:
     return re.match(r"[+~]*hydra(?![\w-])", word) is not None
 
 
-def check_hydras(hydra: DictConfig) -> None:
-    """Raise UserError if Hydra's own part of a configuration, from a command or a file, has what a run cannot follow."""
+def check_hydras(hydra: DictConfig, but: tuple[str, ...] = ()) -> None:
+    """Raise UserError if Hydra's own part of a configuration, from a command or a file, has what a run cannot follow.
+
+    but: what may be chosen here.
+    """
     for setting, (value, reason) in FIXED.items():
+        if setting in but:
+            continue
         group, _, name = setting.rpartition(".")
         values = OmegaConf.to_container(hydra[group])
         assert isinstance(values, dict)
@@ -111,15 +120,37 @@ def _parsed(parser: OverridesParser, word: str) -> Override:
     return override
 
 
+def _check_choice(override: Override, choices: list[str]) -> None:
+    """Raise UserError if what is chosen in a group is no name, as a number or a list."""
+    if override.is_sweep_override() and not override.is_discrete_sweep():
+        return
+    if not (wrong := [element for element in _elements(override) if not isinstance(element, str)]):
+        return
+    name, each = override.key_or_group, _legal(choices)
+    if isinstance(wrong[0], list) and wrong[0] and all(isinstance(choice, str) for choice in wrong[0]):
+        each = f"for one run with each: {name}={','.join(wrong[0])}"
+    elif str(wrong[0]) in choices:
+        each = f"for the file of this name: {shlex.quote(f'{name}={quoting.quoted(str(wrong[0]))}')}"
+    raise UserError(f"{override.input_line}: a run has exactly one {name}; {each}")
+
+
+def _legal(choices: list[str]) -> str:
+    return f"legal are {', '.join(choices)}" if len(choices) < 25 else "ablations train --help lists them"
+
+
 def _check(override: Override, choices: list[str]) -> None:
     """choices: of a group its files and classes, else empty."""
     name, word = override.key_or_group, override.input_line or ""
-    legal = f"legal are {', '.join(choices)}" if len(choices) < 25 else "ablations train --help lists them"
+    legal = _legal(choices)
     if override.is_delete():
         instead = f"{name}=none" if name in OPTIONAL else f"another one with {name}=..."
         what = f"every run has one {name}" if choices else "a setting cannot be removed"
         raise UserError(f"{word}: {what}; leave this out for the default, or choose {instead}")
     if override.is_sweep_override() and not override.is_discrete_sweep():
+        if choices:
+            raise UserError(
+                f"{word}: a {name} is no number. To search among several: {shlex.quote(f'{name}=choice({choices[0]},...)')}; {legal}"
+            )
         return  # for a sweeper to say
     if isinstance(override._value, Glob) and not choices:
         raise UserError(f"{word}: glob(...) chooses among the files of a group, and {name} is a single setting")
@@ -128,10 +159,8 @@ def _check(override: Override, choices: list[str]) -> None:
         raise UserError(f"{word}: matches nothing" + (f"; {legal}" if choices else ": it is no value at all"))
     if "" in elements:
         raise quoting.empty(word)
-    if wrong := [element for element in elements if choices and not isinstance(element, str | int)]:
-        several = isinstance(wrong[0], list) and wrong[0] and f"{name}={','.join(map(str, wrong[0]))}"
-        each = f"for one run with each: {several}" if several else legal
-        raise UserError(f"{word}: a run has exactly one {name}; {each}")
+    if choices:
+        _check_choice(override, choices)
     if name in SINGLE and len(elements) > 1:
         line = quoting.retyped(word, f"{name}={quoting.quoted(override.get_value_string())}")
         raise UserError(f"{word}: give one {name}. If the comma is part of it: {line}")

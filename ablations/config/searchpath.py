@@ -6,7 +6,9 @@ folders takes the place of the project's config.yaml, from which it begins: DIR/
 
 import os
 import sys
+from collections.abc import Iterator
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from ablations.errors import UserError
@@ -26,6 +28,16 @@ def primary() -> str:
 def choose(name: str) -> None:
     """Compose this configuration from now on, a file of the project's or the user's."""
     chosen.append(name.removesuffix(".yaml"))
+
+
+def check_chosen() -> None:
+    """Raise UserError if a file of the user's was chosen that the project's own of the same name hides."""
+    files = [folder / f"{OURS}.yaml" for folder in folders()] if chosen and primary() == OURS else []
+    if file := next((file for file in files if file.is_file()), None):
+        raise UserError(
+            f"--config-name {OURS}: the project has a file {OURS}.yaml of its own, which hides {file}: choose another name. To "
+            "repeat a saved run, type the settings in overrides.yaml beside it, in the folder .hydra"
+        )
 
 
 def add(location: str, label: str) -> None:
@@ -75,10 +87,24 @@ def parse(value: str) -> list[str]:
 def choices(group: str) -> set[str]:
     """The names of a group's files, the project's and the user's."""
     names = _stems(resources.files("ablations.conf") / group)
+    for folder in folders():
+        names |= _stems(folder / group)
+    return names
+
+
+def file_of(name: str) -> Traversable | None:
+    """The user's own file of a configuration, such as recipe/mine; None if there is none, or the project's own hides it."""
+    if (resources.files("ablations.conf") / f"{name}.yaml").is_file():
+        return None
+    files = (folder / f"{name}.yaml" for folder in folders())
+    return next((file for file in files if file.is_file()), None)
+
+
+def folders() -> Iterator[Traversable]:
+    """The user's folders and packages, as they are searched."""
     for location in locations:
         kind, _, rest = location.partition("://")
-        names |= _stems((Path(rest) if kind == "file" else resources.files(rest.replace("/", "."))) / group)
-    return names
+        yield Path(rest) if kind == "file" else resources.files(rest.replace("/", "."))
 
 
 def _stems(folder) -> set[str]:

@@ -1,5 +1,6 @@
 """A study is one file of `sweeps/`: the question it answers, its rows in the paper's order, its figures."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
@@ -12,6 +13,14 @@ from ablations.config.study_file import Place, StudyFile
 from ablations.errors import UserError
 
 NAMED = 8  # rows that a message names
+OF_COMMANDS = {  # settings that do nothing, or harm, in a study's file
+    "study": "the file itself is the study; remove it",
+    "row": "a row has its name in row:; remove it",
+    "seed": "a study's file says how many seeds, in seeds:, not which; remove it, and type it in the command",
+    "seeds": "the number of seeds stands in seeds:, beside rows:; remove it here",
+    "runs_dir": "tables look for all rows in one folder; remove it, and type it in the command",
+    "hydra": "Hydra's own settings are of a whole command; remove it, and type it there",
+}
 LABELS = ("figure", "on_shortcut", "on_residual", "data", "baseline", "tests", "test_crop")
 
 
@@ -125,6 +134,8 @@ def load(name: str) -> Study:
     """
     source = Path(name) if name.endswith(".yaml") else resources.files("ablations.sweeps") / f"{name}.yaml"
     if not source.is_file():
+        if name.endswith(".yaml"):
+            raise UserError(f"study={name}: there is no such file; without .yaml, legal are {', '.join(names())}")
         renamed = "; a study's file is named .yaml" if Path(name).is_file() else ""
         raise UserError(f"study={name}: unknown; legal are {', '.join(names())}, or the path of a .yaml file{renamed}")
     file = study_file.read(source)
@@ -251,6 +262,9 @@ def _check_row(file: StudyFile, row: Row, earlier: tuple[Row, ...], rows: tuple[
 def _check_settings(file: StudyFile, settings: list[str], place: Place) -> None:
     for i, setting in enumerate(settings):
         key = setting.split("=", 1)[0]
+        plain = key.lstrip("+~")
+        if reason := OF_COMMANDS.get("hydra" if re.match(r"hydra(?![\w-])", plain) else plain):
+            raise file.mistake((*place, i), f"{setting}: {reason}")
         if key in (earlier.split("=", 1)[0] for earlier in settings[:i]):
             raise file.mistake((*place, i), f"{key} is set twice in one list; expected it once")
 

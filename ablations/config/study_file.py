@@ -15,20 +15,12 @@ from typing import Any
 
 import yaml
 
+from ablations.config import yaml_text
+from ablations.config.yaml_text import SHOWN
 from ablations.errors import UserError
 
 SCHEMA = resources.files("ablations.sweeps") / "study.schema.json"
 KINDS = {"int": "integer", "float": "number", "bool": "boolean", "null": "null"}
-SHOWN = 60  # letters of what stands in a file that a message repeats
-HINTS = {  # of PyYAML's messages, which are about tokens
-    "'\\t'": "there is a tab; expected spaces",
-    "mapping values are not allowed": "there is a colon where none is expected; put a text with a colon in quotes",
-    "but found another document": "expected one study a file, without --- between two",
-    "expected ',' or": "expected a comma or the end of the list; put a text with brackets or commas in quotes",
-    "cannot start any token": "put a text that begins so in quotes",
-    "unexpected end of stream": "a quote begins here and does not end",
-    "expected <block end>": "expected the same indentation as in the lines above",
-}
 Place = tuple[str | int, ...]  # the keys and numbers that lead to a value
 
 
@@ -112,39 +104,17 @@ def read(source: Traversable) -> StudyFile:
     """A study's file. Raises UserError, with the line, if the schema does not hold for it."""
     try:
         file = StudyFile(str(source), source.read_bytes().decode())
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UserError(f"{source}, line {line}: it is not text in UTF-8; save it so") from error
-    except OSError as error:
-        raise UserError(f"{source}: cannot be read: {error.strerror}") from error
-    try:
         node = yaml.compose(file.text, yaml.SafeLoader)
         file.content = file.take(node, schema(), ()) if node else {}
-    except yaml.MarkedYAMLError as error:
-        raise UserError(f"{source}, line {_line(error)}: {_said(error, file.text)}") from error
-    except yaml.reader.ReaderError as error:
-        line = file.text[: error.position].count("\n") + 1
-        raise UserError(
-            f"{source}, line {line}: the character {error.character:#x} is not allowed; remove it"
-        ) from error
+    except OSError as error:
+        raise UserError(f"{source}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise yaml_text.unreadable(source, error) from error
     except RecursionError as error:
         raise UserError(f"{source}: its brackets are nested too deep; expected {schema()['description']}") from error
     if node is None:
         raise UserError(f"{source}, line 1: the file is empty; expected {schema()['description']}")
     return file
-
-
-def _line(error: yaml.MarkedYAMLError) -> int:
-    unclosed = "end of stream" in str(error.problem)  # where it begins tells more
-    mark = error.context_mark if unclosed else error.problem_mark
-    return mark.line + 1 if mark else 1
-
-
-def _said(error: yaml.MarkedYAMLError, text: str) -> str:
-    line = [*text.splitlines(), "", ""][_line(error) - 1].strip()[:SHOWN]
-    problem = str(error.problem)
-    hint = next((hint for part, hint in HINTS.items() if part in problem), problem)
-    return f"{line}: {hint}" if line else hint
 
 
 def _resolved(form: dict) -> dict:
@@ -180,7 +150,7 @@ def _fits(value: Any, form: dict) -> bool:
         return form.get("minItems", 0) <= len(value) <= form.get("maxItems", len(value))
     if isinstance(value, dict):
         return len(value) >= form.get("minProperties", 0)
-    return value is None or value >= form.get("minimum", value)
+    return value is None or form.get("minimum", value) <= value <= form.get("maximum", value)
 
 
 def _called(place: Place) -> str:

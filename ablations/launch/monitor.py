@@ -42,7 +42,7 @@ class Monitor:
         if self.quiet:
             return self
         folder = RunFolder.of(self.jobs[0].config).study_folder
-        tell(f"{len(self.jobs)} runs, in {folder}; {self.hint}")
+        tell(f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}, in {folder}; {self.hint}")
         if is_on(self.jobs[0].config.logger):
             tell(self.jobs[0].config.logger.where(folder))
         if sys.stderr.isatty():

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig
@@ -23,7 +23,7 @@ from ablations.config import jobs as sweep
 from ablations.config import study as studies
 from ablations.config import sweeper as sweepers
 from ablations.config.compose import compose
-from ablations.config.overrides import key_of
+from ablations.config.overrides import check_hydras, key_of
 from ablations.config.quoting import quoted
 from ablations.config.run import Config, listed_objectives
 from ablations.errors import UserError
@@ -53,6 +53,8 @@ def train(context: GlobalHydra, overrides: list[str]) -> int:
     name = _name(given)
     asked = [str(o.input_line) for o in given if o.key_or_group not in ("study", "seed", "seeds")]
     master = compose(context, asked)
+    check_hydras(master.hydra, but=("sweep.dir",))
+    _check_searched(context, given)
     trials = _trials(context, master, given, name or master.hydra.sweeper.get("study_name") or NAME)
     trials.file.rows()  # before anything is written
     if optuna.is_optuna(master.hydra.sweeper):
@@ -91,6 +93,31 @@ def _sweep(context: GlobalHydra, master: DictConfig, trials: Trials, *, alone: b
             go_on = "; hydra.sweeper.max_failure_rate=1 goes on after such a trial" if is_optuna else ""
             raise UserError(f"{error}, so the sweeper ended the search; what was finished is kept{go_on}") from None
         raise UserError(f"{target}: {type(error).__name__}: {error}") from error
+
+
+def _check_searched(context: GlobalHydra, given: list[Override]) -> None:
+    """Raise UserError if what the sweeper is to search is no setting, or no values that it can take."""
+    swept = [override for override in given if override.is_sweep_override()]
+    groups = [override for override in swept if sweepers.is_group(context, override)]
+    single = [o for o in given if not o.is_sweep_override() and o.key_or_group not in sweep.OF_JOBS]
+    for override in (o for o in swept if o.key_or_group not in sweep.OF_JOBS):
+        word, key, values = override.input_line, override.key_or_group, override.value()
+        if isinstance(values, Glob):
+            listed = f"{key}=choice({','.join(map(str, override.sweep_iterator()))})"
+            raise UserError(f"{word}: a search takes a list of choices: {shlex.quote(listed)}")
+        if isinstance(values, IntervalSweep):
+            low, high = values.start, values.end
+            if low is None or high is None or not low <= high:
+                raise UserError(f"{word}: an interval has a lower and a higher end, as '{key}=interval({high},{low})'")
+            first = f"{key}={low}"
+        else:
+            first = f"{key}={next(override.sweep_string_iterator())}"
+        if all(group is override for group in groups):  # else another choice may have the setting
+            try:
+                compose(context, [*(str(o.input_line) for o in single), first])
+            except UserError as error:
+                if "there is no such setting" in str(error):
+                    raise
 
 
 def _name(given: list[Override]) -> str | None:

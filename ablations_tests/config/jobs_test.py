@@ -223,6 +223,33 @@ def test_a_study_of_ones_own(tmp_path):
         jobs(f"study={file}", "recipe.x=1")
 
 
+@pytest.mark.parametrize(
+    "name,setting,message",
+    [
+        ("a", "+shortcut.foo=1", ", row a: shortcut.foo: there is no such setting"),
+        ("a", "++foo=1", ", row a: foo: there is no such setting"),
+        ("a", "'shortcut=identity,dropout'", ", row a: shortcut=identity,dropout: a row has one value of each setting"),
+        ("a", "'seed_=range(1,3)'", ", row a: seed_=range.1,3.: a row has one value of each setting"),
+        ("a" * 300, "model=resnet20", f", row {'a' * 300}: the name is too long for a folder"),
+    ],
+)
+def test_a_mistake_in_a_row_is_told_with_its_line(name, setting, message, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"question: which?\nseeds: 2\nrows:\n  - {{row: {name}, overrides: [{setting}]}}\n")
+    with pytest.raises(UserError, match=f"^{file}, line 4{message}"):
+        jobs(f"study={file}")
+
+
+def test_a_plus_before_a_setting_that_there_is_changes_nothing(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("question: which?\nseeds: 1\nrows:\n  - {row: a, overrides: [+model.depth=8]}\n")
+    assert jobs(f"study={file}")[0].config.model.depth == 8
+
+
+def test_what_is_typed_twice_is_one_run():
+    assert len(jobs("model=resnet20,resnet20", "seed=1,1")) == 1
+
+
 def test_what_is_found_twice_is_one_number():
     first = {"a": 1, "b": {"c": 2}}
     assert first_difference(first, {"a": 1, "b": {"c": 3}}) == ("b.c", 2, 3)

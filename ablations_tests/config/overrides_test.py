@@ -26,6 +26,13 @@ def refusal(monkeypatch, *words):
         ("~seed", "a setting cannot be removed"),
         ("shortcut={}", "a run has exactly one shortcut; legal are constant_scaling"),
         ("recipe=null", "a run has exactly one recipe"),
+        ("shortcut=3", "shortcut=3: a run has exactly one shortcut; legal are constant_scaling"),
+        ("shortcut=true", "a run has exactly one shortcut"),
+        ("shortcut=range(3)", "a run has exactly one shortcut"),
+        ("shortcut=identity,3", "a run has exactly one shortcut"),
+        ("recipe=3", "a run has exactly one recipe; legal are digits"),
+        ("hydra/launcher=3", "a run has exactly one hydra/launcher; legal are basic"),
+        ("shortcut=interval(0.01,0.1)", "To search among several: 'shortcut=choice(constant_scaling,...)'; legal are"),
         ("shortcut=[identity,dropout]", "for one run with each: shortcut=identity,dropout"),
         ("shortcut=glob(x*)", "matches nothing; legal are constant_scaling"),
         ("recipe.total_steps=glob(x*)", "chooses among the files of a group"),
@@ -108,7 +115,7 @@ def test_a_configuration_of_one_s_own_is_where_runs_begin(conf, monkeypatch):
     searchpath.choose("mine.yaml")
     with compose.hydra() as context:
         [job] = jobs.plan(context, ["study=demo", "row=identity_20", "recipe=short", "seed=0"])
-        [other] = jobs.plan(context, ["recipe=digits"])
+        [other] = jobs.plan(context, ["recipe=digits", "seed=5"])
     assert job.config.row == "identity_20,config=mine"
     assert (other.config.recipe.name, other.config.row) == ("digits", "config=mine,recipe=digits")
     assert configure().recipe.name == "short" and configure().seed == 5

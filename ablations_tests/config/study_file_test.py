@@ -44,6 +44,7 @@ MISTAKES = [
     (f"question: which?\nseeds: 0\n{ROW}", 2, "seeds is the number 0; expected how many seeds .*, a whole number from 1"),
     (f'question: which?\nseeds: "3"\n{ROW}', 2, 'seeds is the text "3"; expected how many seeds'),
     (f"question: which?\nseeds: 2.5\n{ROW}", 2, "seeds is the number 2.5; expected how many seeds"),
+    (f"question: which?\nseeds: 1000000000000\n{ROW}", 2, "seeds is the number 1000000000000; expected .* from 1 to 100,000"),
     (f"{HEAD}columns: layers\n{ROW}", 3, "columns is the text layers; expected what stands above each column"),
     (f"{HEAD}rows: [{{row: a, cell: [b]}}]\n", 3, r"cell is the list \[b\]; expected its row and its column"),
     (f"{FIGURE}{{name: f, kind: curve, caption: c}}\n", 5, "kind is the text curve; expected curves, against, points or masks"),
@@ -73,6 +74,13 @@ OTHERS = [
     (f"{HEAD}rows:\n  - {{row: a, overrides: [], baseline: b}}\n", 4, "the baseline b is no row; expected one of: a"),
     (f"{HEAD}rows:\n  - {{row: a, tests: b}}\n", 4, "row a tests b, which is no row; expected one of: a"),
     (f"{HEAD}rows:\n  - row: a\n    overrides:\n      - b=1\n      - b=2\n", 7, "b is set twice in one list"),
+    (f"{HEAD}common: [seed=3]\n{ROW}", 3, "seed=3: a study's file says how many seeds, in seeds:, not which; remove it"),
+    (f"{HEAD}common: [seeds=3]\n{ROW}", 3, "seeds=3: the number of seeds stands in seeds:, beside rows:"),
+    (f"{HEAD}common: [study=table1]\n{ROW}", 3, "study=table1: the file itself is the study"),
+    (f"{HEAD}common: [row=b]\n{ROW}", 3, "row=b: a row has its name in row:"),
+    (f"{HEAD}common: [runs_dir=x]\n{ROW}", 3, "runs_dir=x: tables look for all rows in one folder; remove it, and type it in"),
+    (f"{HEAD}rows:\n  - row: a\n    overrides: [++hydra.verbose=true]\n", 5, r"\+\+hydra.verbose=true: Hydra's own settings are of"),
+    (f"{HEAD}grid:\n  - a:\n      - hydra/launcher=ray\n", 5, "hydra/launcher=ray: Hydra's own settings are of a whole command"),
     (HEAD, 1, "the file has no rows; expected rows: or grid:"),
     (f"{FIGURE}{{name: f, kind: against, caption: c}}\n", 5, "figure f is of kind against; expected x and series"),
     (f"{FIGURE}name: f\n    kind: curves\n    caption: c\n    panels:\n      - {{title: '', rows: [a, b]}}\n", 9, "b is no row of the"),
@@ -138,6 +146,13 @@ def test_nesting_without_end_is_one_message(tmp_path):
     file.write_text("[" * 500)
     with pytest.raises(UserError, match="its brackets are nested too deep; expected a study"):
         study.load(str(file))
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing():
+    with pytest.raises(
+        UserError, match="^study=nosuch.yaml: there is no such file; without .yaml, legal are cardinality"
+    ):
+        study.load("nosuch.yaml")
 
 
 def test_a_file_of_another_name_is_told_what_to_be_called(tmp_path):

@@ -213,3 +213,32 @@ def test_a_search_on_the_test_set_says_so(listing, trained, tmp_path):
     done = here(*listing, "data.split=train_test", cwd=tmp_path)
     assert "data.split=train_val takes those of images that are held out" in done.stderr
     assert "best" not in [row["row"] for row in rows(tmp_path, "search")]
+
+
+@pytest.mark.parametrize(
+    "word,message",
+    [
+        ("activation=glob(o*)", "activation=glob(o*): a search takes a list of choices: 'activation=choice(original)'"),
+        (
+            "shortcut.bias=interval(-1,-2)",
+            "an interval has a lower and a higher end, as 'shortcut.bias=interval(-2.0,-1.0)'",
+        ),
+        (
+            "recipe.learning_rat=interval(0.01,0.1)",
+            "ablations: recipe.learning_rat: there is no such setting; legal are",
+        ),
+        ("recipe.learning_rat=choice(0.01,0.1)", "ablations: recipe.learning_rat: there is no such setting; legal are"),
+        ("seed=interval(0,4)", "a search is among settings, never among seeds: list them, as seed=0,1,2"),
+        ("hydra.sweep.subdir=x", "hydra.sweep.subdir=x: a run's folder is RUNS_DIR/STUDY/ROW/seed=K"),
+    ],
+)
+def test_what_is_no_range_is_said_before_the_first_trial(word, message, trained, tmp_path):
+    refused = here(*optuna(word), cwd=tmp_path)
+    assert refused.returncode == 2 and message in refused.stderr and refused.stderr.count("\n") == 1, refused.stderr
+    assert not list(tmp_path.iterdir()) and not trained.jobs
+
+
+def test_a_search_is_not_planned_as_a_study(tmp_path):
+    _, _, *words = optuna(BIAS, "study=mine")
+    refused = here("plan", *words, cwd=tmp_path)
+    assert refused.returncode == 2 and "the runs of a search are not known before they are trained" in refused.stderr
