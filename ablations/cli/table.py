@@ -62,7 +62,8 @@ def command(arguments: list[str]) -> int:
         print(f"ablations: left out: {error}", file=sys.stderr)
     if not records and not unreadable:
         what = "all runs have other settings" if every_record else f"nothing is run yet in {runs_dir}"
-        print(f"ablations: {study.name}: {what}; ablations train study={name} trains its rows", file=sys.stderr)
+        instead = "leave some out" if found.is_without_file(study) else f"ablations train study={name} trains its rows"
+        print(f"ablations: {study.name}: {what}; {instead}", file=sys.stderr)
     if logger.is_on(destination):
         from ablations.reports.wandb_table import publish
 
