@@ -50,7 +50,7 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"study=... is missing; {found.what_there_is(runs_dir, 'table')}")
     if form not in (None, "terminal", *FORMATS):
         raise UserError(f"format={form}: legal are terminal, {', '.join(FORMATS)}")
-    study = found.named(name, runs_dir)
+    study = found.named(name, runs_dir, "table")
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
     every_record, unreadable = read_records(runs_dir, study.name)

@@ -124,6 +124,8 @@ def load(name: str) -> Study:
     Raises UserError if there is none, or if the file is not a study.
     """
     source = Path(name) if name.endswith(".yaml") else resources.files("ablations.sweeps") / f"{name}.yaml"
+    if name == "single":
+        raise UserError("study=single: no study, but the runs of none; status, table, figure and report take it")
     if not source.is_file():
         renamed = "; a study's file is named .yaml" if Path(name).is_file() else ""
         raise UserError(f"study={name}: unknown; legal are {', '.join(names())}, or the path of a .yaml file{renamed}")

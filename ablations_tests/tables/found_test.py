@@ -67,3 +67,23 @@ def test_a_choice_that_no_run_has_yet_is_no_mistake(tmp_path):
         what = "leave some out" if study == "single" else "ablations train study=table1 trains its rows"
         assert done.returncode == 0
         assert done.stderr == f"ablations: {study}: all runs have other settings; {what}\n"
+
+
+def test_runs_of_no_study_have_curves(tmp_path):
+    message = "study=single: runs_dir=runs: there is no such folder; ablations train study=demo makes some"
+    assert message in here("figure", "study=single", cwd=tmp_path).stderr
+    for name, place in (("identity", "default"), ("dropout", "shortcut=dropout,shortcut.rate=0.5")):
+        shutil.copytree(TABLE1 / name / "seed=0", tmp_path / "runs" / "single" / place / "seed=0")
+    refused = here("figure", "study=single", "recipe=paper", cwd=tmp_path)
+    assert refused.stderr == "ablations: study=single: all runs have other settings; leave some out\n"
+    assert refused.returncode == 2 and [path.name for path in tmp_path.iterdir()] == ["runs"]
+    done = here("figure", "study=single", "shortcut=dropout", cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("wrote single-curves.svg\n", "")
+    drawn = (tmp_path / "single-curves.svg").read_text()
+    assert "<title>Training<" in drawn and drawn.count("<g id=\"line2d") > 0
+
+
+@pytest.mark.parametrize("command", ["train", "plan", "critical", "probe", "lesion", "dashboard"])
+def test_what_needs_a_study_says_that_single_is_none(command, tmp_path):
+    done = here(command, "study=single", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and "study=single: no study, but the runs of none" in done.stderr
