@@ -3,7 +3,8 @@
 import json
 from dataclasses import asdict
 
-from ablations.config import compose, jobs
+from ablations.config import compose, jobs, quoting
+from ablations.config.overrides import SINGLE
 from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.training import environment
@@ -31,7 +32,7 @@ def configure(*overrides: str, **settings: object) -> Config:
     Traceback (most recent call last):
     ablations.errors.UserError: shortcut.rate=2.0: a rate is at least 0 and below 1
     """
-    words = [*overrides, *(f"{name}={text(value)}" for name, value in settings.items())]
+    words = [*overrides, *(f"{name}={_typed(name, value)}" for name, value in settings.items())]
     if wrong := [word for word in words if "=" not in word]:
         raise UserError(
             f"{wrong[0]}: settings are key=value, such as configure('model=resnet20') or configure(model='resnet20')"
@@ -55,6 +56,21 @@ def text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # -6.0 is written -6, also in the name of a run's folder
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def _typed(name: str, value: object) -> str:
+    """A keyword's value as Hydra reads it; in quotes if it is a text that Hydra could not read, or would part."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    word = text(value)
+    if not word or not isinstance(value, str):
+        return word
+    try:
+        parted = OverridesParser.create().parse_rule(f"{name}={word}", "override").is_sweep_override()
+    except HydraException:
+        return quoting.quoted(word)
+    return quoting.quoted(word) if parted and name in SINGLE else word
 
 
 def settings_of(config: Config) -> list[str]:

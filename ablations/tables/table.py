@@ -208,7 +208,7 @@ def having(records: list[dict], settings: dict[str, str]) -> list[dict]:
 def _check_setting(key: str, value: str, values: list) -> None:
     """Raise UserError for a setting that no run has: of no configuration, several values, or no choice of its group."""
     if all(theirs is None for theirs in values):
-        raise UserError(f"{key}={value}: no run has such a setting; see ablations table --help")
+        raise UserError(f"{key}={value}: no run has such a setting; the configuration in record.json has all")
     theirs = ", ".join(sorted({str(value) for value in values if value is not None}))
     if "," in value and isinstance(yaml.safe_load(value), str):
         raise UserError(f"{key}={value}: give one value; the runs have {theirs}")
