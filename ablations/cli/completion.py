@@ -7,6 +7,8 @@ from ablations.cli.arguments import OPTIONS, obey_options, take_options
 from ablations.cli.commands import COMMANDS, load
 from ablations.errors import UserError
 
+ACTIONS = ("install", "uninstall", "query")
+
 HELP = """\
 ablations completion [bash|zsh|fish]
 
@@ -29,8 +31,11 @@ def command(arguments: list[str]) -> None:
 
 def obey(arguments: list[str]) -> None:
     """Hydra's --shell-completion: install=SHELL, uninstall=SHELL, or query=SHELL, with the line so far in COMP_LINE."""
-    action, _, shell = " ".join(arguments).partition("=")
-    if action not in ("install", "uninstall", "query") or shell not in INSTALL:
+    first, *others = sorted(arguments, key=lambda word: not word.startswith(ACTIONS)) or [""]
+    action, _, shell = first.partition("=")
+    if others:
+        raise UserError(f"{others[0]}: nothing may stand beside -sc; type ablations -sc {first}")
+    if action not in ACTIONS or shell not in INSTALL:
         raise UserError(f"completion is for {', '.join(INSTALL)}: type ablations completion bash, or -sc install=bash")
     if action == "query":
         choices = _choices(os.environ.get("COMP_LINE", "").split(" "))

@@ -8,7 +8,7 @@ from hydra.core.override_parser.types import Glob, Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from ablations.config import quoting
+from ablations.config import quoting, searchpath
 from ablations.errors import UserError
 
 OPTIONAL = ("logger", "distributed")  # groups with a choice that is nothing
@@ -119,6 +119,9 @@ def _check(override: Override, choices: list[str]) -> None:
         instead = f"{name}=none" if name in OPTIONAL else f"another one with {name}=..."
         what = f"every run has one {name}" if choices else "a setting cannot be removed"
         raise UserError(f"{word}: {what}; leave this out for the default, or choose {instead}")
+    if override.is_force_add() and choices:
+        plus = "" if searchpath.is_ours(name) else "+"
+        raise UserError(f"{word}: a choice is not added twice; type {plus}{word.lstrip('+')}")
     if override.is_sweep_override() and not override.is_discrete_sweep():
         return  # for a sweeper to say
     if isinstance(override._value, Glob) and not choices:
@@ -129,7 +132,8 @@ def _check(override: Override, choices: list[str]) -> None:
     if "" in elements:
         raise quoting.empty(word)
     if wrong := [element for element in elements if choices and not isinstance(element, str | int)]:
-        several = isinstance(wrong[0], list) and wrong[0] and f"{name}={','.join(map(str, wrong[0]))}"
+        key = override.get_key_element()
+        several = isinstance(wrong[0], list) and wrong[0] and f"{key}={','.join(map(str, wrong[0]))}"
         each = f"for one run with each: {several}" if several else legal
         raise UserError(f"{word}: a run has exactly one {name}; {each}")
     if name in SINGLE and len(elements) > 1:

@@ -28,6 +28,8 @@ from ablations_tests.conftest import COMMAND, ROOT, configure, here
         (["train", "shortcut.name=dropout"], "choose a shortcut with shortcut=dropout"),
         (["train", "recipe.batch_size=0"], "recipe.batch_size=0: must be at least 1"),
         (["train", "recipe.batch_size=5000", "data=digits"], "the training set of digits has 1437 images"),
+        (["train", "recipe.learning_rate=inf"], "recipe.learning_rate=inf: must be a finite number of at least 0"),
+        (["plan", "hydra.job.env_set.FOO=bar"], "there is no such setting; a new one is typed with a plus, as +hydra.job.env_set.FOO=bar;"),
         (["train", "recipe.bn_group=7"], "recipe.bn_group=7: must divide recipe.batch_size=32"),
         (["train", "recipe.total_steps=1.5"], "recipe.total_steps=1.5: Value '1.5'"),
         (["train", "data.pad=8"], "data.pad=8: images of digits are 8 pixels wide"),

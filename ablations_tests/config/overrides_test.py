@@ -36,6 +36,9 @@ def refusal(monkeypatch, *words):
         ("seeds=1000000000", "1,000,000,000 runs"),
         ("=3", "the name of a setting is missing"),
         ("recipe.drop_fractions=0.5,0.75", "type: ablations train 'recipe.drop_fractions=[0.5,0.75]'"),
+        ("++recipe=paper", "++recipe=paper: a choice is not added twice; type recipe=paper"),
+        ("seed=foo(3)", "seed=foo(3): Hydra has no function foo; legal are int, str,"),
+        ("recipe.drop_fractions=extend_list(0.95)", "Hydra has no function extend_list; legal are"),
         ("hydra.run.dir=x", "choose runs_dir=..."),
         ("hydra.sweep.dir=x", "choose runs_dir=..."),
         ("hydra.job.chdir=true", "hydra.job.chdir=true: runs do not change the working folder"),
@@ -101,6 +104,10 @@ def test_a_group_of_one_s_own_is_added_and_names_the_run(conf, monkeypatch):
     assert (config.shortcut.name, config.recipe.total_steps, config.recipe.batch_size) == ("dropout", 2, 8)
     assert config.row == "experiment=fast,recipe.batch_size=8"
     assert "type +experiment=fast" in refusal(monkeypatch, "experiment=fast")
+    (conf / "experiment/full.yaml").write_text("# @package _global_\nseeds: 2\n")
+    assert refusal(monkeypatch, "experiment=full,fast").endswith("type +experiment=full,fast")
+    assert refusal(monkeypatch, "+experiment=[full,fast]").endswith("for one run with each: +experiment=full,fast")
+    assert refusal(monkeypatch, "++experiment=fast").endswith("type +experiment=fast")
     assert "experiment=slow: unknown; legal are fast" in refusal(monkeypatch, "+experiment=slow")
 
 
