@@ -19,6 +19,7 @@ FIXED = {  # of Hydra's own settings those that a run cannot follow: the value t
     "run.dir": ("outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}", FOLDER),
     "sweep.dir": ("${runs_dir}", FOLDER),
     "sweep.subdir": ("${study}/${row}/seed=${seed}", FOLDER),
+    "verbose": (False, "a run keeps no log of Hydra's, so this would show nothing; leave it out"),
     "job.chdir": (False, "runs do not change the working folder, so that a path means the same in all; leave it out"),
 }
 
@@ -49,7 +50,7 @@ def check_hydras(hydra: DictConfig) -> None:
     """Raise UserError if Hydra's own part of a configuration, from a command or a file, has what a run cannot follow."""
     for setting, (value, reason) in FIXED.items():
         group, _, name = setting.rpartition(".")
-        values = OmegaConf.to_container(hydra[group])
+        values = OmegaConf.to_container(OmegaConf.masked_copy(hydra[group] if group else hydra, [name]))
         assert isinstance(values, dict)
         if values[name] not in (value, None):
             shown = str(values[name]).lower() if isinstance(values[name], bool) else values[name]
