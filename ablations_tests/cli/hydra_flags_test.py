@@ -58,7 +58,10 @@ def test_what_a_run_refuses_is_shown_and_then_refused(tmp_path):
         ("train --config-path x", "add a folder with --config-dir DIR"),
         ("train --experimental-rerun x", "type the command again"),
         ("train --cfg job --package nosuch", "--package nosuch: there is no such setting, or it is null; leave"),
-        ("train --cfg job -p recipe.total_steps recipe.total_steps=${model.dpth}", "recipe.total_steps: Interpolation key 'model.dpth'"),
+        (
+            "train --cfg job -p recipe.total_steps recipe.total_steps=${model.dpth}",
+            "recipe.total_steps: Interpolation key 'model.dpth'",
+        ),
         ("train --cfg job +recipe=paper", "+recipe=paper: every run has a choice of recipe; type recipe=paper"),
         ("train hydra.mode=RUN seeds=2", "hydra.mode=RUN is for one run, but these settings are 2"),
         ("train --run seeds=2", "--run is for one run, but these settings are 2"),

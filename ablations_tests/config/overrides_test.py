@@ -41,7 +41,10 @@ def refusal(monkeypatch, *words):
         ("recipe.drop_fractions=extend_list(0.95)", "Hydra has no function extend_list; legal are"),
         ("hydra.run.dir=x", "choose runs_dir=..."),
         ("hydra.sweep.dir=x", "choose runs_dir=..."),
-        ("hydra.verbose=true", "hydra.verbose=true: a run keeps no log of Hydra's, so this would show nothing; leave it out"),
+        (
+            "hydra.verbose=true",
+            "hydra.verbose=true: a run keeps no log of Hydra's, so this would show nothing; leave it out",
+        ),
         ("hydra.job.chdir=true", "hydra.job.chdir=true: runs do not change the working folder"),
         ("hydra.nothing=1", "--cfg hydra prints all"),
         ("recipe/total_steps=3", "the nearest is recipe.total_steps"),

@@ -80,7 +80,7 @@ def test_runs_of_no_study_have_curves(tmp_path):
     done = here("figure", "study=single", "shortcut=dropout", cwd=tmp_path)
     assert (done.stdout, done.stderr) == ("wrote single-curves.svg\n", "")
     drawn = (tmp_path / "single-curves.svg").read_text()
-    assert "<title>Training<" in drawn and drawn.count("<g id=\"line2d") > 0
+    assert "<title>Training<" in drawn and drawn.count('<g id="line2d') > 0
 
 
 @pytest.mark.parametrize("command", ["train", "plan", "critical", "probe", "lesion", "dashboard"])
