@@ -98,8 +98,9 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
 def _hydras_folder() -> Path | None:
     """Where Hydra has written the configuration of this process' job, if anywhere."""
     job = HydraConfig.get() if HydraConfig.initialized() else None
-    folder = job and OmegaConf.select(job, "runtime.output_dir")  # None if no job was started
-    return Path(folder, job.output_subdir).resolve() if job and folder and job.output_subdir else None
+    if job is None or job.output_subdir is None or OmegaConf.is_missing(job.runtime, "output_dir"):
+        return None
+    return Path(job.runtime.output_dir, job.output_subdir).resolve()
 
 
 def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSError]:
