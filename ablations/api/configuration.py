@@ -4,7 +4,8 @@ import json
 import os
 from dataclasses import asdict
 
-from ablations.config import compose, jobs
+from ablations.config import compose, jobs, quoting
+from ablations.config.overrides import SINGLE
 from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.training import environment
@@ -36,7 +37,7 @@ def configure(*overrides: str, **settings: object) -> Config:
         raise UserError(
             f"configure({wrong[0]!r}): settings are text or keywords, as configure('seed=3') or configure(seed=3)"
         )
-    words = [*overrides, *(f"{name}={text(value)}" for name, value in settings.items())]
+    words = [*overrides, *(f"{name}={_typed(name, value)}" for name, value in settings.items())]
     if wrong := [word for word in words if "=" not in word]:
         raise UserError(
             f"{wrong[0]}: settings are key=value, such as configure('model=resnet20') or configure(model='resnet20')"
@@ -74,6 +75,21 @@ def _plain(value: object) -> object:
         raise UserError(f"{value!r}: a setting's value is a text, a number, a bool, None, or a list of them")
     listed = value.tolist()  # pyright: ignore[reportAttributeAccessIssue], of an array
     return float(str(value)) if isinstance(listed, float) else listed
+
+
+def _typed(name: str, value: object) -> str:
+    """A keyword's value as Hydra reads it; in quotes if it is a text that Hydra could not read, or would part."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    word = text(value)
+    if not word or not isinstance(value, str):
+        return word
+    try:
+        parted = OverridesParser.create().parse_rule(f"{name}={word}", "override").is_sweep_override()
+    except HydraException:
+        return quoting.quoted(word)
+    return quoting.quoted(word) if parted and name in SINGLE else word
 
 
 def settings_of(config: Config) -> list[str]:

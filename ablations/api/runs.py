@@ -10,7 +10,7 @@ from ablations.api import display
 from ablations.api.configuration import text
 from ablations.config import study as studies
 from ablations.config.run import Config, from_resolved
-from ablations.config.study import Figure, Panel, Study
+from ablations.config.study import Figure, Study
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder, read_records, run_folders
 from ablations.runs.record import UnreadableRecord, read_metrics, tested
@@ -145,11 +145,11 @@ class Runs(Sequence):
         >>> runs.curves()
         <figure: Training; save('NAME.svg') writes it>
         """
+        from ablations.reports import figure  # matplotlib
+
         study = self._study()
-        # In a figure a comma ends the name of a row; the settings that a command added follow it.
-        named = [record | {"row": study.row_of(record["row"]).replace(",", " ")} for record in self._records()]
-        rows = tuple(dict.fromkeys(record["row"] for record in named))
-        return _drawn(Figure("curves", "curves", "Training", (Panel("", rows),)), study, named)
+        drawn, named = figure.curves(study, self._records())
+        return _drawn(drawn, study, named)
 
     def _records(self) -> list[dict]:
         return [run.record | {"folder": RunFolder(run.folder)} for run in self._runs]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -68,6 +69,15 @@ def _without_output(error: OSError) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes as it ends
 
 
+def _no_command(first: str, others: Sequence[str]) -> str:
+    """What to say of a line that does not begin with a command."""
+    if not first.startswith("-") and "=" not in first:
+        return f"{first}: unknown command; legal are {', '.join(COMMANDS)}"
+    command = next((word for word in others if word in COMMANDS), "train")
+    line = shlex.join(["ablations", command, first, *(word for word in others if word != command)])
+    return f"{first}: the command comes first; type: {line}"
+
+
 def dispatch(command: str = "--help", arguments: Sequence[str] = ()) -> int:
     """Run a command and return its exit code."""
     arguments = [*arguments]
@@ -82,7 +92,7 @@ def dispatch(command: str = "--help", arguments: Sequence[str] = ()) -> int:
     if {"-sc", "--shell-completion"} & {command, *arguments}:
         return completion.obey([word for word in arguments if "=" in word]) or 0
     if command not in COMMANDS:
-        raise UserError(f"{command}: unknown command; legal are {', '.join(COMMANDS)}")
+        raise UserError(_no_command(command, arguments))
     asks_for_help = bool({"-h", "--help"} & set(arguments))
     if command == "train" and not asks_for_help:
         malloc.use_huge_pages()  # it starts the process again, so it comes before a user's file is run

@@ -76,7 +76,7 @@ def _of_study(
             measured(kind, of_run(record["folder"]), options, row_folder, force)
     name = kind if at == "end" else f"{kind}-start"
     measurements = [read(path) for path in sorted(folder.glob(f"*/seed={seed}/{name}.json"))]
-    measurements = table.select([measurement for measurement in measurements if measurement], settings)
+    measurements = table.having([measurement for measurement in measurements if measurement], settings)
     if not measurements:
         raise UserError(
             f"study={study.name}: no run in {runs_dir} has weights, and nothing was measured before; "

@@ -1,11 +1,14 @@
 """Completion of commands, settings and Hydra's flags in bash, zsh and fish."""
 
+import contextlib
 import os
 
 from ablations.cli import hydra_flags
 from ablations.cli.arguments import OPTIONS, obey_options, take_options
 from ablations.cli.commands import COMMANDS, load
 from ablations.errors import UserError
+
+ACTIONS = ("install", "uninstall", "query")
 
 HELP = """\
 ablations completion [bash|zsh|fish]
@@ -29,8 +32,11 @@ def command(arguments: list[str]) -> None:
 
 def obey(arguments: list[str]) -> None:
     """Hydra's --shell-completion: install=SHELL, uninstall=SHELL, or query=SHELL, with the line so far in COMP_LINE."""
-    action, _, shell = " ".join(arguments).partition("=")
-    if action not in ("install", "uninstall", "query") or shell not in INSTALL:
+    first, *others = sorted(arguments, key=lambda word: not word.startswith(ACTIONS)) or [""]
+    action, _, shell = first.partition("=")
+    if others:
+        raise UserError(f"{others[0]}: nothing may stand beside -sc; type ablations -sc {first}")
+    if action not in ACTIONS or shell not in INSTALL:
         raise UserError(f"completion is for {', '.join(INSTALL)}: type ablations completion bash, or -sc install=bash")
     if action == "query":
         choices = _choices(os.environ.get("COMP_LINE", "").split(" "))
@@ -48,7 +54,11 @@ def _choices(words: list[str]) -> list[str]:
         return ["prepare"]
     if command == "completion":
         return [*INSTALL]
-    if command not in COMMANDS or not hasattr(load(command), "OWN"):
+    if command not in COMMANDS:
+        return []
+    if legal := _legal(command, settings[-1].partition("=")[0]):
+        return legal
+    if not hasattr(load(command), "OWN"):
         return []
     if len(settings) > 1 and settings[-2] in OPTIONS:
         return []  # the shell itself completes files
@@ -58,19 +68,31 @@ def _choices(words: list[str]) -> list[str]:
         return [*OPTIONS, *hydra_flags.names(), *(["--detach"] if command == "train" else [])]
     own = [f"{key}=" for key in load(command).OWN if key.startswith(settings[-1])]
     try:
-        _, before = hydra_flags.parse(settings[command == "data" : -1])
+        options, before = take_options(settings[command == "data" : -1])
+        _, before = hydra_flags.parse(before)
     except UserError:
         return own  # the command itself will report it
+    with contextlib.suppress(UserError):  # here, too; complete what is known without
+        obey_options(options)
     return own + _settings([*before, settings[-1]])
+
+
+def _legal(command: str, key: str) -> list[str]:
+    """All that a setting may be, of those whose values are no files of a group; nothing for others."""
+    from ablations.config import run, study
+
+    legal = {
+        "study": study.names(),
+        "packing": run.PACKINGS,
+        "precision": run.PRECISIONS,
+        "matmul_precision": run.MATMUL_PRECISIONS,
+        "format": getattr(load(command), "FORMATS", ()),
+    }
+    return [f"{key}={value}" for value in legal.get(key, ())]
 
 
 def _settings(words: list[str]) -> list[str]:
     """What Hydra would complete the last of these settings to."""
-    try:
-        options, words = take_options(words)
-        obey_options(options)
-    except UserError:
-        pass  # the command itself will report it; complete what is known without
     from hydra.core.plugins import Plugins
     from hydra.plugins.completion_plugin import CompletionPlugin
 

@@ -61,7 +61,7 @@ def command(arguments: list[str]) -> int:
     if not records:
         without = "".join(f"; left out: {error}" for error in unreadable)
         raise UserError(f"study={name}: {runs_dir} has no such runs; ablations train study={name} makes them{without}")
-    made = critical.make(study, records, table.select(_measurements(probes / study.name), settings), unreadable)
+    made = critical.make(study, records, table.having(_measurements(probes / study.name), settings), unreadable)
     if form == "terminal" and not out:
         critical_table.show(made)
     else:

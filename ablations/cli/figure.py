@@ -7,7 +7,7 @@ from ablations.config import study as studies
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder, read_records
 from ablations.system.files import write_whole
-from ablations.tables import table
+from ablations.tables import found, table
 
 HELP = """\
 ablations figure study=NAME [key=value ...]
@@ -18,7 +18,8 @@ Draws the figures of a study from the runs on disk, in the paper's style.
     ablations figure study=table1 figure=figure3 out=figure3.pdf
     ablations figure run=runs/unet/identity/seed=0 out=masks.png
 
-    study=table1     a file of your own, or {studies}
+    study=table1     single: the curves of runs of no study; a file of your own,
+                     or {studies}
     run=FOLDER       in place of study=...: test images of a run of
                      segmentation, their masks, and what it predicts
     figure=figure3   only this figure: {figures}
@@ -38,7 +39,7 @@ and a band the range of the seeds. Rows without runs are named.
 def command(arguments: list[str]) -> int:
     """`ablations figure`: draw a study's figures and write them to files."""
     from ablations.reports import style
-    from ablations.reports.figure import NONE_RUN, draw, runs_of
+    from ablations.reports.figure import NONE_RUN, curves, draw, runs_of
 
     settings = key_values(arguments, "figure")
     name, only, form = settings.pop("study", None), settings.pop("figure", None), settings.pop("format", None)
@@ -47,10 +48,17 @@ def command(arguments: list[str]) -> int:
         return _of_run(RunFolder(Path(run)), out, form)
     if name is None:
         raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
-    study = studies.load(name)
-    chosen = [figure for figure in study.figures if only in (None, figure.name)]
+    study = found.named(name, runs_dir, "figure")
+    every_record, unreadable = read_records(runs_dir, study.name)
+    figures, records = study.figures, table.select(every_record, settings)
+    if found.is_without_file(study):
+        if every_record and not records:
+            raise UserError(f"study={name}: all runs have other settings; leave some out")
+        figure, records = curves(study, records)
+        figures = (figure,)
+    chosen = [figure for figure in figures if only in (None, figure.name)]
     if not chosen:
-        legal = ", ".join(figure.name for figure in study.figures)
+        legal = ", ".join(figure.name for figure in figures)
         if not legal:
             raise UserError(f"study={name}: its file lists no figures")
         raise UserError(f"figure={only}: study {study.name} has no such figure; legal are {legal}")
@@ -65,8 +73,6 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"out={out} is one file, but study {study.name} has several figures ({names}): add figure=...")
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
-    records, unreadable = read_records(runs_dir, study.name)
-    records = table.select(records, settings)
     for error in unreadable:
         print(f"left out: {error}")
     drawable = [figure for figure in chosen if any(runs_of(figure, records).values())]

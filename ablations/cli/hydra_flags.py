@@ -1,5 +1,7 @@
 """Hydra's own flags, in the commands that compose configurations: most of them print something in place of a run."""
 
+import contextlib
+import io
 from argparse import ArgumentError, ArgumentParser, Namespace
 
 from ablations.errors import UserError
@@ -94,13 +96,18 @@ def _print(flags: Namespace, words: list[str]) -> None:
                 refusal = error
         try:
             if flags.cfg:
-                hydra.show_cfg(name, line, flags.cfg, flags.package, flags.resolve)
+                with contextlib.redirect_stderr(io.StringIO()):
+                    hydra.show_cfg(name, line, flags.cfg, flags.package, flags.resolve)
             else:
                 hydra.show_info(str(flags.info), name, line)
+        except SystemExit:
+            what = "there is no such setting, or it is null; leave --package out to see all"
+            raise UserError(f"--package {flags.package}: {what}") from None
         except HydraException as error:
             raise UserError(compose.explain(error, context, line)) from error
         except OmegaConfBaseException as error:  # an interpolation
             hint = "; type --cfg all --resolve --package hydra" if flags.cfg == "hydra" else ""
-            raise UserError(f"--resolve: {str(error).splitlines()[0]}{hint}") from error
+            where = getattr(error, "full_key", None) or "--resolve"
+            raise UserError(f"{where}: {str(error).splitlines()[0]}{hint}") from error
     if refusal:
         raise UserError(f"a run refuses what is shown: {refusal}")

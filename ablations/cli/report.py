@@ -39,7 +39,7 @@ def command(arguments: list[str]) -> int:
     only = settings.pop("study", None)
     if not runs_dir.is_dir():
         raise UserError(found.what_there_is(runs_dir, "report"))
-    selection = [found.named(only, runs_dir)] if only else found.studies_in(runs_dir)
+    selection = [found.named(only, runs_dir, "report")] if only else found.studies_in(runs_dir)
     give_out(make_page(runs_dir, selection, settings), out)
     if not selection:
         print(f"ablations: {found.what_there_is(runs_dir, 'report')}", file=sys.stderr)

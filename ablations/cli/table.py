@@ -50,7 +50,7 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"study=... is missing; {found.what_there_is(runs_dir, 'table')}")
     if form not in (None, "terminal", *FORMATS):
         raise UserError(f"format={form}: legal are terminal, {', '.join(FORMATS)}")
-    study = found.named(name, runs_dir)
+    study = found.named(name, runs_dir, "table")
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
     every_record, unreadable = read_records(runs_dir, study.name)
@@ -62,7 +62,8 @@ def command(arguments: list[str]) -> int:
         print(f"ablations: left out: {error}", file=sys.stderr)
     if not records and not unreadable:
         what = "all runs have other settings" if every_record else f"nothing is run yet in {runs_dir}"
-        print(f"ablations: {study.name}: {what}; ablations train study={name} trains its rows", file=sys.stderr)
+        instead = "leave some out" if found.is_without_file(study) else f"ablations train study={name} trains its rows"
+        print(f"ablations: {study.name}: {what}; {instead}", file=sys.stderr)
     if logger.is_on(destination):
         from ablations.reports.wandb_table import publish
 

@@ -123,8 +123,13 @@ def explain(error: Exception, context: GlobalHydra, overrides: list[str]) -> str
     elif isinstance(error.__cause__, OmegaConfBaseException):
         override = message.removeprefix("Error merging override ")
         message = quoting.no_list(override) if "not a ListConfig" in cause else f"{override}: {cause}"
+    elif twice := re.match(r"Multiple values for (\S+)\. ", message):
+        word = quoting.typed(f"+{twice[1]}", f"+{twice[1]}=...")
+        message = f"{word}: every run has a choice of {twice[1]}; type {word.removeprefix('+')}"
     elif "To append to your default list" in lines[-1]:
-        message = f"{lines[0]} For a group of your own type {lines[-1].rpartition(' ')[2]}"
+        key = lines[-1].rpartition(" ")[2].partition("=")[0]
+        word = quoting.typed(key.removeprefix("+"), lines[-1].rpartition(" ")[2].removeprefix("+"))
+        message = f"{lines[0]} For a group of your own type +{word}"
     elif isinstance(error, OverrideParseException):
         message = str(quoting.unreadable(error.override, error))
     return message
@@ -165,7 +170,9 @@ def _no_setting(key: str, composed: DictConfig, context: GlobalHydra) -> str:
         message += f"; the nearest is {near[0]}"
     elif not group:
         message += "; a group of your own is found with --config-dir DIR"
-    if isinstance(parent, DictConfig):
+    if isinstance(parent, DictConfig) and not parent:  # such as hydra.job.env_set
+        message += f"; a new one is typed with a plus, as +{quoting.typed(key, f'{key}=...')}"
+    elif isinstance(parent, DictConfig):
         if others := having(group, name, context.config_loader().get_group_options(group)):
             chosen = composed.hydra.runtime.choices.get(group)
             has_it = " or ".join(f"{group}={other}" for other in others)

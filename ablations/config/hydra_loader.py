@@ -3,8 +3,11 @@
 Hydra takes 50 ms or more for a configuration, mostly to find and merge the files of its groups; values come last.
 """
 
+import contextlib
 import copy
 import os
+import warnings
+from collections.abc import Iterator
 
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -42,6 +45,14 @@ class _Repository(ConfigRepository):
         if config_path not in self._read:
             self._read[config_path] = super().load_config(config_path)
         return copy.deepcopy(self._read[config_path])
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Without Hydra's advice for those who come from Hydra 1.0: without _self_ a file's values count, as they would last."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "In '.*': Defaults list is missing `_self_`", UserWarning)
+        yield
 
 
 class Loader(ConfigLoaderImpl):
@@ -109,6 +120,14 @@ class Loader(ConfigLoaderImpl):
             if isinstance(error, OmegaConfBaseException):
                 raise
             raise user_file.unreadable(error, overrides) from error
+
+    def compute_defaults_list(self, *arguments, **options):
+        with _without_advice():
+            return super().compute_defaults_list(*arguments, **options)
+
+    def _load_configuration_impl(self, *arguments, **options):
+        with _without_advice():
+            return super()._load_configuration_impl(*arguments, **options)
 
     def get_group_options(self, group_name: str, *options, **more) -> list[str]:
         """The choices of a group; none for a setting, whose name alone has dots. Hydra looks through all files each time."""

@@ -6,6 +6,7 @@ Every run is a job of a sweep: a single run is a sweep of one job, a study is a 
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -66,7 +67,8 @@ def plan(context: GlobalHydra, overrides: list[str], study: studies.Study | None
     """
     asked = _asked(context, overrides, study)
     if asked.master.hydra.mode == RunMode.RUN:
-        asked.check_single("--run is for one run")
+        flag = next((word for word in sys.argv if word in ("--run", "-r")), "hydra.mode=RUN")
+        asked.check_single(f"{flag} is for one run")
     if (count := len(asked.lines) * len(asked.seeds)) > MOST_RUNS:
         raise UserError(f"these settings are {count:,} runs; at most {MOST_RUNS:,} are made by one command")
     check_files(context, overrides, asked.lines)

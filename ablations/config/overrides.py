@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import Glob, Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from ablations.config import quoting
+from ablations.config import quoting, searchpath
 from ablations.errors import UserError
 
 OPTIONAL = ("logger", "distributed")  # groups with a choice that is nothing
@@ -20,6 +20,7 @@ FIXED = {  # of Hydra's own settings those that a run cannot follow: the value t
     "run.dir": ("outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}", FOLDER),
     "sweep.dir": ("${runs_dir}", FOLDER),
     "sweep.subdir": ("${study}/${row}/seed=${seed}", FOLDER),
+    "verbose": (False, "a run keeps no log of Hydra's, so this would show nothing; leave it out"),
     "job.chdir": (False, "runs do not change the working folder, so that a path means the same in all; leave it out"),
 }
 
@@ -58,7 +59,7 @@ def check_hydras(hydra: DictConfig, but: tuple[str, ...] = ()) -> None:
         if setting in but:
             continue
         group, _, name = setting.rpartition(".")
-        values = OmegaConf.to_container(hydra[group])
+        values = OmegaConf.to_container(OmegaConf.masked_copy(hydra[group] if group else hydra, [name]))
         assert isinstance(values, dict)
         if values[name] not in (value, None):
             shown = str(values[name]).lower() if isinstance(values[name], bool) else values[name]
@@ -128,7 +129,7 @@ def _check_choice(override: Override, choices: list[str]) -> None:
         return
     name, each = override.key_or_group, _legal(choices)
     if isinstance(wrong[0], list) and wrong[0] and all(isinstance(choice, str) for choice in wrong[0]):
-        each = f"for one run with each: {name}={','.join(wrong[0])}"
+        each = f"for one run with each: {override.get_key_element()}={','.join(wrong[0])}"
     elif str(wrong[0]) in choices:
         each = f"for the file of this name: {shlex.quote(f'{name}={quoting.quoted(str(wrong[0]))}')}"
     raise UserError(f"{override.input_line}: a run has exactly one {name}; {each}")
@@ -146,6 +147,9 @@ def _check(override: Override, choices: list[str]) -> None:
         instead = f"{name}=none" if name in OPTIONAL else f"another one with {name}=..."
         what = f"every run has one {name}" if choices else "a setting cannot be removed"
         raise UserError(f"{word}: {what}; leave this out for the default, or choose {instead}")
+    if override.is_force_add() and choices:
+        plus = "" if searchpath.is_ours(name) else "+"
+        raise UserError(f"{word}: a choice is not added twice; type {plus}{word.lstrip('+')}")
     if override.is_sweep_override() and not override.is_discrete_sweep():
         if choices:
             raise UserError(

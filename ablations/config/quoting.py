@@ -55,6 +55,11 @@ def retyped(word: str, *instead: str) -> str:
     return shlex.join(["ablations", *(new for old in typed for new in (instead if old == word else [old]))])
 
 
+def typed(key: str, composed: str) -> str:
+    """The user's own word for a setting, with all of its values; from Python, or a file, what is composed of it."""
+    return next((word for word in sys.argv[1:] if word.startswith(f"{key}=")), composed)
+
+
 def no_setting(word: str, command: str) -> UserError:
     """What to say of a word that is no key=value: perhaps a space parts it from the value to which it belongs."""
     message = f"{word}: settings are key=value; see ablations {command} --help"
@@ -82,8 +87,15 @@ def unreadable(word: str, error: Exception) -> UserError:
     first, *others = str(error).splitlines()
     reason = others[0] if others and first.startswith("Error parsing") else first
     found = " ".join(dict.fromkeys(SYNTAX.findall(value)))
-    called = re.match(r"\w+\(", value) and "Unknown function" not in reason  # a function of Hydra's
-    if called or not found or not re.fullmatch(r"[\w.@/+~$-]+", key):
+    if unknown := re.search(r"Unknown function '(\w+)'", reason):
+        from hydra.core.override_parser.overrides_parser import create_functions
+
+        instead = retyped(word, f"{key}={quoted(value)}")
+        return UserError(
+            f"{word}: Hydra has no function {unknown[1]}; legal are {', '.join(create_functions().functions)}. If it is "
+            f"one text, type: {instead}"
+        )
+    if re.match(r"\w+\(", value) or not found or not re.fullmatch(r"[\w.@/+~$-]+", key):
         return UserError(f"{word}: not written as Hydra reads it: {reason}")
     why = f" ({reason})" if set(found) & set("[{(") else ""  # of a list, say, whose end is missing
     is_open = value.startswith("[") and not value.endswith("]")
@@ -97,6 +109,6 @@ def unreadable(word: str, error: Exception) -> UserError:
 def no_list(override: str) -> str:
     """What to say of key=value, as composed, whose setting is a list: perhaps its brackets were left out."""
     key = override.partition("=")[0]
-    word = next((word for word in sys.argv[1:] if word.startswith(f"{key}=")), override)
+    word = typed(key, override)
     value = word.partition("=")[2]
     return f"{word}: a list stands in brackets; type: {retyped(word, f'{key}=[{value}]')}"

@@ -75,7 +75,7 @@ class RecipeConfig:
         for name in ("learning_rate", "weight_decay", "warmup_factor", "drop_factor"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
-                raise ValueError(f"recipe.{name}={value}: must be a number of at least 0")
+                raise ValueError(f"recipe.{name}={value}: must be a finite number of at least 0")
         for name in ("warmup_fraction", "momentum", "label_smoothing", "bn_momentum"):
             if not 0 <= (value := getattr(self, name)) < 1:
                 raise ValueError(f"recipe.{name}={value}: must be at least 0 and below 1")

@@ -84,6 +84,11 @@ def parse(value: str) -> list[str]:
     return listed
 
 
+def is_ours(group: str) -> bool:
+    """Whether every run has a choice of this group, so that it is not a user's own."""
+    return (resources.files("ablations.conf") / group).is_dir()
+
+
 def choices(group: str) -> set[str]:
     """The names of a group's files, the project's and the user's."""
     names = _stems(resources.files("ablations.conf") / group)

@@ -133,6 +133,8 @@ def load(name: str) -> Study:
     Raises UserError if there is none, or if the file is not a study.
     """
     source = Path(name) if name.endswith(".yaml") else resources.files("ablations.sweeps") / f"{name}.yaml"
+    if name == "single":
+        raise UserError("study=single: no study, but the runs of none; status, table, figure and report take it")
     if not source.is_file():
         if name.endswith(".yaml"):
             raise UserError(f"study={name}: there is no such file; without .yaml, legal are {', '.join(names())}")

@@ -2,8 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import traceback
 from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from ablations.config.run import Config
 from ablations.errors import UserError
@@ -85,8 +89,18 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
             errors[i] = interrupt.NotStarted()
         else:
             folder.failure_file.unlink(missing_ok=True)
+            if config.force and folder.hydra.resolve() != _hydras_folder():  # of the run that this one replaces
+                shutil.rmtree(folder.hydra, ignore_errors=True)
             ours.append(i)
     return ours, errors
+
+
+def _hydras_folder() -> Path | None:
+    """Where Hydra has written the configuration of this process' job, if anywhere."""
+    job = HydraConfig.get() if HydraConfig.initialized() else None
+    if job is None or job.output_subdir is None or OmegaConf.is_missing(job.runtime, "output_dir"):
+        return None
+    return Path(job.runtime.output_dir, job.output_subdir).resolve()
 
 
 def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSError]:

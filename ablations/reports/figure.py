@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from itertools import takewhile
 from typing import Any
 
-from ablations.config.study import Figure, Study
+from ablations.config.study import Figure, Panel, Study
 from ablations.errors import UserError
 from ablations.reports import masks, style
 from ablations.runs.record import FAIL_PERCENT, UnreadableRecord, failed
@@ -71,6 +71,14 @@ def runs_of(figure: Figure, records: list[dict]) -> dict[str, list[dict]]:
         if row in runs:
             runs[row].append(record)
     return runs
+
+
+def curves(study: Study, records: list[dict]) -> tuple[Figure, list[dict]]:
+    """The curves of all rows that were run, for runs without a figure in a study's file; and the records to draw it with."""
+    # In a figure a comma ends the name of a row; the settings that a command added follow it.
+    named = [record | {"row": study.row_of(record["row"]).replace(",", " ")} for record in records]
+    rows = tuple(dict.fromkeys(record["row"] for record in named))
+    return Figure("curves", "curves", "Training", (Panel("", rows),)), named
 
 
 def caption(figure: Figure, records: list[dict], unreadable: Collection[str] = ()) -> str:

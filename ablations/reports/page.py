@@ -31,12 +31,12 @@ def make_page(runs_dir: Path, selection: list[Study], settings: dict[str, str]) 
     """The page about these studies. It lists the runs that cannot be read."""
     from jinja2 import Environment, StrictUndefined
 
-    sections, unread, count = [], [], 0
-    for study in selection:
-        records, unreadable = read_records(runs_dir, study.name)
+    sections, unread = [], []
+    read = {study: read_records(runs_dir, study.name) for study in selection}
+    selected = select([record for records, _ in read.values() for record in records], settings)
+    for study, (records, unreadable) in read.items():
         unread += _unread(runs_dir, study, records, unreadable)
-        records = select(records, settings) if records else []
-        count += len(records)
+        records = [record for record in selected if record["folder"].study == study.name]
         for table, own_records in comparable.tables(study, records, unreadable):
             sections.append(section(f"{study.name}-{len(sections)}", table, own_records, runs_dir))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -45,7 +45,7 @@ def make_page(runs_dir: Path, selection: list[Study], settings: dict[str, str]) 
     return environment.from_string(_asset("report.html")).render(
         sections=sections,
         unread=unread,
-        count=count,
+        count=len(selected),
         runs_dir=runs_dir,
         style=_asset("report.css"),
         script=script,

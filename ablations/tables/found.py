@@ -18,15 +18,15 @@ def studies_in(runs_dir: Path) -> list[Study]:
     return known + [_without_file(name) for name in names if name not in studies.names()]
 
 
-def named(name: str, runs_dir: Path) -> Study:
+def named(name: str, runs_dir: Path, command: str) -> Study:
     """A study by its name, by its file, or by its runs in this folder.
 
-    Raises UserError if there is neither, which says what there is.
+    command: which is to be typed again. Raises UserError if there is neither, which says what there is.
     """
     if name not in studies.names() and name in _counts(runs_dir):
         return _without_file(name)
     if name == "single":
-        raise UserError(f"study=single: {what_there_is(runs_dir, 'table')}")
+        raise UserError(f"study=single: {what_there_is(runs_dir, command)}")
     return studies.load(name)
 
 

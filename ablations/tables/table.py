@@ -8,6 +8,7 @@ from functools import cached_property
 
 import yaml
 
+from ablations.config import searchpath
 from ablations.config.study import Row, Study
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
@@ -187,17 +188,32 @@ class Table:
 def select(records: list[dict], settings: dict[str, str]) -> list[dict]:
     """The records whose configuration has these settings, such as data=digits, recipe.total_steps=440.
 
-    Raises UserError if no configuration has such a setting.
+    Raises UserError if no configuration has such a setting, or none could have such a value.
     """
     for key, value in settings.items():
-        values = [_lookup(record, key) for record in records]
-        if records and all(theirs is None for theirs in values):
-            raise UserError(f"{key}={value}: no run has such a setting; see ablations table --help")
+        if records and not having(records, {key: value}):
+            _check_setting(key, value, [_lookup(record, key) for record in records])
+    return having(records, settings)
+
+
+def having(records: list[dict], settings: dict[str, str]) -> list[dict]:
+    """`select` where the settings are known to be of other records."""
+    for key, value in settings.items():
         wanted = yaml.safe_load(value)
-        records = [
-            record for record, theirs in zip(records, values, strict=True) if theirs == wanted or str(theirs) == value
-        ]
+        values = [(record, _lookup(record, key)) for record in records]
+        records = [record for record, theirs in values if theirs == wanted or str(theirs) == value]
     return records
+
+
+def _check_setting(key: str, value: str, values: list) -> None:
+    """Raise UserError for a setting that no run has: of no configuration, several values, or no choice of its group."""
+    if all(theirs is None for theirs in values):
+        raise UserError(f"{key}={value}: no run has such a setting; the configuration in record.json has all")
+    theirs = ", ".join(sorted({str(value) for value in values if value is not None}))
+    if "," in value and isinstance(yaml.safe_load(value), str):
+        raise UserError(f"{key}={value}: give one value; the runs have {theirs}")
+    if (choices := searchpath.choices(key)) and value not in choices:
+        raise UserError(f"{key}={value}: no run has that; they have {theirs}")
 
 
 def _lookup(record: dict, key: str):

@@ -46,3 +46,13 @@ def test_type_checkers_see_what_is_there():
 def test_an_unknown_name_says_which_there_are():
     with pytest.raises(AttributeError, match="no attribute 'tarin'; it has Config, .* train"):
         _ = ab.tarin
+
+
+@pytest.mark.parametrize("runs_dir", ["rö", "my, runs", "a (1)", "a=b", "[x", "it's"])
+def test_a_keyword_s_text_needs_no_quotes(runs_dir):
+    assert ab.configure(runs_dir=runs_dir).runs_dir == runs_dir
+
+
+def test_a_keyword_s_text_may_be_in_hydras_syntax():
+    config = ab.configure(runs_dir="'my runs'", **{"recipe.drop_fractions": "[0.5,0.7]"})
+    assert config.runs_dir == "my runs" and config.recipe.drop_fractions == [0.5, 0.7]

@@ -31,14 +31,23 @@ def path(tmp_path, monkeypatch):
         ("bench --cfg job model=resnet11", {"model=resnet110"}),
         ("completion ", {"bash", "zsh", "fish"}),
         ("table stu", set()),
+        ("table study=ta", {"study=table1", "study=demo"}),
+        ("train study=", {"study=table1", "study=demo"}),
+        ("train packing=", {"packing=vmap", "packing=auto"}),
+        ("plan precision=", {"precision=f32", "precision=bf16"}),
+        ("table format=", {"format=latex", "format=csv"}),
+        ("train --config-dir conf recipe=mi", {"recipe=mine"}),
     ],
 )
 @pytest.mark.parametrize("shell", ["bash", "fish"])
-def test_what_may_follow(line, choices, shell, tmp_path, monkeypatch):
+def test_what_may_follow(line, choices, shell, tmp_path, monkeypatch, forgotten):
+    (tmp_path / "conf" / "recipe").mkdir(parents=True)
+    (tmp_path / "conf" / "recipe" / "mine.yaml").write_text("defaults: [digits, _self_]\n")
     monkeypatch.setenv("COMP_LINE", f"ablations {line}")
     done = here("-sc", f"query={shell}", cwd=tmp_path)
     found = done.stdout.split() if shell == "bash" else done.stdout.splitlines()
     assert choices <= set(found) and not done.stderr, found
+    assert "study=single" not in found, "no study, which train refuses"
     assert not {"--config-path", "--experimental-rerun"} & set(found), "what is refused is not offered"
 
 

@@ -43,8 +43,15 @@ def refusal(monkeypatch, *words):
         ("seeds=1000000000", "1,000,000,000 runs"),
         ("=3", "the name of a setting is missing"),
         ("recipe.drop_fractions=0.5,0.75", "type: ablations train 'recipe.drop_fractions=[0.5,0.75]'"),
+        ("++recipe=paper", "++recipe=paper: a choice is not added twice; type recipe=paper"),
+        ("seed=foo(3)", "seed=foo(3): Hydra has no function foo; legal are int, str,"),
+        ("recipe.drop_fractions=extend_list(0.95)", "Hydra has no function extend_list; legal are"),
         ("hydra.run.dir=x", "choose runs_dir=..."),
         ("hydra.sweep.dir=x", "choose runs_dir=..."),
+        (
+            "hydra.verbose=true",
+            "hydra.verbose=true: a run keeps no log of Hydra's, so this would show nothing; leave it out",
+        ),
         ("hydra.job.chdir=true", "hydra.job.chdir=true: runs do not change the working folder"),
         ("hydra.nothing=1", "--cfg hydra prints all"),
         ("recipe/total_steps=3", "the nearest is recipe.total_steps"),
@@ -95,6 +102,7 @@ def conf(tmp_path, forgotten):
     fast = "# @package _global_\ndefaults: [override /shortcut: dropout]\nrecipe: {total_steps: 2}\n"
     (tmp_path / "experiment/fast.yaml").write_text(fast)
     (tmp_path / "mine.yaml").write_text("defaults: [config, override recipe: short, _self_]\nseed: 5\n")
+    (tmp_path / "selfless.yaml").write_text("defaults: [config]\nseed: 6\n")
     (tmp_path / "bare.yaml").write_text("recipe: {total_steps: 2}\n")
     (tmp_path / "out.yaml").write_text("defaults: [config, _self_]\nhydra: {run: {dir: elsewhere}}\n")
     searchpath.add(str(tmp_path), "--config-dir")
@@ -108,6 +116,10 @@ def test_a_group_of_one_s_own_is_added_and_names_the_run(conf, monkeypatch):
     assert (config.shortcut.name, config.recipe.total_steps, config.recipe.batch_size) == ("dropout", 2, 8)
     assert config.row == "experiment=fast,recipe.batch_size=8"
     assert "type +experiment=fast" in refusal(monkeypatch, "experiment=fast")
+    (conf / "experiment/full.yaml").write_text("# @package _global_\nseeds: 2\n")
+    assert refusal(monkeypatch, "experiment=full,fast").endswith("type +experiment=full,fast")
+    assert refusal(monkeypatch, "+experiment=[full,fast]").endswith("for one run with each: +experiment=full,fast")
+    assert refusal(monkeypatch, "++experiment=fast").endswith("type +experiment=fast")
     assert "experiment=slow: unknown; legal are fast" in refusal(monkeypatch, "+experiment=slow")
 
 
@@ -119,6 +131,8 @@ def test_a_configuration_of_one_s_own_is_where_runs_begin(conf, monkeypatch):
     assert job.config.row == "identity_20,config=mine"
     assert (other.config.recipe.name, other.config.row) == ("digits", "config=mine,recipe=digits")
     assert configure().recipe.name == "short" and configure().seed == 5
+    searchpath.choose("selfless")
+    assert configure().seed == 6, "without a warning"
     searchpath.choose("bare")
     assert "must begin with the project's: defaults: [config, _self_]" in refusal(monkeypatch)
     searchpath.choose("out")

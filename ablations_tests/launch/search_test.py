@@ -188,7 +188,7 @@ def test_the_best_trial_is_trained_on_all_images(listing, trained, tmp_path):
         (("--detach",), "--detach: a search waits for its runs"),
         (
             ("recipe.learning_rate=-1",),
-            "recipe.learning_rate=-1.0: must be a number of at least 0, so the sweeper ended",
+            "recipe.learning_rate=-1.0: must be a finite number of at least 0, so the sweeper ended",
         ),
         (("hydra.sweeper.params={shortcut.bias: 1}",), "params are for files; in a command give each value by itself"),
         (("hydra.sweeper.values=4",), "hydra_plugins.listing.Listing: TypeError: 'int' object is not iterable"),

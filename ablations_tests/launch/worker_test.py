@@ -1,0 +1,24 @@
+"""What a process does in the folder of a run before it trains."""
+
+import contextlib
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from ablations.launch import worker
+from ablations.runs.folder import RunFolder
+from ablations_tests.conftest import configure
+
+
+@pytest.mark.parametrize("output_subdir,stays", [(".hydra", True), (None, False)])
+def test_a_run_that_replaces_another_keeps_no_configuration_of_it(output_subdir, stays, tmp_path, monkeypatch):
+    config = configure(f"runs_dir={tmp_path}", "force=true")
+    folder = RunFolder.of(config)
+    folder.hydra.mkdir(parents=True)
+    job = OmegaConf.create({"output_subdir": output_subdir, "runtime": {"output_dir": str(folder)}})
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(HydraConfig, "get", lambda: job)
+    with contextlib.ExitStack() as locks:
+        assert worker._ours([config], locks, 0.0) == ([0], [None])
+    assert folder.hydra.exists() == stays
