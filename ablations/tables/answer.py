@@ -91,7 +91,8 @@ def _how_sure(group: Group) -> str:
     names = cells.listed([group.called(line) for line in unsure])
     if len(unsure) > FEW:
         names = "the others" if unsure == behind else f"{len(unsure)} others"
-    return f", but {cells.seeds(best.n)} cannot tell it from {names}"
+    them = "it" if len(behind) == len(group.learning) - 1 else "them"
+    return f", but {cells.seeds(best.n)} cannot tell {them} from {names}"
 
 
 def _error(line: Line) -> str:

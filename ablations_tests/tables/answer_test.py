@@ -52,6 +52,13 @@ def test_what_seeds_cannot_tell_apart_is_said_in_the_headline():
     assert statistics(made)[0].endswith(": no more than chance explains.")
 
 
+def test_two_rows_that_are_best_together_are_more_than_one():
+    made = table(identity=[3.0], conv1x1=[3.0], dropout=[5.0])
+    assert answer(made)[0].endswith(
+        "best are identity and conv1x1, with 3.00 % test error (one seed), but one seed cannot tell them from dropout."
+    )
+
+
 def test_a_row_that_fails_is_never_said_to_be_as_good():
     """However wide three seeds make its interval."""
     text = said(identity=[3.0, 4.0, 5.0], conv1x1=[25.0, 40.0, 78.0])
