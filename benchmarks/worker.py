@@ -53,12 +53,12 @@ def prepare_ours(case: Case, threads: int, device: str, *_) -> tuple[Callable[[i
 
     from ablations import randomness
     from ablations.costs import measure
-    from ablations.training import calls, feed
+    from ablations.training import feed
     from ablations.training.steps import Steps
 
     images = measure.synthetic(config)
     steps = Steps(config, images)
-    call = calls.length(config, steps.devices.platform)
+    call = steps.call_length
     batches = feed.gather(images, randomness.batches(0, 0, call, case.batch, case.batch))
     batches = jax.device_put(batches) if images.streamed else batches
     state = steps.init()

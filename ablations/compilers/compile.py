@@ -12,7 +12,6 @@ from ablations.compilers.target import Target
 from ablations.config.run import Config
 from ablations.data.dataset import Dataset
 from ablations.errors import UserError
-from ablations.training import calls
 from ablations.training.devices import AbsentDevice, Devices
 from ablations.training.programs import needed_bytes
 from ablations.training.steps import Steps
@@ -45,8 +44,8 @@ def training_step(config: Config, dataset: Dataset, target: Target) -> Compiled:
     Raises UserError if the compiler refuses it, as XLA:TPU does a program that needs more memory than there is.
     """
     where = devices(target, target.spread(config.devices))
-    steps, call = Steps(config, dataset, where), calls.length(config, where.platform)
-    lowered = steps.programs.lower(steps.trace_train(call))
+    steps = Steps(config, dataset, where)
+    lowered = steps.programs.lower(steps.trace_train(steps.call_length))
     try:
         compiled = steps.programs.compile(lowered)
     except jax.errors.JaxRuntimeError as error:
@@ -55,11 +54,11 @@ def training_step(config: Config, dataset: Dataset, target: Target) -> Compiled:
     _, needed = needed_bytes(compiled)
     assert memory is not None and needed is not None, "both platforms have it"
     figures = Program(
-        call,
+        steps.call_length,
         memory.temp_size_in_bytes,
         memory.peak_memory_in_bytes,
         memory.argument_size_in_bytes,
         needed,
-        tuple(hlo.read(text).kernels(call)),
+        tuple(hlo.read(text).kernels(steps.call_length)),
     )
     return Compiled(figures, lowered.as_text(), text)

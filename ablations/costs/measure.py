@@ -56,7 +56,7 @@ def figures(config: Config, pixels: int | None = None, target: Target | None = N
     """The figures of a configuration, here or for a target. Nothing is compiled, and no array of the network is made."""
     images = synthetic(config, pixels)
     steps = Steps(config, images, compile.absent(target, target.spread(config.devices)) if target else None)
-    state, call = steps.abstract(), calls.length(config, steps.devices.platform)
+    state, call = steps.abstract(), steps.call_length
     traced = steps.trace_train(call)
     text = steps.programs.lower(traced).as_text()
     return Figures(
