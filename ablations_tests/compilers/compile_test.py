@@ -46,7 +46,7 @@ def test_its_plan_and_that_it_is_kept(folder):
     assert done.returncode == 0, done.stderr
     [line] = csv.DictReader(io.StringIO(done.stdout))
     assert 100 < float(line["kernels"]) < 200 and 0.2e9 < int(line["traffic_bytes"]) < 0.5e9, json.dumps(line)
-    assert line["steps_a_call"] == "100" and line["collectives"] == "0"
+    assert line["steps_a_call"] == "98" and line["collectives"] == "0", "an epoch, 391 steps, is four calls"
     again = ablations(*words, cwd=folder)
     assert again.stdout == done.stdout and "compiling" not in again.stderr
 
