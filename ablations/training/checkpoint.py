@@ -85,7 +85,7 @@ class Checkpoints:
                 create=False,
                 multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=0, **alone),
             )
-            self._opened = ocp.CheckpointManager(self.path, options=options, item_names=("state", "loop"))
+            self._opened = ocp.CheckpointManager(_literal(self.path), options=options, item_names=("state", "loop"))
         return self._opened
 
     def check_room(self, state) -> None:
@@ -195,6 +195,17 @@ class Checkpoints:
         """Remove all checkpoints, once the run is finished and its weights are written."""
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _literal(path: Path):
+    """The path for Orbax, which looks into it by `glob`: there, model.layers=[2] in the name of a folder is a pattern."""
+    from etils import epath
+
+    class Literal(type(epath.Path(path))):
+        def glob(self, pattern: str) -> Iterator["Literal"]:
+            return map(Literal, Path(self).glob(pattern))
+
+    return Literal(path)
 
 
 def _to_host(state) -> list[np.ndarray]:

@@ -10,14 +10,20 @@ import pytest
 import ablations as ab
 from ablations.data import catalogue
 from ablations.runs.record import read_record
-from ablations_tests.conftest import here
+from ablations_tests.conftest import ONE_UNIT, here
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """Runs of two rows of Table 1; of one of them a second seed, whose loss diverged."""
     folder = tmp_path_factory.mktemp("study")
-    line = ("study=table1", "model=resnet20", "model.depth=8", "recipe.total_steps=4", "recipe.evaluate_every=2")
+    line = (
+        "study=table1",
+        *ONE_UNIT,
+        "recipe.bn_statistics=running",
+        "recipe.total_steps=4",
+        "recipe.evaluate_every=2",
+    )
     done = here("train", *line, "row=identity,exclusive_gating_-6", "seeds=1", "hydra/launcher=basic", cwd=folder)
     assert done.returncode == 0, done.stderr
     [first] = folder.glob("runs/table1/identity*/seed=0")
@@ -110,7 +116,7 @@ def test_flat_has_plain_values_the_same_keys_and_one_type_a_key(runs):
         types = {type(line[key]) for line in lines} - {type(None)}
         assert len(types) <= 1 and types <= {int, float, str, bool}, key
     gated = next(line for line in lines if line["shortcut"] == "exclusive_gating")
-    assert (gated["shortcut.bias"], gated["model.depth"], gated["activation.between"]) == (-6.0, 8, "bn relu")
+    assert (gated["shortcut.bias"], gated["model.unit_layers"], gated["activation.between"]) == (-6.0, 2, "bn relu")
     assert next(line for line in lines if line["seed"] == 1)["train_loss"] is None
 
 
@@ -175,7 +181,7 @@ def test_a_network_starts_from_the_weights_of_its_run():
 
     from ablations.training.steps import Steps
 
-    config = ab.configure("model=resnet20", "model.depth=8", "shortcut=dropout", seed=5)
+    config = ab.configure(*ONE_UNIT, "shortcut=dropout", seed=5)
     state = Steps(config, catalogue.load(config.data)).init()
     _, params, others = nnx.split(ab.network(config), nnx.Param, ...)
     for ours, theirs in ((params, state.params), (others, state.others)):

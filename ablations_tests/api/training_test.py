@@ -14,9 +14,9 @@ import ablations as ab
 from ablations.api.configuration import settings_of
 from ablations.runs.record import first_difference
 from ablations.system import interrupt, lock
-from ablations_tests.conftest import FEW_IMAGES, ablations, here
+from ablations_tests.conftest import FEW_IMAGES, ONE_UNIT, ablations, here
 
-SETTINGS = ("model=resnet20", "model.depth=8", "recipe.total_steps=4", "recipe.evaluate_every=2", *FEW_IMAGES)
+SETTINGS = (*ONE_UNIT, "recipe.total_steps=4", "recipe.evaluate_every=2", *FEW_IMAGES)
 
 OF_A_ROW = ("study=table1", "row=dropout", "seed=1", *SETTINGS)
 
@@ -41,7 +41,7 @@ def test_a_run_is_the_command_s_to_the_bit_and_is_found_by_its_table(tmp_path, m
     assert {key: record[key] for key in record.keys() - varies} == {
         key: run.record[key] for key in run.record.keys() - varies
     }, first_difference(record, run.record)
-    assert run.record["command"].startswith("ablations.train(shortcut=dropout model=resnet20 model.depth=8")
+    assert run.record["command"].startswith("ablations.train(shortcut=dropout model=vgg110_digits model.layers=[2]")
     table = here("table", "study=table1", "format=csv", cwd=ours)
     assert table.returncode == 0 and f"{run.record['test_error_percent']:.4f}" in table.stdout
     again = here("train", *OF_A_ROW, cwd=ours)

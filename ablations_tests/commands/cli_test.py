@@ -158,10 +158,10 @@ def test_export(finished):
 
     with safe_open(cwd / "weights.safetensors", "numpy") as file:
         names = set(file.keys())
-        assert json.loads(file.metadata()["ablations"])["config"]["model"]["name"] == "resnet20"
-        assert file.get_tensor("stages.1.units.0.convolutions.0.weight").shape == (32, 16, 3, 3)
-        assert file.get_tensor("head.weight").shape == (10, 64)
-    assert {"stem.weight", "stages.2.units.0.activations.1.bn.running_var", "normalization.mean"} <= names
+        assert json.loads(file.metadata()["ablations"])["config"]["model"]["name"] == "vgg110_digits"
+        assert file.get_tensor("stages.0.units.0.convolutions.0.weight").shape == (8, 8, 3, 3)
+        assert file.get_tensor("head.weight").shape == (10, 8)
+    assert {"stem.weight", "stages.0.units.0.activations.0.bn.running_var", "normalization.mean"} <= names
     assert not any("key" in name or "count" in name for name in names)
 
 

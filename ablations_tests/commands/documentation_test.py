@@ -22,7 +22,7 @@ import pytest
 import ablations as ab
 from ablations import cli
 from ablations_tests import depths, official, pictures
-from ablations_tests.conftest import ROOT
+from ablations_tests.conftest import ONE_UNIT, ROOT
 
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
 PAGES = ["README.md", *DOCS, "results/README.md"]
@@ -32,23 +32,22 @@ LINKING = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/NOTES.md", "re
 NEEDS = re.compile(r"#.*\bneeds (a network|PyTorch|a GPU|GPUs|a TPU|a cluster|several hosts|a quiet machine|hours)\b")
 
 # Added to the commands that match, one after the other: of a setting that is there twice the last value counts.
-SMALL = "model.depth=8 recipe.batch_size=16 recipe.total_steps=2 recipe.evaluate_every=2 hydra/launcher=basic"
+SMALL = " ".join(ONE_UNIT) + " recipe.batch_size=16 recipe.total_steps=2 recipe.evaluate_every=2 hydra/launcher=basic"
 SMALL += " recipe.bn_statistics=running"  # exact ones are another program, and a pass over all images
 ADDED = {
-    r"train (?!--|.*unet)|train -m": SMALL,
-    r"train .*unet": SMALL.replace("model.depth=8", "model.widths=[4,8] data.train_images=160 data.split=train_val"),
+    r"train (?!--|.*unet|study=table2)|train -m": SMALL,
+    r"train .*unet": SMALL.replace(" ".join(ONE_UNIT), "model.widths=[4,8] data.train_images=160 data.split=train_val"),
     r"train study=unet": "row=none",
     r"train -m": "seed=0",
     r"train -m .*(optuna|search=)": "hydra.sweeper.n_trials=1",
-    r"train .*model=resnet(164|50)": "model=resnet20",
     r"train .*data=cifar10": "data.archive_dir=~/downloads",
     r"train study=": "seeds=1",
     r"(train|plan) study=table1(?!.*row=)": "row=identity",
     r"train study=table1 data=digits(?!.*row=)": "row=identity,exclusive_gating_-6",
-    r"train study=table2": "row=resnet110_original",
+    r"train study=table2": SMALL.replace(" ".join(ONE_UNIT), "model.depth=8") + " row=resnet110_original",
     r"train .*logger=": "force=true",
     r"train .*data\.train_images=": "data.train_images=50",
-    r"train .*data=image_folder": "model=resnet20 data.crop=32",
+    r"train .*data=image_folder": "data.crop=32",
     r".*data=image_folder": "data.workers=0",
     r"plan study=": "calibrate=false",
     r"plan study=gate_bias": "row=exclusive_gating_0,shortcut_only_gating_0",

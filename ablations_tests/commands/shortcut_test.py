@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from ablations import cli
-from ablations_tests.conftest import COMMAND, ROOT, ablations, here
+from ablations_tests.conftest import COMMAND, ONE_UNIT, ROOT, ablations, here
 
 PAGE = ROOT / "docs" / "shortcuts.md"
 
 # Added to the page's commands; the last value of a setting that is given twice counts.
-TINY = ("model=resnet20", "model.depth=8", "recipe.batch_size=16", "recipe.total_steps=2", "recipe.evaluate_every=2")
+TINY = (*ONE_UNIT, "recipe.batch_size=16", "recipe.total_steps=2", "recipe.evaluate_every=2")
 TINY += ("recipe.bn_statistics=running",)
 ADDED = {"train": TINY, "plan": (*TINY, "calibrate=false"), "table": ("format=csv",)}
 SEEDS = "seeds=2"  # two workers import the file, where the page has three

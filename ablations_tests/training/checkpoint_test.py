@@ -41,17 +41,20 @@ def saved(folder, *steps):
     checkpoints.close()
 
 
-def test_the_newest_comes_back_to_the_bit_and_two_are_kept(tmp_path):
-    assert restored(tmp_path) == (None, [])
-    saved(tmp_path, 1, 2, 3)
-    (found, loop), said = restored(tmp_path)
+@pytest.mark.parametrize("name", ["seed=0", "model.layers=[2],x=*?"])  # the second is a pattern to `glob`
+def test_the_newest_comes_back_to_the_bit_and_two_are_kept(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    assert restored(folder) == (None, [])
+    saved(folder, 1, 2, 3)
+    (found, loop), said = restored(folder)
     assert loop == {"step": 3, "losses": [0.1, 1e-30]} and not said
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(state(3)), strict=True):
         assert one.dtype == other.dtype
         if not jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key):
             np.testing.assert_array_equal(one, other)
     assert jax.random.normal(found["key"]) == jax.random.normal(state(3)["key"])
-    assert sorted(path.name for path in (tmp_path / "checkpoints").glob("[0-9]*")) == ["2", "3"]
+    assert sorted(path.name for path in (folder / "checkpoints").glob("[0-9]*")) == ["2", "3"]
 
 
 def test_one_from_before_a_setting_existed_is_used_with_its_default(tmp_path):

@@ -14,7 +14,7 @@ from ablations.training.devices import AbsentDevice, Devices
 from ablations.training.loop import training
 from ablations.training.programs import Programs
 from ablations.training.steps import Steps
-from ablations_tests.conftest import FEW_IMAGES, configure, here
+from ablations_tests.conftest import FEW_IMAGES, ONE_UNIT, configure, here
 
 CONFIG = configure("deterministic=true")
 OPTIONS = {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": "0"}
@@ -88,7 +88,7 @@ def test_runs_in_one_program_are_refused():
 
 
 def test_on_a_cpu_it_changes_neither_bits_nor_words(tmp_path):
-    small = ["model=resnet20", "model.depth=8", "recipe.total_steps=2", "recipe.evaluate_every=2", *FEW_IMAGES]
+    small = [*ONE_UNIT, "recipe.total_steps=2", "recipe.evaluate_every=2", *FEW_IMAGES]
     small += ["hydra/launcher=basic"]
     names, weights = [], []
     for setting in ("false", "true"):

@@ -13,9 +13,9 @@ from ablations.training.checkpoint import Checkpoints
 from ablations.training.loop import train
 from ablations.training.steps import Steps
 from ablations.training.tally import Tally
-from ablations_tests.conftest import configure
+from ablations_tests.conftest import ONE_UNIT, configure
 
-TINY = ("model=resnet20", "model.depth=8", "recipe.total_steps=4", "recipe.evaluate_every=3")
+TINY = (*ONE_UNIT, "recipe.total_steps=4", "recipe.evaluate_every=3")
 
 OLD = {  # the loop of a checkpoint as it was written at commit ac4b24b, after step 2 of a run with these settings
     "step": 2, "losses": [2.5, 2.25], "wrong": [57, 50], "metrics": [], "train_seconds": 1.0, "wall_seconds": 9.0,
