@@ -46,10 +46,10 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     Raises UserError if the configuration cannot be trained, or the folder holds a run of another configuration.
 
     >>> from dataclasses import replace
-    >>> short = replace(config, recipe=replace(config.recipe, total_steps=4, evaluate_every=2))
+    >>> short = replace(config, recipe=replace(config.recipe, total_steps=20, evaluate_every=10))
     >>> run = ab.train(short, quiet=True)
     >>> run.record["steps"], [line["step"] for line in run.metrics]
-    (4, [2, 4])
+    (20, [10, 20])
     >>> ab.train(short).record == run.record  # done: not trained again
     True
     """
