@@ -56,7 +56,7 @@ def _choices(words: list[str]) -> list[str]:
         return [*INSTALL]
     if command not in COMMANDS:
         return []
-    if legal := _legal(command, settings[-1].partition("=")[0]):
+    if legal := _legal(command, settings):
         return legal
     if not hasattr(load(command), "OWN"):
         return []
@@ -77,18 +77,45 @@ def _choices(words: list[str]) -> list[str]:
     return own + _settings([*before, settings[-1]])
 
 
-def _legal(command: str, key: str) -> list[str]:
-    """All that a setting may be, of those whose values are no files of a group; nothing for others."""
+def _legal(command: str, settings: list[str]) -> list[str]:
+    """All that the last setting may be, of those whose values are no files of a group; nothing for others."""
+    from ablations.compilers import target
     from ablations.config import run, study
 
+    key, _, value = settings[-1].partition("=")
     legal = {
-        "study": study.names(),
-        "packing": run.PACKINGS,
-        "precision": run.PRECISIONS,
-        "matmul_precision": run.MATMUL_PRECISIONS,
-        "format": getattr(load(command), "FORMATS", ()),
+        "study": study.names,
+        "row": lambda: _rows(settings[:-1], value),
+        "packing": lambda: run.PACKINGS,
+        "precision": lambda: run.PRECISIONS,
+        "matmul_precision": lambda: run.MATMUL_PRECISIONS,
+        "platform": lambda: target.PLATFORMS,
+        "target": target.gpus,
+        "format": lambda: _formats(command),
     }
-    return [f"{key}={value}" for value in legal.get(key, ())]
+    return [f"{key}={value}" for value in legal[key]()] if key in legal else []
+
+
+def _rows(settings: list[str], begun: str) -> list[str]:
+    """The rows of the study that was chosen before, after those that are there already, separated by commas."""
+    from ablations.config import study
+
+    [*_, name] = ["", *(word.removeprefix("study=") for word in settings if word.startswith("study="))]
+    with contextlib.suppress(UserError):  # no such study, or a file that is none: the command will say it
+        before = begun[: begun.rfind(",") + 1]
+        return [before + row.name for row in study.load(name).rows] if name else []
+    return []
+
+
+def _formats(command: str) -> tuple[str, ...]:
+    from ablations.cli import analysis, table
+    from ablations.compilers import kernel_table
+    from ablations.costs import bench
+    from ablations.launch import plan_table, status_table
+
+    drawing = dict.fromkeys(("figure", "probe", "lesion", "landscape"), analysis)
+    printing = {"table": table, "plan": plan_table, "status": status_table, "bench": bench, "inspect": kernel_table}
+    return tuple((drawing | printing)[command].FORMATS) if command in drawing | printing else ()
 
 
 def _settings(words: list[str]) -> list[str]:

@@ -36,6 +36,12 @@ def path(tmp_path, monkeypatch):
         ("train packing=", {"packing=vmap", "packing=auto"}),
         ("plan precision=", {"precision=f32", "precision=bf16"}),
         ("table format=", {"format=latex", "format=csv"}),
+        ("probe format=", {"format=svg", "format=png"}),
+        ("plan format=", {"format=markdown"}),
+        ("inspect platform=cuda target=", {"target=h100", "target=l4"}),
+        ("train study=table1 row=", {"row=identity", "row=plain"}),
+        ("table study=table1 row=plain,id", {"row=plain,identity"}),
+        ("table study=nowhere.yaml row=", set()),
         ("train --config-dir conf recipe=mi", {"recipe=mine"}),
     ],
 )
