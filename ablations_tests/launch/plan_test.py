@@ -243,8 +243,9 @@ def test_a_step_that_does_not_fit_is_not_run(monkeypatch):
 def test_a_step_is_measured_where_its_memory_cannot_be_known(monkeypatch):
     monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", lambda _: None)
     monkeypatch.setattr(measure, "_enough", lambda calls, _: len(calls) > 1)
-    timing = measure.timing(configure(*SMALL), 0.0)
-    assert timing.step_seconds > 0 and timing.reason == ""
+    met = []
+    timing = measure.timing(configure(*SMALL), 0.0, meet=lambda: met.append(True))
+    assert timing.step_seconds > 0 and timing.reason == "" and met == [True]
     assert timing.temporary_bytes is None and timing.program_bytes is None
 
 
