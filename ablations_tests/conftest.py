@@ -55,6 +55,17 @@ def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProc
     return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **options)
 
 
+# The same with a twentieth of a second after each step, so that there is time to stop one that trains in this process.
+SLOWLY = [sys.executable, "-c", """
+import time
+from ablations import cli
+from ablations.system import interrupt
+look = interrupt.stop_requested
+interrupt.stop_requested = lambda folder: time.sleep(0.05) or look(folder)
+cli.main()
+"""]  # fmt: skip
+
+
 def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     """What the command says and how it ends, in this process: for what is refused or read. It trains here with
     hydra/launcher=basic only, else in a process of its own.
