@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ablations import randomness
+from ablations.costs import calibrate, measure
 from ablations.data import catalogue, loader, moments, picture
 from ablations.data.config import DataConfig
 from ablations.data.crops import Middle, Random, decode
@@ -22,9 +23,9 @@ from ablations.training.loop import train
 from ablations.training.steps import Steps
 from ablations_tests import pictures
 from ablations_tests.commands.train_test import wait_for
-from ablations_tests.conftest import COMMAND, ablations, configure, here
+from ablations_tests.conftest import ONE_UNIT, SLOWLY, configure, here
 
-SMALL = ("model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.evaluate_every=4", "recipe.total_steps=8")
+SMALL = (*ONE_UNIT, "recipe.batch_size=8", "recipe.evaluate_every=4", "recipe.total_steps=8")
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +240,7 @@ def start_with_workers(cwd, line):
     seen = list(cwd.glob("runs/single/*/seed=0/progress.json"))
     assert not seen
     options = {"cwd": cwd, "start_new_session": True, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([*COMMAND, "train", *line, "data.workers=2", "checkpoint_seconds=0"], **options)
+    process = subprocess.Popen([*SLOWLY, "train", *line, "data.workers=2"], **options)
     wait_for(lambda: list(cwd.glob("runs/single/*/seed=0/progress.json")) or process.poll() is not None)
     assert process.poll() is None, process.communicate()[1]
     return process
@@ -291,7 +292,7 @@ def test_a_broken_image_is_named_and_refused(tmp_path):
     (bad,) = spoil(made, "train", [3])
     with pytest.raises(UserError, match=f"^{bad}: broken: .*data.broken=skip"):
         train(configure(*settings(made)), tmp_path, quiet=True)
-    done = ablations("train", *settings(made, "data.workers=1"), cwd=tmp_path)
+    done = here("train", *settings(made, "data.workers=1"), cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert any(line.startswith(f"ablations: {bad}: broken: ") for line in done.stderr.splitlines()), done.stderr
     assert not list(tmp_path.rglob("record.json"))
@@ -418,7 +419,8 @@ def test_the_step_takes_images_as_it_takes_numbers(root):
     assert one[2] == other[2]
 
 
-def test_eval_and_plan_know_it(root, tmp_path):
+def test_eval_and_plan_know_it(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrate, "request", lambda _, configs, **__: map(measure.figures, configs))  # in this process
     folder = tmp_path / "runs" / "single" / "x" / "seed=0"
     folder.mkdir(parents=True)
     train(configure(*settings(root)), folder, quiet=True)
