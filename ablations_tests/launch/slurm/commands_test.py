@@ -10,23 +10,11 @@ from ablations.runs.record import read_metrics, read_record
 from ablations.training.loop import train
 from ablations_tests import slurm_commands
 from ablations_tests.commands.train_test import wait_for
-from ablations_tests.conftest import COMMAND, FEW_IMAGES, ONE_UNIT, ablations, configure, here
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, ablations, configure, here
 
-TINY = (*ONE_UNIT, *FEW_IMAGES, "recipe.total_steps=300", "recipe.evaluate_every=64", "checkpoint_seconds=0.3")
+TINY = ("model=resnet20", "model.depth=8", *FEW_IMAGES, "recipe.total_steps=300", "recipe.evaluate_every=64")
+TINY += ("checkpoint_seconds=0.3",)
 QUEUED = ("train", *TINY, "hydra/launcher=slurm")
-SLOWLY = "slowly.py"  # which jobs import, so that there is time to stop them
-
-
-@pytest.fixture
-def slowly(tmp_path):
-    """The words with which a step takes a thirtieth of a second more."""
-    (tmp_path / SLOWLY).write_text("""
-import time
-from ablations.system import interrupt
-look = interrupt.stop_requested
-interrupt.stop_requested = lambda folder: time.sleep(0.03) or look(folder)
-""")
-    return ("--import", str(tmp_path / SLOWLY))
 
 
 @pytest.fixture
@@ -90,13 +78,12 @@ def steps_kept(folder):
     return [int(place.name) for place in folder.glob("checkpoints/[0-9]*") if place.name.isdigit()]
 
 
-def test_a_stopped_job_is_queued_again_and_goes_on_to_the_same_bits(slurm, slowly, tmp_path):
+def test_a_stopped_job_is_queued_again_and_goes_on_to_the_same_bits(slurm, tmp_path):
     """By USR2 before its time limit, by TERM as a warning, by the death of its node; beside it a job that is killed."""
     whole = tmp_path / "whole"
     whole.mkdir()
     train(configure(*TINY[:-1]), whole, quiet=True)
-    line = [*COMMAND, *QUEUED, "seed=0,1", *slowly]
-    command = subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    command = subprocess.Popen([*COMMAND, *QUEUED, "seed=0,1"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(list(tmp_path.glob("runs/single/*/seed=*/progress.json"))) == 2)
     (row,) = tmp_path.glob("runs/single/*/")
     subprocess.run(["scancel", "--signal=KILL", "100_1"], check=True)
@@ -122,9 +109,10 @@ def test_a_stopped_job_is_queued_again_and_goes_on_to_the_same_bits(slurm, slowl
     assert log.count("goes on from step") == 3 and log.count("which is kept in") == 2
 
 
-def test_who_waits_may_leave_and_the_jobs_go_on(slurm, slowly, tmp_path):
-    line = [*COMMAND, *QUEUED, *slowly, "recipe.total_steps=3000"]
-    command = subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+def test_who_waits_may_leave_and_the_jobs_go_on(slurm, tmp_path):
+    command = subprocess.Popen(
+        [*COMMAND, *QUEUED, "recipe.total_steps=3000"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
     wait_for(lambda: list(tmp_path.glob("runs/single/*/seed=0/progress.json")))
     command.send_signal(signal.SIGINT)
     _, errors = command.communicate(timeout=60)
@@ -138,9 +126,9 @@ def test_who_waits_may_leave_and_the_jobs_go_on(slurm, slowly, tmp_path):
     assert read_metrics(next(tmp_path.glob("runs/single/*/seed=0"))) is not None
 
 
-def test_a_run_over_several_hosts_is_queued_again_as_one(slurm, slowly, tmp_path):
+def test_a_run_over_several_hosts_is_queued_again_as_one(slurm, tmp_path):
     """Two tasks of one job, which are two processes of one run; one record and one log of evaluations."""
-    line = (*QUEUED[:-1], "recipe.total_steps=30", "hydra/launcher=slurm_multinode", "--detach", *slowly)
+    line = (*QUEUED[:-1], "recipe.total_steps=30", "hydra/launcher=slurm_multinode", "--detach")
     assert ablations(*line, cwd=tmp_path).returncode == 0
     wait_for(lambda: list(tmp_path.glob("runs/single/*/seed=0/progress.json")))
     subprocess.run(["scancel", "--signal=USR2", "100"], check=True)
