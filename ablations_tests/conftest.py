@@ -55,6 +55,17 @@ def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProc
     return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **options)
 
 
+# The same with a twentieth of a second after each step, so that there is time to stop one that trains in this process.
+SLOWLY = [sys.executable, "-c", """
+import time
+from ablations import cli
+from ablations.system import interrupt
+look = interrupt.stop_requested
+interrupt.stop_requested = lambda folder: time.sleep(0.05) or look(folder)
+cli.main()
+"""]  # fmt: skip
+
+
 def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     """What the command says and how it ends, in this process: for what is refused or read. It trains here with
     hydra/launcher=basic only, else in a process of its own.
@@ -114,22 +125,32 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-BRIEFLY = """
+CHANGED = """
 import runpy, sys
 from ablations.costs import measure
-measure._enough = lambda calls, seconds: len(calls) > measure.FEWEST
+{}
 del sys.argv[:2]  # -c and -m
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 
 @pytest.fixture
-def briefly(tmp_path_factory, monkeypatch):
-    """Processes that measure this machine do so in a few calls, not for seconds; those that this process starts."""
-    python = tmp_path_factory.mktemp("bin") / "python"
-    python.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{BRIEFLY}' \"$@\"\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
+def measuring(tmp_path_factory, monkeypatch):
+    """Sets what the processes that measure this machine do first; those that this process starts."""
+
+    def do(code):
+        python = tmp_path_factory.mktemp("bin") / "python"
+        python.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{CHANGED.format(code)}' \"$@\"\n")
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+
+    return do
+
+
+@pytest.fixture
+def briefly(measuring):
+    """Processes that measure this machine do so in a few calls, not for seconds."""
+    measuring("measure._enough = lambda calls, seconds: len(calls) > measure.FEWEST")
 
 
 @pytest.fixture

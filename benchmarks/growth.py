@@ -53,7 +53,9 @@ def main() -> None:
     config = Case("resnet20", "original", settings.data, settings.batch, "f32").config(settings.threads, 20)
     for setting in settings.set:
         config = change(config, *setting.split("=", 1))
-    rows, notes = depth(config, settings.depths) if settings.what == "depth" else runs(config, settings.runs)
+    rows, notes = (
+        depth(config, settings.depths) if settings.what == "depth" else runs(at_depth(config, 8), settings.runs)
+    )
     print(grid.markdown(title(config, settings), rows, notes), end="")
 
 
@@ -96,7 +98,7 @@ def _power(timings: dict[int, Timing], first: int, last: int, field: str) -> str
 
 
 def runs(config: Config, count: int) -> tuple[list[dict], list[str]]:
-    """Train `count` networks in this process for two steps each, each with another learning rate."""
+    """Train the network `count` times in this process for two steps each, each with another learning rate."""
     # The result does not depend on how well a program is optimised, or whether it comes from the cache.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
@@ -107,7 +109,7 @@ def runs(config: Config, count: int) -> tuple[list[dict], list[str]]:
     with tempfile.TemporaryDirectory() as runs_dir:
         for i in range(1, count + 1):
             recipe = replace(config.recipe, total_steps=2, evaluate_every=2, learning_rate=1e-4 * i)
-            run = replace(at_depth(config, 8), recipe=recipe, runs_dir=runs_dir, row=str(i))
+            run = replace(config, recipe=recipe, runs_dir=runs_dir, row=str(i))
             folder = RunFolder.of(run).path
             folder.mkdir(parents=True)
             train(run, folder, quiet=True)

@@ -120,7 +120,7 @@ def groups(jobs: list[Job]) -> list[list[Job]]:
         return [[job] for job in jobs]
     assert runs is not None  # `settle` has written it
     keys = [None] * len(jobs)
-    if mode == "vmap":
+    if mode == "vmap" and len({repr(replace(job.config, seed=0)) for job in jobs}) > 1:  # seeds share a program
         figures = calibrate.figures([job.config for job in jobs])
         keys = [(figure.program, repr(job.config.data)) for job, figure in zip(jobs, figures, strict=True)]
     alike = {}

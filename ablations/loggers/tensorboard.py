@@ -1,6 +1,7 @@
 """A run as TensorBoard shows it: event files, written by tensorboardX."""
 
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ class EventFiles:
     """Event files, rewritten at each start from all evaluations so far."""
 
     def __init__(self, run: dict, tell: Callable[[str, str], None]):
+        sys.modules.setdefault("torch", None)  # pyright: ignore[reportArgumentType]  # tensorboardX imports it: seconds
         # Not SummaryWriter, which writes in a thread, where a full disk goes unnoticed.
         from tensorboardX.event_file_writer import EventsWriter
 

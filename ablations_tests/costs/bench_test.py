@@ -12,16 +12,16 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ablations.costs import bench
+from ablations.costs import bench, calibrate, measure
 from ablations.costs.cost import Ceilings, Figures, Timing
 from ablations.networks import count
 from ablations.terminal import units
 from ablations.training import programs
-from ablations_tests.conftest import ROOT, configure, here
+from ablations_tests.conftest import FEW_IMAGES, ONE_UNIT, ROOT, configure, here
 from benchmarks import compare, growth, sweep
 from benchmarks.cases import CPU, CUDA, Case
 
-TINY = Case("resnet20", "original", "digits", 16, "f32")
+TINY = Case("resnet20", "original", "digits", 16, "f32", {"depth": 8})
 
 
 def test_traffic_is_what_each_convolution_and_product_reads_and_writes():
@@ -43,8 +43,6 @@ def test_traffic_is_what_each_convolution_and_product_reads_and_writes():
 
 
 def test_the_ceiling_of_products_is_that_of_their_precision(monkeypatch):
-    from ablations.costs import measure
-
     programs = []
     monkeypatch.setattr(measure, "_fastest", lambda program, *arrays: programs.append(program.lower(*arrays)) or 1.0)
     measure.ceilings(configure("matmul_precision=highest"))
@@ -74,9 +72,17 @@ def test_rates_follow_from_the_median_step():
     assert "Not measured: resnet110, original, identity, 8x8, batch 32, f32: killed." in bench.notes([unknown])
 
 
-def test_the_command_measures_what_it_says(briefly, tmp_path):
+def test_the_command_measures_what_it_says(briefly, tmp_path, monkeypatch):
+    def here_or_there(kind, configs, pixels=None, **options):
+        """Networks are read in this process."""
+        if kind is Figures:
+            return [measure.figures(config, pixels) for config in configs]
+        return request(kind, configs, pixels, **options)
+
+    request = calibrate.request
+    monkeypatch.setattr(calibrate, "request", here_or_there)
     out = tmp_path / "bench.json"
-    settings = ["model=resnet110", "model.depth=8", "recipe.batch_size=8", "pixels=4", "precision=bf16", "seed=0,1"]
+    settings = [*ONE_UNIT, "recipe.batch_size=8", "pixels=4", "precision=bf16", "seed=0,1"]
     done = here("bench", *settings, "format=json", f"out={out}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "measuring: 1 of 1 configurations" in done.stderr  # seeds are no configurations
@@ -109,7 +115,7 @@ def test_a_ratio_above_one_says_that_ours_is_faster():
 
 def test_the_cases_are_those_that_a_command_would_make():
     assert len(set(CPU)) == len(CPU) and len(set(CUDA)) == len(CUDA)
-    for case in {*CPU, *CUDA}:
+    for case in {(case.model, case.order, case.data, str(case.settings)): case for case in (*CPU, *CUDA)}.values():
         settings = [f"model={case.model}", f"data={case.data}", *([f"activation={case.order}"] if case.order else [])]
         settings += [f"model.{key}={value}" for key, value in case.settings.items()]
         composed = configure(*settings, *(["data.colour=none"] if case.data == "imagenet" else []))  # PyTorch has none
@@ -138,7 +144,7 @@ def test_our_side_needs_jax_flax_and_optax_only():
         "sys.modules |= dict.fromkeys(absent.split())\n"
         "import benchmarks.compare\n"
         "from benchmarks import cases, worker\n"
-        "run, unit, _ = worker.prepare_ours(cases.Case('resnet20', 'original', 'digits', 8, 'bf16'), 1, 'cpu')\n"
+        "run, unit, _ = worker.prepare_ours(cases.Case('resnet20', 'original', 'digits', 8, 'bf16', {'depth': 8}), 1, 'cpu')\n"
         "run(2)\n"
         "print(unit)"
     )
@@ -148,7 +154,7 @@ def test_our_side_needs_jax_flax_and_optax_only():
 
 def test_many_runs_in_one_process_hold_no_more_than_two(monkeypatch):
     monkeypatch.setattr(programs, "_compiled", lru_cache(maxsize=1)(programs._compiled.__wrapped__))
-    rows, _ = growth.runs(TINY.config(1, 1), 3)
+    rows, _ = growth.runs(configure(*ONE_UNIT, *FEW_IMAGES), 3)
     second, last = rows[1], rows[-1]
     assert (second["runs"], last["runs"]) == ("2", "3")
     for held in ("open files", "compiled programs", "arrays"):

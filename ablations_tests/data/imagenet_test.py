@@ -20,7 +20,7 @@ from ablations.runs.record import read_record
 from ablations.system import files as system_files
 from ablations.training.loop import train
 from ablations_tests import pictures
-from ablations_tests.conftest import configure
+from ablations_tests.conftest import ONE_UNIT, configure
 
 
 def config(root, **settings):
@@ -141,7 +141,7 @@ def test_training_on_it(made, tmp_path):
         "data.crop=16",
         "data.test_crops=[24,16]",
     ]
-    line += ["data.workers=0", "model=resnet20", "model.depth=8", "recipe.batch_size=8", "recipe.total_steps=4"]
+    line += ["data.workers=0", *ONE_UNIT, "recipe.batch_size=8", "recipe.total_steps=4"]
     train(configure(*line), tmp_path, quiet=True)
     record = read_record(tmp_path)
     assert (record["train_images"], record["test_images"], record["broken_images"]) == (42, 9, [])

@@ -18,12 +18,12 @@ from ablations.runs.folder import RunFolder
 from ablations.runs.record import read_metrics, read_record
 from ablations.system import interrupt, machine
 from ablations.training.loop import train
-from ablations_tests.conftest import COMMAND, FEW_IMAGES, configure, here
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, ONE_UNIT, configure, here
 from ablations_tests.launch.plan_test import jobs_of
 
-STEPS, EVERY = 40, 8
+STEPS, EVERY = 40, 4
 LINE = (
-    "train", "model=resnet20", "model.depth=8", *FEW_IMAGES, f"recipe.total_steps={STEPS}",
+    "train", *ONE_UNIT, *FEW_IMAGES, f"recipe.total_steps={STEPS}",
     f"recipe.evaluate_every={EVERY}", "recipe.learning_rate=0.001",
 )  # fmt: skip
 SLOWLY = "checkpoint_seconds=0"  # so that there is time to stop a run: a checkpoint after each step

@@ -29,9 +29,9 @@ from ablations.system import lock
 from ablations.terminal import grid, units
 from ablations.training.checkpoint import Checkpoints
 from ablations.training.steps import Steps
-from ablations_tests.conftest import COMMAND, configure, here
+from ablations_tests.conftest import COMMAND, ONE_UNIT, configure, here
 
-SMALL = ("model=resnet110", "model.depth=8", "activation=original")
+SMALL = (*ONE_UNIT, "activation=original")
 FIGURES = Figures(parameters=10, macs=100, program="a", traffic_bytes=8, weights_bytes=40, state_bytes=90)
 TIMING = Timing(
     import_seconds=1,
@@ -78,8 +78,8 @@ def test_rows_that_differ_only_in_a_number_share_a_program_and_no_others_do():
     assert gated == program(gate, "shortcut.bias=-6", "seed=3")
     assert scaled == program(scaling, "shortcut.residual_scale=1")
     different = [program(), gated, scaled, program("shortcut=conv1x1"), program("precision=bf16")]
-    different += [program("recipe.learning_rate=0.3"), program("recipe.batch_size=64"), program("model.depth=20")]
-    different += [program("model.depth=20", "unroll=true")]
+    different += [program("recipe.learning_rate=0.3"), program("recipe.batch_size=64"), program("model.layers=[6]")]
+    different += [program("model.layers=[6]", "unroll=true")]
     assert len(set(different)) == len(different)
 
 
@@ -120,8 +120,9 @@ def test_sizes_of_cifar_are_those_of_its_files(name):
 
 
 def test_a_data_set_that_is_not_here_is_planned_and_not_trained(tmp_path):
-    figures = measure.figures(configure("model=resnet50", "data=imagenet", "recipe.batch_size=2"))
-    assert figures.parameters == 25_557_032
+    figures = measure.figures(configure(*ONE_UNIT, "data=imagenet", "recipe.batch_size=2"))
+    # Two convolutions with BN, and a linear layer.
+    assert figures.parameters == (9 * 3 * 8 + 2 * 8) + (9 * 8 * 8 + 2 * 8) + (8 * 1000 + 1000)
     done = here("train", "data=imagenet", f"data.data_dir={tmp_path}", "model=resnet18", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith("ablations: data=imagenet is not prepared in")
     assert not (tmp_path / "runs").exists()
@@ -209,9 +210,9 @@ def test_the_command_measures_once_and_then_imports_no_jax(briefly, tmp_path, mo
     rows = list(csv.DictReader(io.StringIO(first.stdout)))
     assert [row["seed"] for row in rows] == ["0", "1", "0", "1"] and {row["state"] for row in rows} == {"missing"}
     for row in rows:
-        # A step takes a part of the run, and its temporaries hold at least the input of each of 6 convolutions.
+        # A step takes a part of the run, and its temporaries hold at least the input of the unit's convolution.
         assert 0 < 880 * float(row["step_seconds"]) < float(row["run_seconds"])
-        assert int(row["activation_bytes"]) > 64 * 8 * 8 * 16 * 4 * 2
+        assert int(row["activation_bytes"]) > 32 * 8 * 8 * 8 * 4
     code = "import sys; from ablations.cli import dispatch; dispatch('plan', sys.argv[1:]); assert 'jax' not in sys.modules"
     again = subprocess.run([*COMMAND[:1], "-c", code, *settings], cwd=tmp_path, capture_output=True, text=True)
     assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
@@ -243,8 +244,9 @@ def test_a_step_that_does_not_fit_is_not_run(monkeypatch):
 def test_a_step_is_measured_where_its_memory_cannot_be_known(monkeypatch):
     monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", lambda _: None)
     monkeypatch.setattr(measure, "_enough", lambda calls, _: len(calls) > 1)
-    timing = measure.timing(configure(*SMALL), 0.0)
-    assert timing.step_seconds > 0 and timing.reason == ""
+    met = []
+    timing = measure.timing(configure(*SMALL), 0.0, meet=lambda: met.append(True))
+    assert timing.step_seconds > 0 and timing.reason == "" and met == [True]
     assert timing.temporary_bytes is None and timing.program_bytes is None
 
 

@@ -13,9 +13,9 @@ from hydra.plugins.sweeper import Sweeper
 from ablations.launch import run, trials
 from ablations.runs.folder import RunFolder, read_records
 from ablations.runs.record import write_record
-from ablations_tests.conftest import FEW_IMAGES, here
+from ablations_tests.conftest import FEW_IMAGES, ONE_UNIT, here
 
-SETTINGS = ("model=resnet20", "model.depth=8", *FEW_IMAGES, "recipe.total_steps=1", "shortcut=exclusive_gating")
+SETTINGS = (*ONE_UNIT, *FEW_IMAGES, "recipe.total_steps=1", "shortcut=exclusive_gating")
 BIAS = "shortcut.bias=interval(-10.0,0.0)"
 
 

@@ -20,7 +20,7 @@ from ablations.runs.submitted import Submission
 from ablations.system import lock
 from ablations.system.files import write_whole
 from ablations_tests.commands.train_test import wait_for
-from ablations_tests.conftest import FEW_IMAGES, ablations, configure, here
+from ablations_tests.conftest import FEW_IMAGES, ONE_UNIT, ablations, configure, here
 
 SUBMISSION = {"time": "2026-01-01T00:00:00", "host": "login1", "command": "ablations train study=table1"}
 
@@ -167,7 +167,7 @@ def test_a_job_waits_for_the_lock_of_a_host_that_is_lost(tmp_path):
 
 
 def test_a_detached_command_goes_on_by_itself(tmp_path):
-    line = ("train", "model=resnet20", "model.depth=8", *FEW_IMAGES, "recipe.total_steps=6")
+    line = ("train", *ONE_UNIT, *FEW_IMAGES, "recipe.total_steps=6")
     done = ablations(*line, "--detach", cwd=tmp_path)
     assert done.returncode == 0 and "which goes on by itself" in done.stdout, done.stderr
     assert not list(tmp_path.rglob("record.json"))
@@ -180,11 +180,10 @@ def test_a_detached_command_goes_on_by_itself(tmp_path):
 
 
 @pytest.mark.parametrize("choice,extra", [("slurm", "slurm"), ("slurm_multinode", "slurm"), ("ray", "ray")])
-def test_a_missing_extra_is_named(choice, extra, tmp_path):
+def test_a_missing_extra_is_named(choice, extra, tmp_path, monkeypatch):
     """As if the plugin were not installed."""
     plugin = f"hydra_plugins.hydra_{'ray' if extra == 'ray' else 'submitit'}_launcher"
-    program = f"import sys; sys.modules['{plugin}'] = None; from ablations.cli import main; main()"
-    command = [sys.executable, "-c", program, "train", f"hydra/launcher={choice}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    monkeypatch.setitem(sys.modules, plugin, None)
+    done = here("train", f"hydra/launcher={choice}", cwd=tmp_path)
     assert done.returncode == 2
     assert f"hydra/launcher={choice} needs an extra: pip install 'ablations[{extra}]'" in done.stderr.splitlines()[-1]

@@ -22,10 +22,10 @@ from ablations.runs.folder import RunFolder, read_records
 from ablations.runs.record import read_metrics, read_record
 from ablations.tables import cells, table
 from ablations_tests.config.jobs_test import folders, jobs
-from ablations_tests.conftest import COMMAND, FEW_IMAGES, ROOT, ablations, configure, here, processes_in
+from ablations_tests.conftest import FEW_IMAGES, ONE_UNIT, ROOT, SLOWLY, configure, here, processes_in
 from ablations_tests.wandb_server import serve
 
-TINY = ("train", "model=resnet20", "model.depth=8", "recipe.total_steps=6", "recipe.evaluate_every=2", *FEW_IMAGES)
+TINY = ("train", *ONE_UNIT, "recipe.total_steps=6", "recipe.evaluate_every=2", *FEW_IMAGES)
 OFFLINE = ("logger=wandb", "logger.mode=offline")
 DONE = ROOT / "results" / "digits" / "table1" / "identity" / "seed=0"
 
@@ -52,8 +52,10 @@ def wait_for(condition, seconds=120):
 
 def inspect(folder: Path, *options: str) -> list[dict]:
     """The records of the one offline run below a folder, read back by W&B's own tool."""
-    (run,) = folder.glob("wandb/offline-run-*")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", run]
+    from wandb.util import get_core_path  # `wandb leet inspect` starts it
+
+    ((run,),) = (list(one.glob("*.wandb")) for one in folder.glob("wandb/offline-run-*"))
+    command = [get_core_path(), "leet", "inspect", "--no-observability", "--json", "--run-file", run, folder / "wandb"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -87,14 +89,14 @@ def done(tmp_path):
     return Path(shutil.copytree(DONE, tmp_path / "seed=0"))
 
 
-LONG = ("model=resnet20", "model.depth=8", "recipe.total_steps=128", "recipe.evaluate_every=16", *FEW_IMAGES)
+LONG = (*ONE_UNIT, "recipe.total_steps=128", "recipe.evaluate_every=16", *FEW_IMAGES)
 
 
 def test_an_offline_run_that_was_stopped_is_the_metrics_file_of_one_without_a_logger(tmp_path):
     """Stopped as a terminal does it, by a signal to all processes of its group; then to the end."""
     folder = tmp_path / RunFolder.of(jobs(*LONG)[0].config)
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([*COMMAND, "train", *LONG, *OFFLINE], cwd=tmp_path, start_new_session=True, **pipes)
+    process = subprocess.Popen([*SLOWLY, "train", *LONG, *OFFLINE], cwd=tmp_path, start_new_session=True, **pipes)
     wait_for(lambda: read_metrics(folder) and list(folder.glob("wandb/*/*.wandb")))
     os.killpg(process.pid, signal.SIGINT)
     errors = process.communicate(timeout=120)[1]
@@ -126,11 +128,11 @@ def test_an_offline_run_that_was_stopped_is_the_metrics_file_of_one_without_a_lo
 def test_a_killed_training_ends_its_mirror_and_goes_on_as_one_run(done):
     code = (
         "import os, signal, sys, time; from pathlib import Path\n"
-        "from ablations.loggers.mirror import Mirror; from ablations_tests.conftest import configure\n"
-        "Mirror(configure('logger=wandb', 'logger.mode=offline'), Path('.'), lambda _: os.kill(os.getpid(), 9)).start()\n"
-        "time.sleep(60)"
+        "from ablations.loggers.mirror import Mirror; from ablations.config import compose, jobs\n"
+        "with compose.hydra() as context: [job] = jobs.plan(context, ['logger=wandb', 'logger.mode=offline'])\n"
+        "Mirror(job.config, Path('.'), lambda _: os.kill(os.getpid(), 9)).start(); time.sleep(60)"
     )
-    killed = subprocess.run([sys.executable, "-c", code], cwd=done, timeout=120, env=os.environ | {"PYTHONPATH": ROOT})
+    killed = subprocess.run([sys.executable, "-c", code], cwd=done, timeout=120)
     assert killed.returncode == -signal.SIGKILL
     wait_for(lambda: not processes(done))
     assert inspect(done)[-1]["exit"]["exit_code"] == 255
@@ -215,9 +217,10 @@ def test_training_goes_on_whatever_the_logger_does_and_says_so_once(tmp_path, mo
     """A sweep against a server that answers nonsense, which kills W&B's own process."""
     with serve() as server:
         server.query = lambda *_: {}
-        environment = os.environ | server.environment
-        line = [*TINY, "seeds=2", "logger=wandb", "hydra.launcher.n_jobs=1"]
-        done = ablations(*line, cwd=tmp_path, env=environment)
+        server.handle_error = lambda *_: None  # of what it has not been told
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        done = here(*TINY, "seeds=2", "logger=wandb", "hydra.launcher.n_jobs=1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stderr.splitlines() if "logger=wandb failed, training goes on" in line]
     assert len(said) == 1 and "Traceback" not in done.stderr, done.stderr
@@ -272,7 +275,9 @@ def test_a_full_disk_is_found_where_wandb_would_not_say(tmp_path, monkeypatch):
 
 def scalars(file: Path) -> dict[int, dict[str, float]]:
     """The scalars of an event file by step: (length, its CRC, an Event, its CRC) each."""
-    from tensorboardX.proto.event_pb2 import Event
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "torch", None)  # which it would import
+        from tensorboardX.proto.event_pb2 import Event
 
     data, found = file.read_bytes(), {}
     while len(data) >= 8:
@@ -314,17 +319,16 @@ def test_tensorboard_has_the_metrics_file_each_evaluation_once(done):
             assert found[step] == pytest.approx(line, rel=1e-6)  # TensorBoard's are 32 bits
 
 
-def test_a_missing_library_is_named_before_anything_is_trained(tmp_path):
-    code = "import sys; sys.modules['wandb'] = sys.modules['tensorboardX'] = None; sys.modules['wandb_workspaces'] = None\n"
-    code += "from ablations.cli import main; main()"
+def test_a_missing_library_is_named_before_anything_is_trained(tmp_path, monkeypatch):
+    for library in ("wandb", "tensorboardX", "wandb_workspaces"):
+        monkeypatch.setitem(sys.modules, library, None)
     for arguments, name in (
         (["train", "logger=wandb"], "wandb is not installed; pip install wandb, or"),
         (["train", "logger=tensorboard"], "tensorboardX is not installed; pip install tensorboardX, or"),
         (["table", "study=table1", "logger=wandb"], "wandb is not installed"),
         (["dashboard", "study=table1"], "is not installed"),
     ):
-        command = [sys.executable, "-c", code, *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        done = here(*arguments, cwd=tmp_path)
         assert done.returncode == 2 and name in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -351,7 +355,7 @@ def test_the_finished_table_and_its_figures(tmp_path):
 
     shutil.copytree(DONE, tmp_path / "runs" / "table1" / "identity" / "seed=0")
     for _ in range(2):
-        done = ablations("table", "study=table1", "data=digits", *OFFLINE, cwd=tmp_path)
+        done = here("table", "study=table1", "data=digits", *OFFLINE, cwd=tmp_path)
         assert done.returncode == 0 and "Table 1" in done.stdout, done.stderr
     where = done.stderr.removeprefix("wandb: ").strip()
     records = inspect(tmp_path / "runs" / "table1")  # one only: the same table is the same run
@@ -373,7 +377,7 @@ def test_the_finished_table_and_its_figures(tmp_path):
 
 def test_a_table_that_cannot_be_sent_is_printed_and_refused(tmp_path):
     shutil.copytree(DONE, tmp_path / "runs" / "table1" / "identity" / "seed=0")
-    done = ablations("table", "study=table1", "logger=wandb", cwd=tmp_path)
+    done = here("table", "study=table1", "logger=wandb", cwd=tmp_path)
     assert done.returncode == 2 and "Table 1" in done.stdout
     assert done.stderr.startswith("ablations: logger=wandb: No API key configured") and done.stderr.count("\n") == 1
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from ablations.config.jobs import Job
 from ablations.config.run import Config
-from ablations.costs import calibrate, kept
+from ablations.costs import calibrate, kept, measure
 from ablations.costs.cost import Timing
 from ablations.data import catalogue
 from ablations.launch import packing
@@ -22,9 +22,11 @@ from ablations.runs.record import read_metrics, read_record
 from ablations.system import interrupt, machine
 from ablations.training import driver
 from ablations.training.loop import train, training
-from ablations_tests.conftest import COMMAND, FEW_IMAGES, configure, here
+from ablations_tests.conftest import COMMAND, FEW_IMAGES, ONE_UNIT, configure, here
 
-TINY = ("model=resnet20", "model.depth=8", "recipe.total_steps=5", "recipe.evaluate_every=3", *FEW_IMAGES)
+TINY = (*ONE_UNIT, "shortcut=identity", "recipe.total_steps=5", "recipe.evaluate_every=3", *FEW_IMAGES)
+# Rows that differ in their seed and in a number, and have random numbers inside, share a program.
+ROWS = (("seed=0",), ("seed=1",), ("seed=1", "shortcut.rate=0.1"))
 
 
 def packed(how: str, configs: list[Config], folder) -> list:
@@ -47,31 +49,16 @@ def weights(folder, i: int) -> dict[str, np.ndarray]:
     return load_file(folder / str(i) / "weights.safetensors")
 
 
-# Rows that differ in a number, and such as have random numbers inside, share a program too.
-PACKS = {
-    "seeds": [("seed=0",), ("seed=1",), ("seed=2",)],
-    "numbers": [("shortcut=constant_scaling", f"shortcut.shortcut_scale={scale}") for scale in (0.3, 0.8)],
-    "dropout": [("shortcut=dropout", f"seed={seed}") for seed in (3, 4)],
-}
-
-
 @pytest.fixture(scope="module")
 def singles(tmp_path_factory):
-    """Of each pack its configurations, and the folder in which they were trained one by one."""
-    made = {}
-
-    def of(name):
-        if name not in made:
-            folder = tmp_path_factory.mktemp(name)
-            configs = [configure(*TINY, *settings) for settings in PACKS[name]]
-            made[name] = configs, folder, alone(configs, folder)
-        return made[name]
-
-    return of
+    """The configurations of a pack, the folder in which they were trained one by one, and their records."""
+    folder = tmp_path_factory.mktemp("singles")
+    configs = [configure(*TINY, "shortcut=dropout", *row) for row in ROWS]
+    return configs, folder, alone(configs, folder)
 
 
 def test_interleaved_runs_have_the_bits_of_single_ones(singles, tmp_path):
-    configs, folder, _ = singles("seeds")
+    configs, folder, _ = singles
     packed("interleaved", configs, tmp_path)
     for i in range(len(configs)):
         assert read_metrics(tmp_path / str(i)) == read_metrics(folder / str(i))
@@ -79,9 +66,8 @@ def test_interleaved_runs_have_the_bits_of_single_ones(singles, tmp_path):
         assert all(np.array_equal(one[name], other[name]) for name in other)
 
 
-@pytest.mark.parametrize("name", PACKS)
-def test_runs_with_a_common_axis_have_the_numbers_of_single_ones(singles, tmp_path, name):
-    configs, folder, records = singles(name)
+def test_runs_with_a_common_axis_have_the_numbers_of_single_ones(singles, tmp_path):
+    configs, folder, records = singles
     for i, record in enumerate(packed("vmap", configs, tmp_path)):
         assert record["packing"] == "vmap" and record["runs_at_a_time"] == len(configs)
         assert record["config"] == records[i]["config"] and record["seed"] == configs[i].seed
@@ -94,7 +80,7 @@ def test_runs_with_a_common_axis_have_the_numbers_of_single_ones(singles, tmp_pa
 
 @pytest.mark.parametrize("how", ["interleaved", "vmap"])
 def test_runs_of_a_pack_go_on_without_one_that_ends(singles, tmp_path, how, monkeypatch):
-    configs, folder, records = singles("seeds")
+    configs, folder, records = singles
     broken = tmp_path / "1" / "metrics.jsonl"
     whole = builtins.open
 
@@ -112,7 +98,7 @@ def test_runs_of_a_pack_go_on_without_one_that_ends(singles, tmp_path, how, monk
 
 @pytest.mark.parametrize("how", ["interleaved", "vmap"])
 def test_packed_runs_that_were_stopped_at_different_steps_go_on(singles, tmp_path, how, monkeypatch):
-    configs, _, records = singles("seeds")
+    configs, _, records = singles
     for i, config in enumerate(configs[:2]):  # the third has not begun
         (tmp_path / str(i)).mkdir()
         looks = iter([False] * i + [True])
@@ -120,8 +106,7 @@ def test_packed_runs_that_were_stopped_at_different_steps_go_on(singles, tmp_pat
         with pytest.raises(interrupt.Interrupted, match=f"stopped at step {i + 1} "):
             train(config, tmp_path / str(i), quiet=True)
     monkeypatch.undo()
-    for i in range(2, 3):
-        (tmp_path / str(i)).mkdir()
+    (tmp_path / "2").mkdir()
     runs = [
         training(replace(c, packing=how), tmp_path / str(i), catalogue.load(c.data), quiet=True)
         for i, c in enumerate(configs)
@@ -131,10 +116,9 @@ def test_packed_runs_that_were_stopped_at_different_steps_go_on(singles, tmp_pat
 
 
 def test_a_packed_sweep_that_is_killed_goes_on(tmp_path):
-    rows = ["packing=vmap", "seeds=3", "recipe.total_steps=12", "recipe.evaluate_every=4", "checkpoint_seconds=0"]
-    rows += FEW_IMAGES
-    command = ["train", "model=resnet20", "model.depth=8", *rows]
-    process = subprocess.Popen([*COMMAND, *command], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    rows = ["packing=vmap", "seeds=3", "recipe.total_steps=12", "recipe.evaluate_every=4", "hydra/launcher=basic"]
+    command = ["train", *ONE_UNIT, *FEW_IMAGES, *rows]
+    process = subprocess.Popen([*COMMAND, *command, "checkpoint_seconds=0"], cwd=tmp_path, stderr=subprocess.DEVNULL)
     began = time.monotonic()
     while len(list(tmp_path.glob("runs/*/*/seed=*/metrics.jsonl"))) < 3 or not any(
         path.read_text() for path in tmp_path.glob("runs/*/*/seed=2/metrics.jsonl")
@@ -143,7 +127,7 @@ def test_a_packed_sweep_that_is_killed_goes_on(tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = here(*command, "hydra/launcher=basic", cwd=tmp_path)
+    done = here(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folders = sorted(tmp_path.glob("runs/*/*/seed=*"))
     assert [read_record(folder)["seed"] for folder in folders] == [0, 1, 2]
@@ -159,7 +143,8 @@ def job(*overrides: str, seed: int = 0) -> Job:
     return Job(config, tuple(overrides))
 
 
-def test_groups_are_of_one_program_and_not_larger_than_asked_for():
+def test_groups_are_of_one_program_and_not_larger_than_asked_for(monkeypatch):
+    monkeypatch.setattr(calibrate, "request", lambda _, configs, **__: map(measure.figures, configs))  # in this process
     rows = [("shortcut=identity",), ("shortcut=dropout",), ("shortcut=dropout", "shortcut.rate=0.1")]
     jobs = [job(*row, seed=seed) for row in rows for seed in (0, 1, 2)]
     names = lambda jobs: [(j.config.shortcut.name, j.config.seed) for j in jobs]  # noqa: E731
@@ -222,13 +207,16 @@ def test_a_way_that_dies_is_left_out(monkeypatch):
         return Timing(reason="out of memory") if dies else Timing(device="a device", steps=(1.0,))
 
     monkeypatch.setattr(calibrate, "timing", timing)
+    monkeypatch.setattr(calibrate, "request", lambda _, configs, **__: map(measure.figures, configs))
     assert packing.fastest(configure(*TINY), 8) == ("single", 1)
 
 
-def test_processes_are_measured_side_by_side(briefly):
+def test_processes_are_measured_side_by_side(measuring):
+    """Two that meet, or they would not end, and then take 2 seconds for a step each."""
+    measuring("measure.timing = lambda config, _, pixels, meet: meet() or measure.Timing(steps=(2.0,))")
     config = replace(configure(*TINY), packing="processes", runs_at_a_time=2)
     timing = calibrate.short_run(config)
-    assert timing.reason == "" and timing.step_seconds > 0
+    assert (timing.reason, timing.step_seconds) == ("", 2)
 
 
 @pytest.mark.parametrize("wrong", ["packing=two", "runs_at_a_time=0", "packing=single runs_at_a_time=2"])
