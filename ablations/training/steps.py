@@ -1,5 +1,6 @@
 """The equations of training and testing a network: pure functions from arrays to arrays, compiled."""
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple, cast
 
@@ -81,11 +82,22 @@ class Steps:
         return Network(architecture, config.activation, config.shortcut, **sizes, rngs=streams(**keys))
 
     def init(self) -> State:
-        """The state before the first step. Its program has the numbers of the shortcut in it."""
+        """The state before the first step."""
+        return self._made("init", self._init)
+
+    def unfilled(self) -> State:
+        """The state before the first step, but with zeros as parameters, to be filled from a file: what draws them is a
+        long program."""
+        rest = self._made("unfilled", lambda keys: self._init(keys)._replace(params=nnx.State({})))
+        zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), self.abstract().params)
+        return rest._replace(params=zeros)
+
+    def _made(self, name: str, init: Callable[[dict], State]) -> State:
+        """What a program makes of the keys of the run's seed. It has the numbers of the shortcut in it."""
         # Drawing weights takes milliseconds; on a CPU, optimising the program that does it takes seconds.
         options = {"xla_backend_optimization_level": 0} if self.devices.platform == "cpu" else None
-        name, keys = ("init", repr(self.config.shortcut)), randomness.network_keys(self.config.seed)
-        return self.devices.replicate(self.programs.call(name, self._init, keys, compiler_options=options))
+        keys, shortcut = randomness.network_keys(self.config.seed), repr(self.config.shortcut)
+        return self.devices.replicate(self.programs.call((name, shortcut), init, keys, compiler_options=options))
 
     def _init(self, keys) -> State:
         _, params, others = nnx.split(self._build(keys), nnx.Param, ...)
