@@ -106,7 +106,9 @@ class Steps:
 
     def abstract(self) -> State:
         """The shapes and dtypes of a state, without making an array."""
-        return jax.eval_shape(self._init, randomness.network_keys(0))
+        _, params, others = nnx.split(self.network, nnx.Param, ...)
+        params, others = nnx.as_pure(params), nnx.as_pure(others)
+        return State(jax.ShapeDtypeStruct((), jnp.int32), params, others, jax.eval_shape(self.optimizer.init, params))
 
     def train(self, state: State, batches: Batches) -> tuple[State, np.ndarray, np.ndarray]:
         """One step for each row of `batches`: (steps, batch_size) indices into the training set or, if it is not in

@@ -18,6 +18,7 @@ from ablations.networks.kernels.convolution import use_form
 from ablations.networks.layers import BatchNorm
 from ablations.networks.network import Network
 from ablations.networks.scaling import SHORTCUTS
+from ablations.networks.streams import streams
 from ablations_tests import reference
 from ablations_tests.conftest import configure
 from ablations_tests.drawn import drawn
@@ -32,7 +33,7 @@ def build(order="original", shortcut="identity", stages=3, **design):
 
 
 def network(architecture, order, shortcut):
-    rngs = nnx.Rngs(params=0, dropout=1)
+    rngs = streams(params=jax.random.key(0), dropout=jax.random.key(1))
     return Network(architecture, order, shortcut, classes=10, image_channels=1, rngs=rngs)
 
 
