@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import jax
 import numpy as np
 import pytest
 from flax import nnx
@@ -43,6 +44,21 @@ def test_running_statistics_are_averages_of_the_old_and_those_of_the_batch():
 def statistics(state):
     leaves = nnx.to_flat_state(state.others)
     return {path: np.asarray(leaf) for path, leaf in leaves if path[-1] in ("mean", "variance")}
+
+
+def test_what_a_file_fills_is_the_rest_of_what_a_run_begins_with():
+    """The keys of dropout, too: a loaded network trains on as one of its seed."""
+    design = ("model=vgg110_digits", "model.layers=[2,1]", "model.widths=[4,8]", "shortcut=dropout", "seed=3")
+    config = configure(*design)
+    steps = Steps(config, catalogue.load(config.data))
+    begun, unfilled = steps.init(), steps.unfilled()
+    for one, other in zip(
+        *map(jax.tree.leaves, (begun._replace(params=None), unfilled._replace(params=None))), strict=True
+    ):
+        is_key = jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key)
+        np.testing.assert_array_equal(*map(jax.random.key_data if is_key else np.asarray, (one, other)))
+    for state in (unfilled, steps.abstract()):
+        assert jax.tree.map(jax.typeof, begun) == jax.tree.map(jax.typeof, state)
 
 
 def test_auxiliary_classifiers_are_heard_in_training_and_not_in_tests(forgotten):
