@@ -21,7 +21,7 @@ from ablations_tests.conftest import configure
 
 
 def made(*overrides, seed=0):
-    config = configure("model=resnet20", "model.depth=14", *overrides)
+    config = configure("model=resnet20", *overrides)
     steps = Steps(config, catalogue.load(config.data))
     return steps, drawn.state(steps, seed, a=0.5, rate=0.5)
 
@@ -51,9 +51,9 @@ def test_a_stack_is_taken_apart_in_order_and_turned_to_torch(tmp_path):
     stage = state.params["stages"][1]
     first, rest = (stage[part]["convolutions"][0]["kernel"] for part in ("first", "rest"))
     np.testing.assert_array_equal(tensors["stages.1.units.0.convolutions.0.weight"], np.transpose(first, (3, 2, 0, 1)))
-    np.testing.assert_array_equal(
-        tensors["stages.1.units.1.convolutions.0.weight"], np.transpose(rest[0], (3, 2, 0, 1))
-    )
+    for i, kernel in enumerate(rest):
+        tensor = tensors[f"stages.1.units.{1 + i}.convolutions.0.weight"]
+        np.testing.assert_array_equal(tensor, np.transpose(kernel, (3, 2, 0, 1)))
     np.testing.assert_array_equal(tensors["head.weight"], np.transpose(state.params["head"]["kernel"]))
     assert tensors["stages.0.units.1.shortcut.a"].shape == () and tensors["stages.0.units.1.shortcut.a"] == 0.5
 
