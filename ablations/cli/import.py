@@ -45,7 +45,7 @@ def command(arguments: list[str]) -> int:
     from ablations.training import foreign
 
     try:
-        foreign.convert(Path(source), Path(out), config, steps, steps.unfilled())
+        foreign.convert(Path(source), Path(out), config, steps, steps.init(draw=False))
     except OSError as error:
         raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
     print(f"wrote {out}: {Path(out).stat().st_size:,} bytes, of {config.model.name}")

@@ -61,7 +61,7 @@ def weights_file(
     if normalization["mean"].shape[-1] != dataset.test_images.shape[-1]:
         raise UserError(f"data={config.data.name}: its images differ in kind from those of {trained_on}")
     steps = Steps(config, dataset, normalization=normalization)
-    return steps, weights.load(path, steps, steps.unfilled())
+    return steps, weights.load(path, steps, steps.init(draw=False))
 
 
 def checkpointed(folder: RunFolder) -> Config | None:

@@ -1,6 +1,5 @@
 """The equations of training and testing a network: pure functions from arrays to arrays, compiled."""
 
-from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple, cast
 
@@ -81,34 +80,21 @@ class Steps:
         architecture = config.model.architecture()
         return Network(architecture, config.activation, config.shortcut, **sizes, rngs=streams(**keys))
 
-    def init(self) -> State:
-        """The state before the first step."""
-        return self._made("init", self._init)
-
-    def unfilled(self) -> State:
-        """The state before the first step, but with zeros as parameters, to be filled from a file: what draws them is a
-        long program."""
-        rest = self._made("unfilled", lambda keys: self._init(keys)._replace(params=nnx.State({})))
-        zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), self.abstract().params)
-        return rest._replace(params=zeros)
-
-    def _made(self, name: str, init: Callable[[dict], State]) -> State:
-        """What a program makes of the keys of the run's seed. It has the numbers of the shortcut in it."""
-        # Drawing weights takes milliseconds; on a CPU, optimising the program that does it takes seconds.
+    def init(self, *, draw: bool = True) -> State:
+        """The state before the first step; without `draw`, which takes seconds to compile, with weights of 0, to be filled."""
+        # The numbers of the shortcut are in the program. On a CPU, optimising it takes seconds, and running it milliseconds.
         options = {"xla_backend_optimization_level": 0} if self.devices.platform == "cpu" else None
-        keys, shortcut = randomness.network_keys(self.config.seed), repr(self.config.shortcut)
-        return self.devices.replicate(self.programs.call((name, shortcut), init, keys, compiler_options=options))
+        name, keys = ("init", repr(self.config.shortcut), draw), randomness.network_keys(self.config.seed)
+        state = self.programs.call(name, partial(self._init, draw), keys, compiler_options=options)
+        return self.devices.replicate(state)
 
-    def _init(self, keys) -> State:
-        _, params, others = nnx.split(self._build(keys), nnx.Param, ...)
-        params, others = nnx.as_pure(params), nnx.as_pure(others)
-        return State(jnp.zeros((), jnp.int32), params, others, self.optimizer.init(params))
+    def _init(self, draw: bool, keys) -> State:
+        state = _before_training(self.optimizer, self._build(keys))
+        return state if draw else state._replace(params=jax.tree.map(jnp.zeros_like, state.params))
 
     def abstract(self) -> State:
         """The shapes and dtypes of a state, without making an array."""
-        _, params, others = nnx.split(self.network, nnx.Param, ...)
-        params, others = nnx.as_pure(params), nnx.as_pure(others)
-        return State(jax.ShapeDtypeStruct((), jnp.int32), params, others, jax.eval_shape(self.optimizer.init, params))
+        return jax.eval_shape(partial(_before_training, self.optimizer), self.network)
 
     def train(self, state: State, batches: Batches) -> tuple[State, np.ndarray, np.ndarray]:
         """One step for each row of `batches`: (steps, batch_size) indices into the training set or, if it is not in
@@ -210,6 +196,12 @@ def average_statistics(network: Network, running: nnx.State, momentum: float) ->
     """
     batch = nnx.as_pure(nnx.state(network, nnx.BatchStat))
     nnx.update(network, jax.tree.map(lambda old, new: momentum * old + (1 - momentum) * new, running, batch))
+
+
+def _before_training(optimizer: optax.GradientTransformation, network: Network) -> State:
+    _, params, others = nnx.split(network, nnx.Param, ...)
+    params, others = nnx.as_pure(params), nnx.as_pure(others)
+    return State(jnp.zeros((), jnp.int32), params, others, optimizer.init(params))
 
 
 @lru_cache(maxsize=1)  # runs that share a device share the images on it

@@ -17,7 +17,7 @@ SMALL = ("model=mobilenet_v3_small", "data=digits", "model.stem_stride=1")
 def network():
     config = configure(*SMALL)
     steps = restore.blank(config)
-    return config, steps, steps.unfilled()
+    return config, steps, steps.init(draw=False)
 
 
 def state_dict(network, seed=0):
@@ -59,7 +59,7 @@ def test_auxiliary_classifiers_are_read_if_the_network_has_them(tmp_path):
     small = ("model=googlenet_digits", "data=digits", "model.modules=1", "model.widths=[16,16]")
     config = configure(*small, "model.auxiliary=torchvision")
     steps = restore.blank(config)
-    helped = config, steps, steps.unfilled()
+    helped = config, steps, steps.init(draw=False)
     ours = names.tensors(config.model.architecture(), config.activation)
     tensors = {
         f"aux1.{name}" if ours[int(name[5:].partition(".")[0])].startswith("auxiliary.") else name: tensor
@@ -79,7 +79,7 @@ def test_auxiliary_classifiers_are_read_if_the_network_has_them(tmp_path):
 
     config = configure(*small)  # the same file for the network without them
     steps = restore.blank(config)
-    foreign.convert(file, out, config, steps, steps.unfilled())
+    foreign.convert(file, out, config, steps, steps.init(draw=False))
     assert not [name for name in weights.tensors(out) if name.startswith("auxiliary.")]
     torch.save({name: tensor for name, tensor in tensors.items() if not name.startswith("aux1.")}, file)
     with pytest.raises(UserError, match=r"it has no auxiliary classifiers: add model.auxiliary=none"):

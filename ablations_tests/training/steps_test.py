@@ -51,13 +51,13 @@ def test_what_a_file_fills_is_the_rest_of_what_a_run_begins_with():
     design = ("model=vgg110_digits", "model.layers=[2,1]", "model.widths=[4,8]", "shortcut=dropout", "seed=3")
     config = configure(*design)
     steps = Steps(config, catalogue.load(config.data))
-    begun, unfilled = steps.init(), steps.unfilled()
+    begun, undrawn = steps.init(), steps.init(draw=False)
     for one, other in zip(
-        *map(jax.tree.leaves, (begun._replace(params=None), unfilled._replace(params=None))), strict=True
+        *map(jax.tree.leaves, (begun._replace(params=None), undrawn._replace(params=None))), strict=True
     ):
         is_key = jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key)
         np.testing.assert_array_equal(*map(jax.random.key_data if is_key else np.asarray, (one, other)))
-    for state in (unfilled, steps.abstract()):
+    for state in (undrawn, steps.abstract()):
         assert jax.tree.map(jax.typeof, begun) == jax.tree.map(jax.typeof, state)
 
 
