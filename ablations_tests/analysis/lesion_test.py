@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from ablations.analysis import paths
-from ablations.analysis.lesion import RESIDUAL, UNIT, Lesions, kendall_tau, logits, swap
+from ablations.analysis.lesion import RESIDUAL, UNIT, Lesions, kendall_tau, logits, study, swap
 from ablations.cli import analysis
 from ablations.data import catalogue, dataset
 from ablations.errors import UserError
@@ -196,7 +196,9 @@ def test_what_cannot_be_deleted():
     for k in (0, 2):
         with pytest.raises(UserError, match=f"k={k}: 1 of the network's 3 units can be deleted at random"):
             lesions.check_at_once(k)
-    assert [error is None for error in lesions.singles(UNIT, lambda: None)] == [False, True, True]
+    found = study(steps, state, "a network", k=1, draws=2, paths=8)
+    assert [error is None for error in found["without_unit"]] == [False, True, True]
+    assert found["changing"] == [2, 3] and len(found["path_shares"]) == 4
 
 
 def test_the_command(finished):
@@ -207,10 +209,10 @@ def test_the_command(finished):
     assert "Lesions of" in done.stdout and "tests" in done.stderr
     found, record = json.loads((run / "lesion.json").read_text(), parse_constant=pytest.fail), read_record(run)
     assert found["whole"] == pytest.approx(record["test_error_percent"], rel=1e-5)
-    assert len(found["without_unit"]) == 3 and found["changing"] == [2, 3] and len(found["path_shares"]) == 4
+    assert len(found["without_unit"]) == 1 and found["changing"] == [] and len(found["path_shares"]) == 2
     assert (run / "lesion.svg").read_text().startswith("<?xml")
     done = here("lesion", f"run={run}", "unit=4", cwd=cwd)
-    assert done.returncode == 2 and done.stderr == "ablations: unit=4: the network has the units 1 ... 3\n"
+    assert done.returncode == 2 and done.stderr == "ablations: unit=4: the network has the units 1 ... 1\n"
 
 
 @pytest.mark.parametrize(
