@@ -12,13 +12,15 @@ from ablations.data import catalogue
 from ablations.training import statistics
 from ablations.training.devices import Devices
 from ablations.training.steps import Steps
+from ablations_tests import drawn
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 BATCH, STEPS = 64, 4
 # Small steps: one unit in a ReLU that falls on its other side for a last bit moves little.
 TINY = (
-    "model=resnet20", "model.depth=8", f"recipe.batch_size={BATCH}", "recipe.learning_rate=0.002", "data.pad=1", "data.flip=true"
+    "model=vgg110_digits", "model.layers=[3,2]", "model.widths=[8,16]", "model.dropout=0", f"recipe.batch_size={BATCH}",
+    "recipe.learning_rate=0.002", "data.pad=1", "data.flip=true", "data.train_images=330",
 )  # fmt: skip
 GROUPS = {"null": None, "device": BATCH // 8, "32": 32}  # as asked, and in how many images that is on 8 devices
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
@@ -27,7 +29,7 @@ COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "
 def trained(config, dataset, devices: Devices) -> dict[str, np.ndarray]:
     """Some steps, and with groups of 32 a test and exact statistics; of the step, how often each collective is in it."""
     steps = Steps(config, dataset, devices)
-    state, found = steps.init(), {"losses": [], "wrong": []}
+    state, found = devices.replicate(drawn.state(steps)), {"losses": [], "wrong": []}
     for batch in np.arange(STEPS * BATCH, dtype=np.int32).reshape(STEPS, 1, BATCH) % len(dataset.train_images):
         state, losses, wrong = steps.train(state, batch)
         found["losses"] += losses.tolist()

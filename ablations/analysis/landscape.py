@@ -9,7 +9,6 @@ import math
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -65,14 +64,14 @@ def direction(params: nnx.State, seed: int) -> nnx.State:
 
 def _leaf_direction(path, leaf, random):
     if path[-1] != "kernel":
-        return jnp.asarray(np.zeros(leaf.shape, leaf.dtype))  # `jnp.zeros` is a program for each shape
+        return jax.device_put(np.zeros(leaf.shape, leaf.dtype))  # `jnp.zeros` is a program for each shape
     drawn = random.standard_normal(leaf.shape, np.float32)
     filters = tuple(range(stack.is_stacked(path), leaf.ndim - 1))  # all axes of one unit except that of the filters
 
     def norms(kernel):
         return np.sqrt(np.square(kernel).sum(filters, keepdims=True))
 
-    return jnp.asarray(drawn * norms(np.asarray(leaf)) / norms(drawn))
+    return jax.device_put(drawn * norms(np.asarray(leaf)) / norms(drawn))
 
 
 def _loss(steps: Steps, params, others, first, second, a, b, data, images, labels):

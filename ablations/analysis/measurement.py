@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ablations.analysis.subject import Subject
 from ablations.config.run import Config, from_resolved
+from ablations.data import catalogue
 from ablations.errors import UserError
 from ablations.networks.registry import Unusable, made_by
 from ablations.runs.folder import RunFolder
@@ -127,11 +128,12 @@ def measured(
 
 def _measure(kind: str, subject: Subject, asked: dict) -> dict:
     check_kind(kind, subject.config)
-    steps, state, step = subject.load()
-    images = len(steps.dataset.train_images)
+    data = subject.config.data
+    images, _ = catalogue.sizes(data)
     for key in ("images", "paths"):
         if asked.get(key, 1) > images:
-            raise UserError(f"{key}={asked[key]}: the training set of {steps.dataset.name} has {images} images")
+            raise UserError(f"{key}={asked[key]}: the training set of {data.name} has {images} images")
+    steps, state, step = subject.load()
     if kind == "probe":
         from ablations.training.probe import Probe
 

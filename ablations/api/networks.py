@@ -31,7 +31,8 @@ def network(config: Config) -> Network:
     >>> network(jnp.zeros((2, 8, 8, 1))).shape
     (2, 10)
     """
-    steps, state = restore.blank(config)
+    steps = restore.blank(config)
+    state = steps.init()
     return nnx.merge(steps.graphdef, state.params, state.others)
 
 

@@ -41,11 +41,11 @@ def command(arguments: list[str]) -> int:
     ).config
     from ablations.training import restore
 
-    steps, state = restore.blank(config)
+    steps = restore.blank(config)
     from ablations.training import foreign
 
     try:
-        foreign.convert(Path(source), Path(out), config, steps, state)
+        foreign.convert(Path(source), Path(out), config, steps, steps.init(draw=False))
     except OSError as error:
         raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
     print(f"wrote {out}: {Path(out).stat().st_size:,} bytes, of {config.model.name}")

@@ -220,8 +220,8 @@ def _from_host(leaves, like):
     import jax
 
     kinds, structure = jax.tree.flatten(like)
-    # Copies again: the steps reuse the memory of the state that they are given.
-    arrays = [jax.numpy.array(leaf, copy=True) for leaf in leaves]
+    # Copies again: the steps reuse the memory of the state that they are given. `jnp.array` is a program for each shape.
+    arrays = [jax.device_put(leaf, may_alias=False) for leaf in leaves]
     return structure.unflatten(
         jax.random.wrap_key_data(leaf) if _is_key(kind) else leaf for leaf, kind in zip(arrays, kinds, strict=True)
     )

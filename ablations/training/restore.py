@@ -61,7 +61,7 @@ def weights_file(
     if normalization["mean"].shape[-1] != dataset.test_images.shape[-1]:
         raise UserError(f"data={config.data.name}: its images differ in kind from those of {trained_on}")
     steps = Steps(config, dataset, normalization=normalization)
-    return steps, weights.load(path, steps, steps.init())
+    return steps, weights.load(path, steps, steps.init(draw=False))
 
 
 def checkpointed(folder: RunFolder) -> Config | None:
@@ -89,15 +89,14 @@ def untrained(config: Config) -> Restored:
     return Restored(steps, steps.init(), 0)
 
 
-def blank(config: Config) -> "tuple[Steps, State]":
-    """The network of a configuration, before training, without its data set."""
+def blank(config: Config) -> "Steps":
+    """The steps of a configuration without its data set: to make a state of its network."""
     prepare(config)
     from ablations.training.steps import Steps
 
     channels = catalogue.kind(config.data).image[-1]
     unused = {"mean": np.zeros(channels, np.float32), "divisor": np.ones(channels, np.float32)}  # no image is seen
-    steps = Steps(config, without_images(config.data), normalization=unused)
-    return steps, steps.init()
+    return Steps(config, without_images(config.data), normalization=unused)
 
 
 def without_images(config: DataConfig) -> Dataset:

@@ -80,21 +80,21 @@ class Steps:
         architecture = config.model.architecture()
         return Network(architecture, config.activation, config.shortcut, **sizes, rngs=streams(**keys))
 
-    def init(self) -> State:
-        """The state before the first step. Its program has the numbers of the shortcut in it."""
-        # Drawing weights takes milliseconds; on a CPU, optimising the program that does it takes seconds.
+    def init(self, *, draw: bool = True) -> State:
+        """The state before the first step; without `draw`, which takes seconds to compile, with weights of 0, to be filled."""
+        # The numbers of the shortcut are in the program. On a CPU, optimising it takes seconds, and running it milliseconds.
         options = {"xla_backend_optimization_level": 0} if self.devices.platform == "cpu" else None
-        name, keys = ("init", repr(self.config.shortcut)), randomness.network_keys(self.config.seed)
-        return self.devices.replicate(self.programs.call(name, self._init, keys, compiler_options=options))
+        name, keys = ("init", repr(self.config.shortcut), draw), randomness.network_keys(self.config.seed)
+        state = self.programs.call(name, partial(self._init, draw), keys, compiler_options=options)
+        return self.devices.replicate(state)
 
-    def _init(self, keys) -> State:
-        _, params, others = nnx.split(self._build(keys), nnx.Param, ...)
-        params, others = nnx.as_pure(params), nnx.as_pure(others)
-        return State(jnp.zeros((), jnp.int32), params, others, self.optimizer.init(params))
+    def _init(self, draw: bool, keys) -> State:
+        state = _before_training(self.optimizer, self._build(keys))
+        return state if draw else state._replace(params=jax.tree.map(jnp.zeros_like, state.params))
 
     def abstract(self) -> State:
         """The shapes and dtypes of a state, without making an array."""
-        return jax.eval_shape(self._init, randomness.network_keys(0))
+        return jax.eval_shape(partial(_before_training, self.optimizer), self.network)
 
     def train(self, state: State, batches: Batches) -> tuple[State, np.ndarray, np.ndarray]:
         """One step for each row of `batches`: (steps, batch_size) indices into the training set or, if it is not in
@@ -196,6 +196,12 @@ def average_statistics(network: Network, running: nnx.State, momentum: float) ->
     """
     batch = nnx.as_pure(nnx.state(network, nnx.BatchStat))
     nnx.update(network, jax.tree.map(lambda old, new: momentum * old + (1 - momentum) * new, running, batch))
+
+
+def _before_training(optimizer: optax.GradientTransformation, network: Network) -> State:
+    _, params, others = nnx.split(network, nnx.Param, ...)
+    params, others = nnx.as_pure(params), nnx.as_pure(others)
+    return State(jnp.zeros((), jnp.int32), params, others, optimizer.init(params))
 
 
 @lru_cache(maxsize=1)  # runs that share a device share the images on it

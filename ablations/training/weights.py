@@ -145,7 +145,7 @@ def _filled(part, tensors, architecture: Architecture):
             joined = stack.joined(path, units)
             if joined.shape != leaf.shape:
                 raise ValueError(f"{'.'.join(map(str, path))} has shape {joined.shape}, not {leaf.shape}")
-            leaf = jax.numpy.asarray(joined)
+            leaf = jax.device_put(joined, may_alias=False)  # `jnp.asarray` is a program for each shape
         leaves.append((path, leaf))
     return nnx.from_flat_state(leaves)
 

@@ -10,32 +10,33 @@ from ablations.analysis.landscape import direction, surfaces
 from ablations.data import catalogue, dataset
 from ablations.reports import analysis_tables
 from ablations.training.steps import Steps
+from ablations_tests import drawn
 from ablations_tests.conftest import configure
 
 
 @pytest.fixture(scope="module")
 def steps():
-    config = configure("model=resnet20", "shortcut=exclusive_gating", "shortcut.bias=-1")
+    config = configure("model=resnet20", "model.depth=14", "shortcut=exclusive_gating")
     return Steps(config, catalogue.load(config.data))
 
 
 def test_a_direction_is_filter_normalised(steps):
-    params = steps.init().params
-    drawn, other = (dict(nnx.to_flat_state(direction(params, seed))) for seed in (0, 1))
+    params = drawn.state(steps).params
+    one_draw, other = (dict(nnx.to_flat_state(direction(params, seed))) for seed in (0, 1))
     for path, leaf in nnx.to_flat_state(params):
         if path[-1] != "kernel":
-            assert not np.any(drawn[path]), path
+            assert not np.any(np.asarray(one_draw[path])), path
             continue
         *stack, filters = (leaf.shape[0],) * ("rest" in path), leaf.shape[-1]
         for unit in np.ndindex(*stack[0]):
             for one in range(0, filters, 7):
-                ours, solution = (np.linalg.norm(np.asarray(of)[unit][..., one]) for of in (drawn[path], leaf))
+                ours, solution = (np.linalg.norm(np.asarray(of)[unit][..., one]) for of in (one_draw[path], leaf))
                 assert ours == pytest.approx(solution, rel=1e-4), path
-        assert not np.allclose(drawn[path], other[path])
+        assert not np.allclose(*map(np.asarray, (one_draw[path], other[path])))
 
 
 def test_the_solution_stands_in_the_middle(steps, monkeypatch):
-    state, traced, loss = steps.init(), [], landscape._loss
+    state, traced, loss = drawn.state(steps), [], landscape._loss
     monkeypatch.setattr(landscape, "_loss", lambda *arguments: (traced.append(arguments), loss(*arguments))[1])
     found = surfaces(steps, state, "a network", images=32, directions=2, points=5)
     chosen = dataset.stratified(steps.dataset.train_labels)[:32]

@@ -10,33 +10,22 @@ import pytest
 from flax import nnx
 
 from ablations.analysis import paths
-from ablations.analysis.lesion import RESIDUAL, UNIT, Lesions, kendall_tau, logits, swap
+from ablations.analysis.lesion import RESIDUAL, UNIT, Lesions, kendall_tau, logits, study, swap
 from ablations.cli import analysis
 from ablations.data import catalogue, dataset
 from ablations.errors import UserError
 from ablations.runs.record import read_record
 from ablations.training import augmentation
 from ablations.training.steps import Steps
+from ablations_tests import drawn
 from ablations_tests.conftest import configure, here
 
 
-def network(*overrides):
+def network(*overrides, **numbers):
     """Compiled steps of nine units, and a state in which no number is one that a network starts from."""
     config = configure("model=resnet20", *overrides)
-    steps, random = Steps(config, catalogue.load(config.data)), np.random.default_rng(0)
-    state = steps.init()
-
-    def moved(part):
-        flat = [(path, _moved(path, leaf, random)) for path, leaf in nnx.to_flat_state(part)]
-        return nnx.from_flat_state(flat)
-
-    return steps, state._replace(params=moved(state.params), others=moved(state.others))
-
-
-def _moved(path, leaf, random):
-    if path[-1] in ("mean", "variance", "scale", "shift"):
-        return leaf + jnp.asarray(random.uniform(0, 0.5, leaf.shape), jnp.float32)
-    return leaf
+    steps = Steps(config, catalogue.load(config.data))
+    return steps, drawn.state(steps, **numbers)
 
 
 def lesioned(steps, state, *plan):
@@ -71,16 +60,16 @@ def without(stage, index):
     return edit
 
 
-CASES = [
-    ("shortcut=identity", "activation=full_preactivation"),
-    ("shortcut=exclusive_gating", "activation=bn_after_addition"),
-    ("shortcut=constant_scaling", "shortcut.shortcut_scale=0"),
-]
-
-
-@pytest.mark.parametrize("overrides", CASES)
-def test_deleting_a_unit_is_building_without_it(overrides):
-    steps, state = network(*overrides)
+@pytest.mark.parametrize(
+    "overrides,numbers",
+    [
+        (("shortcut=identity", "activation=full_preactivation"), {}),
+        (("shortcut=exclusive_gating", "activation=bn_after_addition"), {}),
+        (("shortcut=constant_scaling", "shortcut.shortcut_scale=0"), {"a": 0, "b": 0.5}),
+    ],
+)
+def test_deleting_a_unit_is_building_without_it(overrides, numbers):
+    steps, state = network(*overrides, **numbers)
     whole, less = lesioned(steps, state), lesioned(steps, state, [4], UNIT)
     np.testing.assert_allclose(whole, built(steps, state, lambda _: None), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(less, built(steps, state, without(1, 0)), rtol=1e-4, atol=1e-5)
@@ -91,7 +80,7 @@ def test_deleting_a_unit_is_building_without_it(overrides):
 
 def test_deleting_f_leaves_the_shortcut_and_f():
     """BN as the last layer of F: with scale and shift 0, F(x) is 0."""
-    steps, state = network("shortcut=shortcut_only_gating", "shortcut.bias=-1")
+    steps, state = network("shortcut=shortcut_only_gating")
 
     def edit(network):
         bn = network.stages[1].first.activations[-1].bn
@@ -138,18 +127,18 @@ def test_kendall_tau():
     assert kendall_tau(order) == pytest.approx(kendalltau(order, np.arange(54)).statistic)
 
 
-@pytest.mark.parametrize(
-    "overrides", [("shortcut=exclusive_gating", "shortcut.bias=-1"), ("activation=bn_after_addition",)]
-)
+@pytest.mark.parametrize("overrides", [("shortcut=exclusive_gating",), ("activation=bn_after_addition",)])
 def test_the_gradient_is_the_sum_over_all_paths(overrides):
     """Of three units: eight paths."""
     steps, state = network("model.depth=8", *overrides)
     images, labels = steps.dataset.train_images[:4], steps.dataset.train_labels[:4]
-    along = jax.jit(
-        lambda through: paths.gradient_along(steps, state.params, state.others, steps.data, images, labels, through)
-    )
+
+    @jax.jit
+    def along(images, labels, through):
+        return paths.gradient_along(steps, state.params, state.others, steps.data, images, labels, through)
+
     each = {
-        path: along([jnp.full((1, 4), float(through)) for through in path])
+        path: along(images, labels, [np.full((1, 4), through, np.float32) for through in path])
         for path in itertools.product((0, 1), repeat=3)
     }
 
@@ -171,8 +160,7 @@ def test_the_gradient_is_the_sum_over_all_paths(overrides):
     chosen = dataset.stratified(steps.dataset.train_labels)[:4]
     images, labels = steps.dataset.train_images[chosen], steps.dataset.train_labels[chosen]
     for length in (0, 3):  # of which there is one path
-        through = [jnp.full((1, 4), length / 3)] * 3
-        gradient = paths.gradient_along(steps, state.params, state.others, steps.data, images, labels, through)
+        gradient = along(images, labels, [np.full((1, 4), length / 3, np.float32)] * 3)
         by_hand = np.linalg.norm(np.asarray(gradient).reshape(4, -1), axis=1).mean()
         assert norms[length] == pytest.approx(float(by_hand), rel=1e-3)
 
@@ -198,7 +186,7 @@ def test_all_lesions_are_one_program():
 
 
 def test_what_cannot_be_deleted():
-    steps, state = network("shortcut=constant_scaling", "shortcut.shortcut_scale=0", "model.depth=8")
+    steps, state = network("shortcut=constant_scaling", "shortcut.shortcut_scale=0", "model.depth=8", a=0, b=0.5)
     lesions = Lesions(steps, state)
     lesions.check([1])
     with pytest.raises(
@@ -208,7 +196,9 @@ def test_what_cannot_be_deleted():
     for k in (0, 2):
         with pytest.raises(UserError, match=f"k={k}: 1 of the network's 3 units can be deleted at random"):
             lesions.check_at_once(k)
-    assert [error is None for error in lesions.singles(UNIT, lambda: None)] == [False, True, True]
+    found = study(steps, state, "a network", k=1, draws=2, paths=8)
+    assert [error is None for error in found["without_unit"]] == [False, True, True]
+    assert found["changing"] == [2, 3] and len(found["path_shares"]) == 4
 
 
 def test_the_command(finished):
@@ -219,10 +209,10 @@ def test_the_command(finished):
     assert "Lesions of" in done.stdout and "tests" in done.stderr
     found, record = json.loads((run / "lesion.json").read_text(), parse_constant=pytest.fail), read_record(run)
     assert found["whole"] == pytest.approx(record["test_error_percent"], rel=1e-5)
-    assert len(found["without_unit"]) == 3 and found["changing"] == [2, 3] and len(found["path_shares"]) == 4
+    assert len(found["without_unit"]) == 1 and found["changing"] == [] and len(found["path_shares"]) == 2
     assert (run / "lesion.svg").read_text().startswith("<?xml")
     done = here("lesion", f"run={run}", "unit=4", cwd=cwd)
-    assert done.returncode == 2 and done.stderr == "ablations: unit=4: the network has the units 1 ... 3\n"
+    assert done.returncode == 2 and done.stderr == "ablations: unit=4: the network has the units 1 ... 1\n"
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,20 @@
 """Parameters and multiply-adds against published figures."""
 
-import jax
 import pytest
 from flax import nnx
 
+from ablations import randomness
 from ablations.networks import count
 from ablations.networks.network import Network
+from ablations.networks.streams import streams
 from ablations_tests.conftest import configure
 
 
 def abstract(*overrides, classes=10, channels=3):
     config = configure(*overrides)
-    return nnx.eval_shape(
-        lambda: Network(
-            config.model.architecture(),
-            config.activation,
-            config.shortcut,
-            classes=classes,
-            image_channels=channels,
-            rngs=nnx.Rngs(jax.random.key(0)),
-        )
-    )
+    described = config.model.architecture(), config.activation, config.shortcut
+    sizes = {"classes": classes, "image_channels": channels}
+    return nnx.eval_shape(lambda: Network(*described, **sizes, rngs=streams(**randomness.network_keys(0))))
 
 
 PRE = "activation=full_preactivation"

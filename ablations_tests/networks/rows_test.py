@@ -54,8 +54,13 @@ def test_branches_stand_side_by_side():
 
 def test_activations_follow_the_convolutions_that_ask_for_them():
     rows = (Activate(), Layer(6, groups=6, activated=False), Layer(4, 1, bias=True), Pool("max", 2, 2), Layer(5))
-    made = Rows(rows, 6, rngs=nnx.Rngs(0), **SETTINGS)
+
+    def made_and_run():
+        made = Rows(rows, 6, rngs=nnx.Rngs(0), **SETTINGS)
+        return made, made(images(8, 8))
+
+    made, y = nnx.eval_shape(made_and_run)
     assert [activation.sequence for activation in made.activations] == [(), ("bn", "relu"), ()]
     assert made.convolutions[0].kernel.shape == (3, 3, 1, 6) and made.convolutions[1].bias is not None
-    assert made(images(8, 8)).shape == (2, 4, 4, 5)
+    assert y.shape == (2, 4, 4, 5)
     assert made.extras[0].sequence == ("relu",)

@@ -15,7 +15,7 @@ from ablations.runs.record import read_record
 from ablations.training.checkpoint import Checkpoints
 from ablations.training.devices import Devices
 from ablations.training.steps import Steps
-from ablations_tests.conftest import COMPILE_FAST, ROOT, ablations, configure
+from ablations_tests.conftest import COMPILE_FAST, ROOT, ablations, configure, here
 from ablations_tests.simulated import COLLECTIVES, GROUPS
 from benchmarks import devices
 
@@ -92,13 +92,12 @@ def test_what_a_device_had_is_recorded_as_a_number_of_images():
 
 def test_a_run_on_eight_devices_is_recorded_and_goes_on_with_others(tmp_path):
     line = ("train", "model=resnet20", "model.depth=8", "recipe.total_steps=2", "recipe.bn_statistics=running")
-    environment = os.environ | EIGHT
-    done = ablations(*line, "recipe.bn_group=device", cwd=tmp_path, env=environment)
+    done = ablations(*line, "recipe.bn_group=device", cwd=tmp_path, env=os.environ | EIGHT)
     assert done.returncode == 0, done.stderr
     [folder] = tmp_path.glob("runs/single/*/seed=0")
     record = read_record(folder)
     assert (record["devices"], record["processes"], record["config"]["recipe"]["bn_group"]) == (8, 1, 4)
-    again = ablations(*line, "recipe.bn_group=device", "devices=4", cwd=tmp_path, env=environment)
+    again = here(*line, "recipe.bn_group=device", "devices=4", cwd=tmp_path)
     assert again.returncode == 0 and "done already" in again.stdout
 
 

@@ -16,7 +16,8 @@ SMALL = ("model=mobilenet_v3_small", "data=digits", "model.stem_stride=1")
 @pytest.fixture(scope="module")
 def network():
     config = configure(*SMALL)
-    return config, *restore.blank(config)
+    steps = restore.blank(config)
+    return config, steps, steps.init(draw=False)
 
 
 def state_dict(network, seed=0):
@@ -57,7 +58,8 @@ def test_auxiliary_classifiers_are_read_if_the_network_has_them(tmp_path):
     file, out, again = tmp_path / "theirs.pth", tmp_path / "ours.safetensors", tmp_path / "again.pth"
     small = ("model=googlenet_digits", "data=digits", "model.modules=1", "model.widths=[16,16]")
     config = configure(*small, "model.auxiliary=torchvision")
-    helped = config, *restore.blank(config)
+    steps = restore.blank(config)
+    helped = config, steps, steps.init(draw=False)
     ours = names.tensors(config.model.architecture(), config.activation)
     tensors = {
         f"aux1.{name}" if ours[int(name[5:].partition(".")[0])].startswith("auxiliary.") else name: tensor
@@ -76,7 +78,8 @@ def test_auxiliary_classifiers_are_read_if_the_network_has_them(tmp_path):
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in written.items())
 
     config = configure(*small)  # the same file for the network without them
-    foreign.convert(file, out, config, *restore.blank(config))
+    steps = restore.blank(config)
+    foreign.convert(file, out, config, steps, steps.init(draw=False))
     assert not [name for name in weights.tensors(out) if name.startswith("auxiliary.")]
     torch.save({name: tensor for name, tensor in tensors.items() if not name.startswith("aux1.")}, file)
     with pytest.raises(UserError, match=r"it has no auxiliary classifiers: add model.auxiliary=none"):

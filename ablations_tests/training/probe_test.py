@@ -22,6 +22,7 @@ from ablations.training import augmentation
 from ablations.training.loop import train
 from ablations.training.probe import Probe
 from ablations.training.steps import Steps
+from ablations_tests import drawn
 from ablations_tests.conftest import FEW_IMAGES, configure, here
 
 LINEAR = ActivationOrder("linear", [], [], [], [])
@@ -39,24 +40,24 @@ def edited(part, **edits):
 
 
 @pytest.mark.parametrize(
-    "overrides,factor",
+    "overrides,numbers,factor",
     [
-        (["shortcut=identity"], 1.0),
-        (["shortcut=constant_scaling", "shortcut.shortcut_scale=0.5"], 0.5),
-        (["shortcut=exclusive_gating", "shortcut.bias=-6"], 1 / (1 + np.exp(-6))),
-        (["shortcut=shortcut_only_gating", "shortcut.bias=-5"], 1 / (1 + np.exp(-5))),
-        (["shortcut=dropout", "shortcut.rate=0.5"], 0.5),
-        (["shortcut=conv1x1", "shortcut.bn=false", "shortcut.at_dimension_change=false"], 0.9),
+        (["shortcut=identity"], {}, 1.0),
+        (["shortcut=constant_scaling", "shortcut.shortcut_scale=0.5"], {"a": 0.5, "b": 0.5}, 0.5),
+        (["shortcut=exclusive_gating", "shortcut.bias=-6"], {"bias": -6}, 1 / (1 + np.exp(-6))),
+        (["shortcut=shortcut_only_gating", "shortcut.bias=-5"], {"bias": -5}, 1 / (1 + np.exp(-5))),
+        (["shortcut=dropout", "shortcut.rate=0.5"], {"rate": 0.5}, 0.5),
+        (["shortcut=conv1x1", "shortcut.bn=false", "shortcut.at_dimension_change=false"], {}, 0.9),
     ],
 )
-def test_linear_units_give_the_product_of_eqn_8(overrides, factor):
+def test_linear_units_give_the_product_of_eqn_8(overrides, numbers, factor):
     """F = 0, without BN and ReLU; gates with W_g = 0, 1x1 convolutions that are 0.9 times the identity."""
     known = {"shortcut=constant_scaling": 5.55e-17, "shortcut=exclusive_gating": 0.875}.get(
         overrides[0]
     )  # by the paper
-    n = 18 if known else 3  # units a stage; the paper's are of 110 layers
-    steps = linear(*overrides, f"model.depth={6 * n + 2}")
-    units = Probe(steps, 8)(without_f(steps))["units"]
+    n = 18 if known else 2  # units a stage; the paper's are of 110 layers
+    steps = linear(*overrides, "model=resnet110_1layer", f"model.depth={3 * n + 2}")
+    units = Probe(steps, 8)(without_f(steps, **numbers))["units"]
     changes = {i for i in (n, 2 * n) if overrides[0] == "shortcut=conv1x1"}
     products = [np.prod([1 if i in changes else factor for i in range(unit, 3 * n)]) for unit in range(3 * n)]
     np.testing.assert_allclose(units["product"], products, rtol=1e-5)
@@ -69,7 +70,7 @@ def test_linear_units_give_the_product_of_eqn_8(overrides, factor):
 
 def test_pools_between_stages_are_no_part_of_the_product():
     steps = linear("model=vgg110_digits", "model.layers=[5,4]", "model.widths=[4,8]", "shortcut=constant_scaling")
-    units = Probe(steps, 8)(without_f(steps))["units"]
+    units = Probe(steps, 8)(without_f(steps, a=0.5, b=0.5))["units"]
     np.testing.assert_allclose(units["product"], [0.5**4, 0.5**3, 0.5**2, 0.5], rtol=1e-5)
     np.testing.assert_allclose(units["product"], units["predicted"], rtol=1e-5)
 
@@ -79,13 +80,15 @@ def linear(*overrides):
     return Steps(config, catalogue.load(config.data))
 
 
-def without_f(steps):
-    state = steps.init()
+def without_f(steps, **numbers):
+    state = drawn.state(steps, **numbers)
     params = edited(
         state.params,
-        convolutions_1_kernel=jnp.zeros_like,
-        gate_conv_kernel=jnp.zeros_like,
-        w_conv_kernel=lambda kernel: jnp.broadcast_to(0.9 * jnp.eye(kernel.shape[-1]), kernel.shape),
+        convolutions_0_kernel=np.zeros_like,
+        gate_conv_kernel=np.zeros_like,
+        w_conv_kernel=lambda kernel: np.broadcast_to(
+            np.float32(0.9) * np.eye(kernel.shape[-1], dtype=np.float32), kernel.shape
+        ),
     )
     return state._replace(params=params)
 
@@ -93,14 +96,14 @@ def without_f(steps):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["shortcut=exclusive_gating", "shortcut.bias=-2", "model.depth=14"],
-        ["shortcut=dropout", "activation=full_preactivation", "model=resnet164", "model.depth=20"],
+        ["shortcut=exclusive_gating", "model=resnet110_1layer", "model.depth=8"],  # two units a stage
+        ["shortcut=dropout", "activation=full_preactivation", "model=resnet164", "model.depth=11"],
     ],
 )
 def test_a_real_net_agrees_with_a_gradient_by_hand(overrides):
-    """By jax.vjp of the six units one after the other; what comes along shortcuts, of each with F and g held fast."""
+    """By jax.vjp of the units one after the other; what comes along shortcuts, of each with F and g held fast."""
     steps = Steps(configure("model=resnet20", *overrides), catalogue.load(configure().data))
-    state, images = steps.init(), 16
+    state, images = drawn.state(steps, rate=0.5), 16
     probed = Probe(steps, images)(state)
     by_hand = jax.jit(lambda params, others: gradients_by_hand(steps, params, others, images))
     loss, gradients = by_hand(state.params, state.others)
@@ -162,7 +165,7 @@ def gradients_by_hand(steps, params, others, images):
 def test_the_signal_and_the_gate_of_the_first_unit():
     config = configure("model=resnet20", "model.depth=8", "shortcut=exclusive_gating", "shortcut.bias=-1")
     steps = Steps(config, catalogue.load(config.data))
-    state = steps.init()
+    state = drawn.state(steps, scale=1)
     units = Probe(steps, 16)(state)["units"]
 
     @jax.jit
@@ -189,7 +192,7 @@ def test_what_f_cuts_off_is_what_its_relu_reads():
 
     config = configure("model=resnet20", "model.depth=8", "activation=bn_after_addition")
     steps = Steps(config, catalogue.load(config.data))
-    after = Probe(steps, 16)(steps.init())["units"]
+    after = Probe(steps, 16)(drawn.state(steps))["units"]
     assert after["cut_off"] != after["negative"] and 0.3 < after["cut_off"][1] < 0.7
 
 
@@ -225,7 +228,7 @@ def test_a_run_on_its_way_is_probed_and_goes_on_without_doubles(along, tmp_path)
         patch.setattr(interrupt, "stop_requested", lambda _: next(calls))
         with pytest.raises(interrupt.Interrupted):
             train(config, tmp_path, quiet=True)
-    found = measured("probe", of_run(RunFolder(tmp_path)), {"images": 16}, tmp_path)
+    found = measured("probe", of_run(RunFolder(tmp_path)), {"images": 32}, tmp_path)
     assert (found["step"], found["at"]) == (3, "on the way")
     with open(tmp_path / "probes.jsonl", "a") as file:
         file.write('{"step": 4}\n')  # written, and not yet part of a checkpoint

@@ -16,13 +16,14 @@ from ablations.networks.network import Network
 from ablations.networks.scaling import SHORTCUTS
 from ablations.training import weights
 from ablations.training.steps import Steps
+from ablations_tests import drawn
 from ablations_tests.conftest import configure
 
 
 def made(*overrides, seed=0):
-    config = configure("model=resnet20", "model.depth=14", f"seed={seed}", *overrides)
+    config = configure("model=resnet20", *overrides)
     steps = Steps(config, catalogue.load(config.data))
-    return steps, steps.init()
+    return steps, drawn.state(steps, seed, a=0.5, rate=0.5)
 
 
 def is_float(leaf) -> bool:
@@ -33,12 +34,7 @@ def is_float(leaf) -> bool:
 @pytest.mark.parametrize("shortcut", SHORTCUTS)
 def test_a_state_survives_its_file(shortcut, tmp_path):
     steps, state = made(f"shortcut={shortcut}", "activation=full_preactivation")
-    random = np.random.default_rng(0)
-
-    def drawn(leaf):  # at 0 and 1, where BN starts, what is not restored could go unseen
-        return jnp.asarray(random.normal(size=leaf.shape), leaf.dtype) if is_float(leaf) else leaf
-
-    state, other = (jax.tree.map(drawn, state) for _ in range(2))
+    other = drawn.state(steps, seed=7)
     weights.save(tmp_path / "w", steps, state)
     restored, normalization = weights.load(tmp_path / "w", steps, other), weights.normalization(tmp_path / "w")
     for saved, found in ((state.params, restored.params), (state.others, restored.others)):
@@ -55,28 +51,23 @@ def test_a_stack_is_taken_apart_in_order_and_turned_to_torch(tmp_path):
     stage = state.params["stages"][1]
     first, rest = (stage[part]["convolutions"][0]["kernel"] for part in ("first", "rest"))
     np.testing.assert_array_equal(tensors["stages.1.units.0.convolutions.0.weight"], np.transpose(first, (3, 2, 0, 1)))
-    np.testing.assert_array_equal(
-        tensors["stages.1.units.1.convolutions.0.weight"], np.transpose(rest[0], (3, 2, 0, 1))
-    )
+    for i, kernel in enumerate(rest):
+        tensor = tensors[f"stages.1.units.{1 + i}.convolutions.0.weight"]
+        np.testing.assert_array_equal(tensor, np.transpose(kernel, (3, 2, 0, 1)))
     np.testing.assert_array_equal(tensors["head.weight"], np.transpose(state.params["head"]["kernel"]))
     assert tensors["stages.0.units.1.shortcut.a"].shape == () and tensors["stages.0.units.1.shortcut.a"] == 0.5
-
-
-def filled(tree, draw):
-    """Arrays of floats drawn by shape; random streams stay as they are."""
-    return jax.tree.map(lambda leaf: draw(size=leaf.shape).astype(leaf.dtype) if is_float(leaf) else leaf, tree)
 
 
 def test_a_layer_that_sees_a_map_gets_its_pixels_in_the_order_of_torch(tmp_path):
     design = "model.layers=[1, 1, 1]", "model.widths=[4, 4, 6]", "model.cells=2", "model.hidden=[5, 3]"
     config = configure("model=vgg110_digits", *design)
     steps = Steps(config, catalogue.load(config.data))
-    state = filled(steps.abstract(), np.random.default_rng(0).normal)
+    state = drawn.state(steps)
     weights.save(tmp_path / "w", steps, state)
     ours, theirs = state.params["hidden"][0]["kernel"], load_file(tmp_path / "w")["hidden.0.weight"]
     expected = np.asarray(ours).reshape(2, 2, 6, 5).transpose(3, 2, 0, 1)  # (out, channel, row, column)
     np.testing.assert_array_equal(theirs.reshape(5, 6, 2, 2), expected)
-    restored = weights.load(tmp_path / "w", steps, filled(state, lambda size: np.zeros(size)))
+    restored = weights.load(tmp_path / "w", steps, drawn.state(steps, seed=7))
     for saved, found in zip(jax.tree.leaves(state.params), jax.tree.leaves(restored.params), strict=True):
         np.testing.assert_array_equal(saved, found)
 
@@ -86,7 +77,7 @@ def test_kernels_of_groups_and_of_transposed_convolutions():
     architecture = Architecture(Layer(6), (Stage(units),))
     described = architecture, ORDERS["original"], SHORTCUTS["identity"]()
     network = nnx.eval_shape(lambda: Network(*described, classes=2, image_channels=1, rngs=nnx.Rngs(0)))
-    params = filled(nnx.as_pure(nnx.state(network, nnx.Param)), np.random.default_rng(0).normal)
+    params = drawn.drawn(nnx.as_pure(nnx.state(network, nnx.Param)))
     tensors = weights.named_tensors(params, nnx.State({}), architecture)
     unit = params["stages"][0]["first"]
     grouped, up = unit["convolutions"][0]["kernel"], unit["extras"][0]["kernel"]

@@ -33,7 +33,7 @@ def draw(case: str):
     size, kernel, stride, channels, filters, groups = CASES[case]
     random = np.random.default_rng(0)
     shapes = (3, size, size + 1, channels), (kernel, kernel, channels // groups, filters)
-    x, w = (jnp.asarray(random.normal(size=shape), jnp.float32) for shape in shapes)
+    x, w = (random.normal(size=shape).astype(np.float32) for shape in shapes)
     return x, w, stride, groups
 
 
@@ -53,8 +53,8 @@ def assert_same(ours, theirs, x, w):
         dy = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
         return y, *back(jnp.asarray(dy))
 
-    for a, b in zip(jax.jit(lambda: all_of(ours))(), jax.jit(lambda: all_of(theirs))(), strict=True):
-        np.testing.assert_allclose(a, b, atol=3e-6 * float(jnp.abs(b).max()))
+    for a, b in zip(*jax.device_get(jax.jit(lambda: (all_of(ours), all_of(theirs)))()), strict=True):
+        np.testing.assert_allclose(a, b, atol=3e-6 * abs(b).max())
 
 
 @pytest.mark.parametrize("case,devices", [*((case, 1) for case in CASES), ("depthwise", 2)])
@@ -72,7 +72,7 @@ def test_groups_and_their_gradients_are_those_of_lax(case, devices):
 @pytest.mark.parametrize("case", ["depthwise", "small groups"])
 def test_groups_in_a_loop(case):
     x, w, _, groups = draw(case)
-    w = jnp.stack([w, 2 * w, -w]) / 8
+    w = np.stack([w, 2 * w, -w]) / 8
 
     def looped(convolution):
         return lambda x, w: jax.lax.scan(lambda x, w: (jnp.tanh(convolution(x, w)), None), x, w)[0]
@@ -92,14 +92,23 @@ def test_padding_of_ones_own_and_even_kernels():
 
 def test_sums_of_bfloat16_are_float32():
     x, w, _, groups = draw("depthwise")
-    x, w = x.astype(jnp.bfloat16), w.astype(jnp.bfloat16)
-    ours, back = jax.vjp(lambda x, w: convolve(x, w, groups=groups), x, w)
-    x, w = x.astype(jnp.float32), w.astype(jnp.float32)
-    theirs, exact = jax.vjp(lambda x, w: lax_convolution(x, w, 1, groups), x, w)
-    pairs = zip((ours, *back(ours)), (theirs, *exact(ours.astype(jnp.float32))), strict=True)
-    for rounded, expected in pairs:
-        assert rounded.dtype == jnp.bfloat16
-        np.testing.assert_allclose(rounded.astype(jnp.float32), expected, rtol=2**-8, atol=1e-5)
+    x, w = jnp.asarray(x, jnp.bfloat16), jnp.asarray(w, jnp.bfloat16)
+
+    @jax.jit
+    def rounded(x, w):
+        y, back = jax.vjp(lambda x, w: convolve(x, w, groups=groups), x, w)
+        return y, *back(y)
+
+    @jax.jit
+    def exact(x, w, dy):
+        y, back = jax.vjp(lambda x, w: lax_convolution(x, w, 1, groups), x, w)
+        return y, *back(dy)
+
+    ours = rounded(x, w)
+    wide = [np.asarray(array, np.float32) for array in (x, w, *ours)]
+    for one, as_float, expected in zip(ours, wide[2:], exact(*wide[:3]), strict=True):
+        assert one.dtype == jnp.bfloat16
+        np.testing.assert_allclose(as_float, expected, rtol=2**-8, atol=1e-5)
 
 
 def groups_in(jaxpr) -> set[int]:
