@@ -21,6 +21,7 @@ import pytest
 
 import ablations as ab
 from ablations import cli
+from ablations.costs import calibrate, measure
 from ablations_tests import depths, official, pictures
 from ablations_tests.conftest import ONE_UNIT, ROOT
 
@@ -50,6 +51,7 @@ ADDED = {
     r"train .*data=image_folder": "data.crop=32",
     r".*data=image_folder": "data.workers=0",
     r"plan study=": "calibrate=false",
+    r"plan study=(table1|gate_bias)": " ".join(ONE_UNIT),
     r"plan study=gate_bias": "row=exclusive_gating_0,shortcut_only_gating_0",
     r"plan study=table5": "row=resnet152_original",
     r"probe": "images=8",
@@ -155,7 +157,9 @@ def begun(tmp_path_factory):
 
 @pytest.fixture
 def shell(forgotten, tmp_path, monkeypatch):
-    """In a home folder with small archives in the official formats and with pictures, without a network."""
+    """In a home folder with small archives in the official formats and with pictures, without a network. Networks are
+    read in this process; to start another takes seconds."""
+    monkeypatch.setattr(calibrate, "request", lambda _, configs, **__: map(measure.figures, configs))
     official.write("cifar10", "archive", tmp_path / "downloads")
     official.publish(monkeypatch, "cifar10")
     pictures.archives(tmp_path / "downloads")
