@@ -46,8 +46,8 @@ COMMAND = [sys.executable, "-m", "ablations"]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three on two cores: some tests wait for processes, signals and locks."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """Two more than there are cores: some tests wait for processes, signals and locks."""
+    return (os.cpu_count() or 1) + 2
 
 
 def ablations(*arguments: str, cwd: Path, **options) -> subprocess.CompletedProcess:
