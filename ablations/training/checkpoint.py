@@ -8,11 +8,13 @@ import contextlib
 import copy
 import errno
 import hashlib
+import io
 import json
 import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -160,7 +162,8 @@ class Checkpoints:
                     continue
                 abstract = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in _to_host(like)]
                 restore = ocp.args.StandardRestore(abstract)
-                leaves = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
+                with _silent_threads():
+                    leaves = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
                 if _digest(leaves) != loop["digest"]:
                     raise ValueError("its digest does not match")
             except Exception as error:  # whatever Orbax raises for a damaged file
@@ -206,6 +209,17 @@ def _literal(path: Path):
             return map(Literal, Path(self).glob(pattern))
 
     return Literal(path)
+
+
+@contextlib.contextmanager
+def _silent_threads() -> Iterator[None]:
+    """Once one array cannot be read, Orbax closes its event loop, and TensorStore prints a traceback for each that follows."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            yield
+        except BaseException:
+            time.sleep(0.5)  # until those that were on their way have ended
+            raise
 
 
 def _to_host(state) -> list[np.ndarray]:

@@ -156,3 +156,12 @@ def test_a_step_that_was_refused_is_saved_anew(tmp_path):
     checkpoints.close()
     (found, loop), said = restored(tmp_path)
     assert loop == {"step": 2} and int(found["step"]) == 7 and not said
+
+
+def test_one_whose_arrays_are_gone_is_refused_without_a_word_from_below(tmp_path, capfd):
+    """TensorStore's threads would print tracebacks for the arrays that were on their way."""
+    saved(tmp_path, 1, 2)
+    (tmp_path / "checkpoints" / "2" / "state" / "manifest.ocdbt").unlink()
+    (_, loop), [said] = restored(tmp_path)
+    assert loop["step"] == 1 and "checkpoints/2 is damaged" in said
+    assert "Traceback" not in capfd.readouterr().err
