@@ -34,6 +34,8 @@ from ablations import cli  # noqa: E402
 from ablations.config import compose, imports, searchpath  # noqa: E402
 from ablations.config.compose import parse  # noqa: E402
 from ablations.config.run import Config  # noqa: E402
+from ablations.costs import calibrate, measure  # noqa: E402
+from ablations.costs.cost import Figures  # noqa: E402
 from ablations.networks.activation import ORDERS  # noqa: E402
 from ablations.networks.registry import FAMILIES, SHORTCUTS  # noqa: E402
 
@@ -151,6 +153,19 @@ def measuring(tmp_path_factory, monkeypatch):
 def briefly(measuring):
     """Processes that measure this machine do so in a few calls, not for seconds."""
     measuring("measure._enough = lambda calls, seconds: len(calls) > measure.FEWEST")
+
+
+@pytest.fixture
+def networks_read_here(monkeypatch):
+    """Networks are read in this process, which takes no seconds to start; what is measured is measured in another."""
+
+    def request(kind, configs, pixels=None, **options):
+        if kind is Figures:
+            return (measure.figures(config, pixels, options.get("target")) for config in configs)
+        return elsewhere(kind, configs, pixels, **options)
+
+    elsewhere = calibrate.request
+    monkeypatch.setattr(calibrate, "request", request)
 
 
 @pytest.fixture

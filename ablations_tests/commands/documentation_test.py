@@ -21,7 +21,6 @@ import pytest
 
 import ablations as ab
 from ablations import cli
-from ablations.costs import calibrate, measure
 from ablations_tests import depths, official, pictures
 from ablations_tests.conftest import ONE_UNIT, ROOT
 
@@ -33,11 +32,13 @@ LINKING = [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/NOTES.md", "re
 NEEDS = re.compile(r"#.*\bneeds (a network|PyTorch|a GPU|GPUs|a TPU|a cluster|several hosts|a quiet machine|hours)\b")
 
 # Added to the commands that match, one after the other: of a setting that is there twice the last value counts.
-SMALL = " ".join(ONE_UNIT) + " recipe.batch_size=16 recipe.total_steps=2 recipe.evaluate_every=2 hydra/launcher=basic"
-SMALL += " recipe.bn_statistics=running"  # exact ones are another program, and a pass over all images
+SHORT = "recipe.batch_size=16 recipe.total_steps=2 recipe.evaluate_every=2 hydra/launcher=basic"
+SHORT += " recipe.bn_statistics=running"  # exact ones are another program, and a pass over all images
+SMALLEST = " ".join(ONE_UNIT)
+SMALL = f"{SMALLEST} {SHORT}"
 ADDED = {
     r"train (?!--|.*unet|study=table2)|train -m": SMALL,
-    r"train .*unet": SMALL.replace(" ".join(ONE_UNIT), "model.widths=[4,8] data.train_images=160 data.split=train_val"),
+    r"train .*unet": f"{SHORT} model.widths=[4,8] data.train_images=160 data.split=train_val",
     r"train study=unet": "row=none",
     r"train -m": "seed=0",
     r"train -m .*(optuna|search=)": "hydra.sweeper.n_trials=1",
@@ -45,13 +46,13 @@ ADDED = {
     r"train study=": "seeds=1",
     r"(train|plan) study=table1(?!.*row=)": "row=identity",
     r"train study=table1 data=digits(?!.*row=)": "row=identity,exclusive_gating_-6",
-    r"train study=table2": SMALL.replace(" ".join(ONE_UNIT), "model.depth=8") + " row=resnet110_original",
+    r"train study=table2": f"{SHORT} model.depth=8 row=resnet110_original",
     r"train .*logger=": "force=true",
     r"train .*data\.train_images=": "data.train_images=50",
     r"train .*data=image_folder": "data.crop=32",
     r".*data=image_folder": "data.workers=0",
     r"plan study=": "calibrate=false",
-    r"plan study=(table1|gate_bias)": " ".join(ONE_UNIT),
+    r"plan study=(table1|gate_bias)": SMALLEST,
     r"plan study=gate_bias": "row=exclusive_gating_0,shortcut_only_gating_0",
     r"plan study=table5": "row=resnet152_original",
     r"probe": "images=8",
@@ -156,10 +157,8 @@ def begun(tmp_path_factory):
 
 
 @pytest.fixture
-def shell(forgotten, tmp_path, monkeypatch):
-    """In a home folder with small archives in the official formats and with pictures, without a network. Networks are
-    read in this process; to start another takes seconds."""
-    monkeypatch.setattr(calibrate, "request", lambda _, configs, **__: map(measure.figures, configs))
+def shell(forgotten, networks_read_here, tmp_path, monkeypatch):
+    """In a home folder with small archives in the official formats and with pictures, without a network."""
     official.write("cifar10", "archive", tmp_path / "downloads")
     official.publish(monkeypatch, "cifar10")
     pictures.archives(tmp_path / "downloads")

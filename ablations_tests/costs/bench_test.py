@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ablations.costs import bench, calibrate, measure
+from ablations.costs import bench, measure
 from ablations.costs.cost import Ceilings, Figures, Timing
 from ablations.networks import count
 from ablations.terminal import units
@@ -72,15 +72,7 @@ def test_rates_follow_from_the_median_step():
     assert "Not measured: resnet110, original, identity, 8x8, batch 32, f32: killed." in bench.notes([unknown])
 
 
-def test_the_command_measures_what_it_says(briefly, tmp_path, monkeypatch):
-    def here_or_there(kind, configs, pixels=None, **options):
-        """Networks are read in this process."""
-        if kind is Figures:
-            return [measure.figures(config, pixels) for config in configs]
-        return request(kind, configs, pixels, **options)
-
-    request = calibrate.request
-    monkeypatch.setattr(calibrate, "request", here_or_there)
+def test_the_command_measures_what_it_says(briefly, networks_read_here, tmp_path):
     out = tmp_path / "bench.json"
     settings = [*ONE_UNIT, "recipe.batch_size=8", "pixels=4", "precision=bf16", "seed=0,1"]
     done = here("bench", *settings, "format=json", f"out={out}", cwd=tmp_path)

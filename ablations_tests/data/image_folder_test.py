@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from ablations import randomness
-from ablations.costs import calibrate, measure
 from ablations.data import catalogue, loader, moments, picture
 from ablations.data.config import DataConfig
 from ablations.data.crops import Middle, Random, decode
@@ -419,8 +418,7 @@ def test_the_step_takes_images_as_it_takes_numbers(root):
     assert one[2] == other[2]
 
 
-def test_eval_and_plan_know_it(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(calibrate, "request", lambda _, configs, **__: map(measure.figures, configs))  # in this process
+def test_eval_and_plan_know_it(root, networks_read_here, tmp_path):
     folder = tmp_path / "runs" / "single" / "x" / "seed=0"
     folder.mkdir(parents=True)
     train(configure(*settings(root)), folder, quiet=True)

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from ablations.config.jobs import Job
 from ablations.config.run import Config
-from ablations.costs import calibrate, kept, measure
+from ablations.costs import calibrate, kept
 from ablations.costs.cost import Timing
 from ablations.data import catalogue
 from ablations.launch import packing
@@ -143,8 +143,7 @@ def job(*overrides: str, seed: int = 0) -> Job:
     return Job(config, tuple(overrides))
 
 
-def test_groups_are_of_one_program_and_not_larger_than_asked_for(monkeypatch):
-    monkeypatch.setattr(calibrate, "request", lambda _, configs, **__: map(measure.figures, configs))  # in this process
+def test_groups_are_of_one_program_and_not_larger_than_asked_for(networks_read_here):
     rows = [("shortcut=identity",), ("shortcut=dropout",), ("shortcut=dropout", "shortcut.rate=0.1")]
     jobs = [job(*row, seed=seed) for row in rows for seed in (0, 1, 2)]
     names = lambda jobs: [(j.config.shortcut.name, j.config.seed) for j in jobs]  # noqa: E731
@@ -201,13 +200,12 @@ def test_on_an_accelerator_the_calibration_decides_and_says_so(monkeypatch, caps
     assert ("vmap", 2) not in measured, "its last bits depend on how many runs are left"
 
 
-def test_a_way_that_dies_is_left_out(monkeypatch):
+def test_a_way_that_dies_is_left_out(networks_read_here, monkeypatch):
     def timing(_, config, *, measure):
         dies = config.packing != "single"
         return Timing(reason="out of memory") if dies else Timing(device="a device", steps=(1.0,))
 
     monkeypatch.setattr(calibrate, "timing", timing)
-    monkeypatch.setattr(calibrate, "request", lambda _, configs, **__: map(measure.figures, configs))
     assert packing.fastest(configure(*TINY), 8) == ("single", 1)
 
 
