@@ -12,7 +12,7 @@ from ablations.terminal.bar import bar
 
 # The files that say what the compiler is told, and how its text is read.
 READ_AND_TOLD = (
-    *("networks/kernels/convolution", "training/determinism"),
+    *("networks/kernels/convolution", "networks/stack", "training/determinism"),
     *("compilers/compile", "compilers/hlo", "compilers/program"),
 )
 

@@ -76,8 +76,17 @@ class ResidualUnit(Rows):
             fx = jnp.pad(fx, ((0, 0), (0, 0), (0, 0), (self.zeros, 0)))
         return (activated if self.shortcut_reads_activated else carried), fx
 
+    @property
+    def activates_sum(self) -> bool:
+        """Whether something without parameters follows the addition, which is then the same in all units of a stack."""
+        return bool(self.after_addition.sequence) and self.after_addition.bn is None
+
+    def sum(self, x):
+        """h(x) + F(x)."""
+        return self.shortcut(*self.branches(x))
+
     def __call__(self, x):
-        return self.after_addition(self.shortcut(*self.branches(x)))
+        return self.after_addition(self.sum(x))
 
 
 def middle(x, height: int, width: int):

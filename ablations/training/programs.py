@@ -17,7 +17,7 @@ from flax import nnx
 from ablations import setting
 from ablations.config.run import Config
 from ablations.data.dataset import Dataset
-from ablations.networks import registry
+from ablations.networks import registry, stack
 from ablations.networks.kernels import convolution, placement
 from ablations.training import determinism
 from ablations.training.devices import Devices
@@ -79,7 +79,12 @@ class Programs:
         return traced.lower(lowering_platforms=self.devices.lowering_platforms)
 
     def compile(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-        return lowered.compile(self.compiler_options)
+        try:
+            return lowered.compile(self.compiler_options | stack.compiler_options(self.devices.platform))
+        except jax.errors.JaxRuntimeError as error:
+            if "No such compile option" not in str(error):
+                raise
+            return lowered.compile(self.compiler_options)  # of another version of the compiler
 
     @property
     def compiler_options(self) -> dict[str, str | bool]:

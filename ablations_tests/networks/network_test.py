@@ -13,7 +13,7 @@ from jax.extend.core import jaxprs_in_params
 from ablations.networks.activation import ORDERS, ActivationOrder
 from ablations.networks.families.densenet import DenseNet
 from ablations.networks.families.resnet import ResNet
-from ablations.networks.kernels import remat
+from ablations.networks.kernels import placement, remat
 from ablations.networks.kernels.convolution import use_form
 from ablations.networks.layers import BatchNorm
 from ablations.networks.network import Network
@@ -148,6 +148,17 @@ def test_scanned_and_unrolled_are_one_function():
     scanned = loss_and_gradient(network, images())
     network.set_attributes(unroll=True)
     assert_same(loss_and_gradient(network, images()), scanned, atol=2e-4)
+
+
+def test_a_tpus_loop_computes_the_same():
+    """Where the ReLU after an addition begins the next unit."""
+    network = abstract("original", "identity", stages=2, depth=14)
+
+    def on(platform):
+        with placement.placed(platform, 1), use_form("native"):
+            return loss_and_gradient(network, images())
+
+    assert_same(on("tpu"), on("cpu"), rtol=1e-4, atol=1e-5)
 
 
 def test_a_loop_that_keeps_less_computes_the_same(monkeypatch):

@@ -12,6 +12,7 @@ from flax import nnx
 
 from ablations.config.run import MATMUL_PRECISIONS
 from ablations.data import catalogue
+from ablations.networks import stack
 from ablations.networks.activation import ORDERS
 from ablations.networks.layers import Conv
 from ablations.networks.scaling import SHORTCUTS
@@ -42,7 +43,7 @@ def convolutions(text: str) -> Counter:
 
 def test_a_program_for_an_accelerator_is_made_without_one():
     text = lowered(Devices((AbsentDevice("tpu"),)), 100, "model.depth=14")
-    assert "tensor<100x128xi32>" in text and "tensor<50000x32x32x3xui8>" in text
+    assert "tensor<100x128xi32>" in text and "tensor<50000x3072xui8>" in text
     assert convolutions(text) == {FORWARD: TRACED, OF_KERNEL: TRACED, OF_X: TRACED - 1}
     assert "3x2x32x32xf32" not in text and "custom_call" not in text
 
@@ -113,6 +114,12 @@ def test_a_program_for_four_devices_that_are_elsewhere_shards_the_images():
     text = lowered(Devices((AbsentDevice("tpu"),) * 4), 2, "model.depth=8")
     assert "mhlo.num_partitions = 4" in text
     assert re.search(r'sharding_constraint .*\[\{"batch"\}, \{\}, \{\}, \{\}\].*tensor<128x32x32x3xui8>', text)
+
+
+def test_an_option_that_a_compiler_does_not_know_is_left_out(monkeypatch):
+    monkeypatch.setattr(stack, "compiler_options", lambda platform: {f"xla_{platform}_of_another_version": True})
+    made = Programs(Devices.here(1), threads=1)
+    assert made.call("twice", lambda x: 2 * x, np.float32(3)) == 6
 
 
 def test_a_program_is_compiled_once():

@@ -35,6 +35,10 @@ def on_gpu() -> bool:
     return platform() in ("gpu", "cuda", "rocm")
 
 
+def on_tpu() -> bool:
+    return platform() == "tpu"
+
+
 def devices() -> int:
     """The number of devices that images are spread over."""
     return _devices.get()

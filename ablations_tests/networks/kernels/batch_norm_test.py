@@ -25,7 +25,7 @@ def plain(x, scale, shift, relu):
     return jax.nn.relu(y) if relu else y
 
 
-FORMS = [(1, "cpu"), (2, "gpu"), (4, "tpu"), (1, "gpu")]
+FORMS = [(1, "cpu"), (2, "gpu"), (4, "tpu"), (1, "tpu"), (1, "gpu")]
 TYPES = {"float32": 2e-5, "bfloat16": 0.06}  # with the tolerance
 # Of a form, a type and a ReLU each pair.
 CASES = [(*form, dtype, (i + j) % 2 == 1) for i, form in enumerate(FORMS) for j, dtype in enumerate(TYPES)]
