@@ -5,6 +5,7 @@ state they are called "first" and "rest", which only this module knows.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,15 @@ FIRST, STACKED = "first", "rest"
 def compiler_options(platform: str) -> dict[str, str | bool]:
     """Lets a TPU write several of the arrays that a unit keeps with one kernel. libtpu does not document it."""
     return {"xla_jf_enable_advanced_multi_output_fusion": True} if platform == "tpu" else {}
+
+
+@runtime_checkable
+class Residual(Protocol):
+    """A unit whose output is what follows an addition, applied to a sum."""
+
+    activates_sum: bool
+    sum: Callable
+    after_addition: Callable
 
 
 class Stack(nnx.Module):
@@ -57,11 +67,12 @@ class Stack(nnx.Module):
         if self.rest is None:
             x, seen_first = self._alone(x, visit, first_argument)
             return x, jax.tree.map(lambda leaf: leaf[None], seen_first)
-        late = visit is run and placement.on_tpu() and self.first.activates_sum
-        if late:  # in the loop, what follows an addition begins the next unit
-            x, seen_first, visit = self.first.sum(x), None, _run_late
+        first, last = self.first, None
+        if visit is run and placement.on_tpu() and isinstance(first, Residual) and first.activates_sum:
+            # In the loop, what follows an addition begins the next unit.
+            x, seen_first, visit, last = first.sum(x), None, _run_late, first.after_addition
         else:
-            x, seen_first = visit(self.first, x, first_argument)
+            x, seen_first = visit(first, x, first_argument)
         graphdef, params, others = nnx.split(self.rest, nnx.Param, ...)
         step = _step(graphdef, visit)
         scan = remat.scan if self.remat else jax.lax.scan
@@ -72,7 +83,7 @@ class Stack(nnx.Module):
             unroll=self._written_out(len(jax.tree.leaves(params)[0])),
         )
         nnx.update(self.rest, others)
-        x = self.first.after_addition(x) if late else x
+        x = last(x) if last else x
         return x, jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), seen_first, seen_rest)
 
     def _alone(self, x, visit, argument):

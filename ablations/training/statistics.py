@@ -8,7 +8,7 @@ from flax import nnx
 
 from ablations.networks.layers import BatchNorm
 from ablations.training import feed
-from ablations.training.steps import State, Steps
+from ablations.training.steps import State, Steps, batch_of
 from ablations.training.tally import Tally
 
 
@@ -43,7 +43,7 @@ def _moments(steps: Steps, params, others, data, batch) -> dict:
     network = steps.merge(params, others, train=True)
     # Over the whole batch: with groups, the variance of their means would be lost.
     network.set_attributes(group=None)
-    network.with_auxiliary(steps.input(steps.batch_of(data, batch)[0], data))
+    network.with_auxiliary(steps.input(batch_of(data, batch, steps.dataset)[0], data))
     statistics = nnx.to_flat_state(nnx.as_pure(nnx.state(network, nnx.BatchStat)))
     means = {path: value for path, value in statistics if path[-1] == "mean"}
     return means | {

@@ -130,7 +130,7 @@ class Steps:
         return calls.make(partial(self._step, data), state, batches, made)
 
     def _step(self, data, state, batch):
-        images, labels = self.batch_of(data, batch)
+        images, labels = batch_of(data, batch, self.dataset)
         images = self.devices.along_images(images)
         key, pad = jax.random.fold_in(data["key"], state.step), self.config.data.pad
         if self.config.data.colour != "none":
@@ -142,13 +142,6 @@ class Steps:
         updates, momentum = self.optimizer.update(grads, state.momentum, state.params)
         params = cast(nnx.State, optax.apply_updates(state.params, updates))  # of the same structure
         return State(state.step + 1, params, others, momentum), (loss, wrong)
-
-    def batch_of(self, data: dict, batch: Placed) -> tuple[jax.Array, jax.Array]:
-        """The images and labels of a batch: chosen on the device by indices, or copied to it."""
-        if isinstance(batch, dict):
-            return batch["images"], batch["labels"]
-        images = data["images"][batch].reshape(*batch.shape, *self.dataset.train_images.shape[1:])
-        return images, data["labels"][batch]
 
     def _loss(self, params, others, images, labels):
         network = self.merge(params, others, train=True)
@@ -230,3 +223,10 @@ def _on_devices(
         arrays = {"images": rows, "labels": dataset.train_labels}
     constants = {"mean": mean, "divisor": divisor}
     return constants, devices.replicate(arrays | constants)
+
+
+def batch_of(data: dict, batch: Placed, dataset: Dataset) -> tuple[jax.Array, jax.Array]:
+    """The images and labels of a batch: chosen on the device by indices, or copied to it. dataset: that of `data`."""
+    if isinstance(batch, dict):
+        return batch["images"], batch["labels"]
+    return data["images"][batch].reshape(*batch.shape, *dataset.train_images.shape[1:]), data["labels"][batch]

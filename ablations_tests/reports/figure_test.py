@@ -73,22 +73,21 @@ def test_a_figure_is_the_same_bytes_each_time(form, tmp_path):
 def test_figure_3_shows_the_medians_of_the_metrics(monkeypatch):
     _, right, left = drawn(monkeypatch, FIGURE3, DIGITS)
     assert [axes.get_legend().get_title().get_text()[:3] for axes in right] == ["(a)", "(b)", "(c)", "(d)"]
-    seeds = [records.read_metrics(DIGITS / "table1" / "conv1x1" / f"seed={seed}") for seed in range(3)]
-    for axes, key, dashed in ((right[3], "test_error_percent", False), (left[3], "train_loss", True)):
-        _identity, conv1x1 = axes.lines
-        assert list(conv1x1.get_xdata()) == [line["step"] for line in seeds[0]]
-        expected = [statistics.median(line[key] for line in of_step) for of_step in zip(*seeds, strict=True)]
-        assert list(conv1x1.get_ydata()) == pytest.approx(expected)
-        assert (conv1x1.get_linestyle() == "--") == dashed
-    assert {axes.get_yscale() for axes in left} == {"log"}
-    ends = [
-        statistics.median(
-            records.read_metrics(DIGITS / "table1" / row / f"seed={seed}")[-1]["test_error_percent"]
-            for seed in range(3)
-        )
+    identity, conv1x1 = (
+        [records.read_metrics(folder) for folder in (DIGITS / "table1" / row).iterdir()]
         for row in ("identity", "conv1x1")
+    )
+    for axes, key, dashed in ((right[3], "test_error_percent", False), (left[3], "train_loss", True)):
+        _, line = axes.lines
+        assert list(line.get_xdata()) == [metrics["step"] for metrics in conv1x1[0]]
+        expected = [statistics.median(metrics[key] for metrics in step) for step in zip(*conv1x1, strict=True)]
+        assert list(line.get_ydata()) == pytest.approx(expected)
+        assert (line.get_linestyle() == "--") == dashed
+    assert {axes.get_yscale() for axes in left} == {"log"}
+    assert labels(right[3]) == [
+        f"{row} ({statistics.median(run[-1]['test_error_percent'] for run in runs):.2f} %, n = {len(runs)})"
+        for row, runs in (("identity", identity), ("conv1x1", conv1x1))
     ]
-    assert labels(right[3]) == [f"identity ({ends[0]:.2f} %, n = 3)", f"conv1x1 ({ends[1]:.2f} %, n = 3)"]
 
 
 def test_panels_share_their_scales(tmp_path, monkeypatch):
