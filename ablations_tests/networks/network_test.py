@@ -182,14 +182,15 @@ def test_units_that_stand_alone_keep_less_and_compute_the_same():
 
 
 @pytest.mark.parametrize(
-    "order,shortcut,maps",
+    "platform,order,shortcut,maps",
     [
-        ("original", "identity", 3),  # the input and two convolutions
-        ("full_preactivation", "identity", 2),  # the input and the first convolution: nothing needs the second's output
-        ("original", "dropout", 4),  # and the mask
+        ("cpu", "original", "identity", 3),  # the input and two convolutions
+        ("cpu", "full_preactivation", "identity", 2),  # and the first: nothing needs the output of the second
+        ("cpu", "original", "dropout", 4),  # and the mask
+        ("tpu", "original", "dropout", 2),
     ],
 )
-def test_what_a_unit_keeps_for_its_backward_pass(order, shortcut, maps):
+def test_what_a_unit_keeps_for_its_backward_pass(platform, order, shortcut, maps):
     graphdef, params, others = nnx.split(abstract(order, shortcut, depth=6 * 3 + 2), nnx.Param, ...)
 
     def loss(params, others, x):
@@ -201,7 +202,8 @@ def test_what_a_unit_keeps_for_its_backward_pass(order, shortcut, maps):
             for inner in jaxprs_in_params(equation.params):
                 yield from scans(inner)
 
-    traced = jax.make_jaxpr(jax.grad(loss))(nnx.as_pure(params), nnx.as_pure(others), images(8))
+    with placement.placed(platform, 1):
+        traced = jax.make_jaxpr(jax.grad(loss))(nnx.as_pure(params), nnx.as_pure(others), images(8))
     forward = [scan for scan in scans(traced.jaxpr) if scan.params["length"] == 2 and not scan.params["reverse"]]
     # What a loop keeps has an axis over its steps; what it carries has not.
     kept = [[out.aval for out in scan.outvars if out.aval.shape[:1] == (2,)] for scan in forward]

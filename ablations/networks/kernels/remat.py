@@ -10,9 +10,13 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from ablations.networks.kernels import placement
+
 # What a unit keeps for its backward pass. BN's output, activations and sums are computed again: reading and writing
 # them would take longer, and keeping them would take more memory than everything else.
 KEPT = ("convolution", "moments", "mask")
+# On a TPU, whose products are fast for its memory, it takes longer to keep a convolution than to compute it again.
+KEPT_ON_A_TPU = ("moments", "mask")
 
 # How much a unit keeps, in multiples of its input's size: 1 gave the least memory for ResNet-1001, by XLA's analysis.
 KEPT_BY_A_UNIT = 1
@@ -24,8 +28,9 @@ def keep(x: jax.Array, kind: str) -> jax.Array:
 
 
 def units(step: Callable) -> Callable:
-    """The step of a loop over units, keeping only its inputs and KEPT."""
-    return jax.checkpoint(step, policy=jax.checkpoint_policies.save_only_these_names(*KEPT), prevent_cse=False)
+    """The step of a loop over units, keeping only its inputs and KEPT or KEPT_ON_A_TPU."""
+    kept = KEPT_ON_A_TPU if placement.on_tpu() else KEPT
+    return jax.checkpoint(step, policy=jax.checkpoint_policies.save_only_these_names(*kept), prevent_cse=False)
 
 
 def scan(step: Callable, x, inputs, *, unroll: bool | int):
