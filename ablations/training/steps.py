@@ -218,7 +218,7 @@ def _on_devices(
         arrays = {"colours": colour.components(moments.covariance)}
     else:
         mean, divisor = augmentation.statistics(np.asarray(dataset.train_images), normalization)
-        # An image is a row, in the order in which a TPU keeps such an array: it would lay out one of four axes anew in each call.
+        # An image is a row: each call of a program for a TPU would lay out a data set of four axes anew.
         rows = np.asarray(dataset.train_images).reshape(len(dataset.train_images), -1)
         arrays = {"images": rows, "labels": dataset.train_labels}
     constants = {"mean": mean, "divisor": divisor}

@@ -15,7 +15,7 @@ from ablations.networks.kernels import placement
 # What a unit keeps for its backward pass. BN's output, activations and sums are computed again: reading and writing
 # them would take longer, and keeping them would take more memory than everything else.
 KEPT = ("convolution", "moments", "mask")
-# On a TPU, whose products are fast for its memory, it takes longer to keep a convolution than to compute it again.
+# On a TPU, by its compiler, writing a convolution to memory and reading it again takes longer than computing it twice.
 KEPT_ON_A_TPU = ("moments", "mask")
 
 # How much a unit keeps, in multiples of its input's size: 1 gave the least memory for ResNet-1001, by XLA's analysis.
