@@ -22,9 +22,10 @@ def test_with_runs_it_says_which_there_are(tmp_path):
     shutil.copytree(TABLE1 / "identity", tmp_path / "mine" / "table1" / "identity")
     shutil.copytree(TABLE1 / "dropout" / "seed=0", tmp_path / "mine" / "single" / "shortcut=dropout" / "seed=0")
     done = here("table", "runs_dir=mine", cwd=tmp_path)
+    runs = len(list((TABLE1 / "identity").iterdir()))
     assert done.stderr == (
-        "ablations: study=... is missing; mine has single (1 run), table1 (3 runs); type ablations table study=single "
-        "runs_dir=mine\n"
+        f"ablations: study=... is missing; mine has single (1 run), table1 ({runs} runs); type ablations table "
+        "study=single runs_dir=mine\n"
     )
     empty = here("table", "study=table2", "runs_dir=mine", cwd=tmp_path)
     assert empty.returncode == 0 and "not run" in empty.stdout
