@@ -8,12 +8,12 @@ import contextlib
 import copy
 import errno
 import hashlib
-import io
 import json
 import logging
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -213,13 +213,21 @@ def _literal(path: Path):
 
 @contextlib.contextmanager
 def _silent_threads() -> Iterator[None]:
-    """Once one array cannot be read, Orbax closes its event loop, and TensorStore prints a traceback for each that follows."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        try:
-            yield
-        except BaseException:
-            time.sleep(0.5)  # until those that were on their way have ended
-            raise
+    """Once one array cannot be read, Orbax closes its event loop, and each that follows fails in a thread of TensorStore."""
+    before = sys.unraisablehook
+
+    def report(failure):
+        if str(failure.exc_value) != "Event loop is closed":
+            before(failure)
+
+    sys.unraisablehook = report
+    try:
+        yield
+    except BaseException:
+        time.sleep(0.5)  # until those that were on their way have ended
+        raise
+    finally:
+        sys.unraisablehook = before
 
 
 def _to_host(state) -> list[np.ndarray]:

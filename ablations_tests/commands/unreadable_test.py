@@ -25,7 +25,9 @@ def spoil(folder: RunFolder) -> bytes:
 def runs_dir(tmp_path):
     """Two rows of Table 1 on the digits; of one a record cannot be read, of the other none can."""
     for row in ("identity", "conv1x1"):
-        shutil.copytree(ROOT / "results" / "digits" / "table1" / row, tmp_path / "table1" / row)
+        for seed in range(3):
+            run = f"table1/{row}/seed={seed}"
+            shutil.copytree(ROOT / "results" / "digits" / run, tmp_path / run)
     spoil(RunFolder(tmp_path / "table1" / "identity" / "seed=1"))
     for seed in range(3):
         spoil(RunFolder(tmp_path / "table1" / "conv1x1" / f"seed={seed}"))
