@@ -217,10 +217,10 @@ def _on_devices(
         mean, divisor = moments.normalization(normalization)
         arrays = {"colours": colour.components(moments.covariance)}
     else:
-        mean, divisor = augmentation.statistics(np.asarray(dataset.train_images), normalization)
+        images = np.asarray(dataset.train_images)
+        mean, divisor = augmentation.statistics(images, normalization)
         # An image is a row: each call of a program for a TPU would lay out a data set of four axes anew.
-        rows = np.asarray(dataset.train_images).reshape(len(dataset.train_images), -1)
-        arrays = {"images": rows, "labels": dataset.train_labels}
+        arrays = {"images": images.reshape(len(images), -1), "labels": dataset.train_labels}
     constants = {"mean": mean, "divisor": divisor}
     return constants, devices.replicate(arrays | constants)
 
