@@ -9,7 +9,6 @@ from ablations.config.recipe import RecipeConfig
 from ablations.config.run import Config
 from ablations.data.config import DataConfig
 from ablations.networks.activation import ORDERS
-from ablations.networks.architecture import Architecture, Layer, Parallel
 from ablations.networks.family import FAMILIES
 from ablations.networks.scaling import SHORTCUTS
 
@@ -60,27 +59,13 @@ class Case:
 
     @property
     def layers(self) -> int:
-        """The number of layers with weights, one after another, but those on shortcuts and in the excitations."""
-        return depth(self.config(1, 1).model.architecture())
+        return self.config(1, 1).model.architecture().layers
 
     @property
     def _choices(self) -> dict[str, str]:
         """What the file of the model chooses: a family as "model", an activation order, a shortcut."""
         chosen = {"activation": "original", "shortcut": "identity"} | _defaults("model", self.model)
         return chosen | ({"activation": self.order} if self.order else {})
-
-
-def depth(architecture: Architecture) -> int:
-    """The number of layers with weights, one after another."""
-    rows = [*architecture.exit]
-    for stage in architecture.stages:
-        rows += [*stage.entry, *(row for unit in stage.units for row in unit.branch)]
-    return 1 + _depth(rows) + len(architecture.head.hidden) + 1
-
-
-def _depth(rows) -> int:
-    layers = sum(isinstance(row, Layer) for row in rows)
-    return layers + sum(max(map(_depth, row.branches)) for row in rows if isinstance(row, Parallel))
 
 
 def _load(group: str, name: str) -> dict:
@@ -110,7 +95,7 @@ def _cases(
     batch: int | None = None,
     **settings,
 ) -> list[Case]:
-    batch = batch or {"cifar10": 128, "digits": 64}[data]
+    batch = batch or _load("recipe", {"cifar10": "paper", "digits": "digits"}[data])["batch_size"]
     return [Case(model, order, data, batch, precision, settings) for precision in precisions for order in orders]
 
 

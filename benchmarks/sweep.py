@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="resnet110")
     parser.add_argument("--data", choices=("digits", "cifar10"), default="digits", help="the size of the images")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=32, help="that of the recipe of the digits")
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--steps", type=int, default=300, help="steps of each row")
     parser.add_argument("--rounds", type=int, default=3)

@@ -127,3 +127,17 @@ def groups(jobs: list[Job]) -> list[list[Job]]:
     for job, key in zip(jobs, keys, strict=True):
         alike.setdefault(key, []).append(job)
     return [jobs_alike[i : i + runs] for jobs_alike in alike.values() for i in range(0, len(jobs_alike), runs)]
+
+
+def longest_first(groups: list[list[Job]]) -> list[list[Job]]:
+    """The groups in the order in which processes take them, so that none is left with a long run at the end.
+
+    How long a run takes is judged by its layers and images; groups that take the same keep their order.
+    """
+
+    def work(group: list[Job]) -> int:
+        configs = [job.config for job in group]
+        images = [config.recipe.total_steps * config.recipe.batch_size for config in configs]
+        return sum(config.model.architecture().layers * n for config, n in zip(configs, images, strict=True))
+
+    return sorted(groups, key=work, reverse=True)

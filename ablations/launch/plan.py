@@ -99,7 +99,7 @@ class Plan:
                     if program not in compiled:
                         runs[-1] += cost.compile_seconds(line.timing)
                         compiled.add(program)
-        return cost.elapsed(runs, self.at_a_time)
+        return cost.elapsed(sorted(runs, reverse=True), self.at_a_time)
 
     @property
     def disk_bytes(self) -> int:

@@ -61,6 +61,8 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
     with Monitor(waiting, quiet=is_basic(master)), _stoppable(Path(waiting[0].config.runs_dir)) as stop:
         while waiting:
             groups = packing.groups(waiting)
+            if is_joblib(master):
+                groups = packing.longest_first(groups)
             errors = start(launcher(context, master, groups), groups)
             busy = [job for job, error in errors if isinstance(error, worker.Busy)]
             failed |= len(errors) > len(busy)

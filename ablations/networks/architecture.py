@@ -232,6 +232,12 @@ class Architecture:
         """The stages in parts whose units, but for the first, are alike."""
         return tuple(_stacks(self))
 
+    @property
+    def layers(self) -> int:
+        """The layers with weights, one after another, on the longest way; without shortcuts, squeezes and auxiliaries."""
+        branches = [rows for stage in self.stages for rows in (stage.entry, *(unit.branch for unit in stage.units))]
+        return 1 + sum(map(_layers, (*branches, self.exit))) + len(self.head.hidden) + 1
+
     def smallest_map(self, side: int) -> int:
         """The side of the smallest map of square images of this side; 0 if one of the layers has nothing left to see.
 
@@ -289,6 +295,12 @@ def _stacks(architecture: Architecture) -> Iterator[Stack]:
             entry, channels = (), made
         if stage.name:
             saved[stage.name] = channels
+
+
+def _layers(rows: Sequence[Row]) -> int:
+    """The layers with weights on the longest way through these rows."""
+    layers = sum(isinstance(row, Layer) for row in rows)
+    return layers + sum(max(map(_layers, row.branches)) for row in rows if isinstance(row, Parallel))
 
 
 def filters(rows: Sequence[Row], channels: int) -> int:

@@ -35,8 +35,19 @@ def test_units_that_are_alike_are_stacked():
     assert sizes("model=mobilenet_v3_large") == [1, 2, 3, 2, 2, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "model,layers",
+    [
+        *(("resnet20", 20), ("resnet110", 110), ("resnet164", 164), ("resnet50", 50), ("vgg16", 16), ("alexnet", 8)),
+        *(("googlenet", 22), ("densenet121", 121), ("resnext50_32x4d", 50), ("mobilenet_v1", 28)),
+    ],
+)
+def test_the_layers_in_a_networks_name_are_those_with_weights(model, layers):
+    assert architecture(f"model={model}").layers == layers
+
+
 def test_a_shortcut_stands_as_often_as_published():
-    """families.md, section 4: units of equal shape."""
+    """In VGG and MobileNet: at every unit of equal shape."""
     for model, equal in (("vgg16", 9), ("mobilenet_v2", 10), ("mobilenet_v3_large", 10), ("mobilenet_v3_small", 6)):
         stacks = architecture(f"model={model}").stacks
         assert sum(len(stack.units) - stack.changes for stack in stacks) == equal, model

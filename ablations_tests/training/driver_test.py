@@ -155,6 +155,14 @@ def test_groups_are_of_one_program_and_not_larger_than_asked_for(networks_read_h
     assert sorted(sum(vmapped, [])) == sorted(names(jobs))
 
 
+def test_processes_take_the_longest_runs_first_and_equal_ones_in_their_order():
+    deep = "model.layers=[4]"
+    jobs = [job(*words) for words in ((), (deep,), ("shortcut=dropout",), (deep, "shortcut=dropout"))]
+    jobs.append(job("recipe.total_steps=1000"))
+    order = [group[0] for group in packing.longest_first([[each] for each in jobs])]
+    assert order == [jobs[i] for i in (4, 1, 3, 0, 2)]
+
+
 def test_what_is_chosen_goes_with_each_job():
     [settled] = packing.settle([job("seed=3")], "vmap", 2)
     assert (settled.config.packing, settled.config.runs_at_a_time) == ("vmap", 2)
