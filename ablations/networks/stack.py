@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ablations.networks.kernels import placement, remat
+from ablations.networks.kernels import memory, placement, remat
 
 # On a GPU a loop costs a kernel for each array that a unit keeps or reads, so stacks of up to so many units are written
 # out. In longer ones it would take too long to compile.
@@ -88,6 +88,8 @@ class Stack(nnx.Module):
 
     def _alone(self, x, visit, argument):
         """Visit the only unit. It keeps less if asked: a network in which no two units are alike is made of such."""
+        if placement.platform() == "cpu":  # which would compute the gradients of all later units again in each
+            x = jax.tree.map(memory.gradient_written, x)
         if not self.remat:
             return visit(self.first, x, argument)
         graphdef, params, others = nnx.split(self.first, nnx.Param, ...)

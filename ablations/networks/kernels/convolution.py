@@ -10,7 +10,7 @@ Three forms compute the same function:
 - "matrix": a stride-1 convolution of maps of at most 2x2 is one product with a banded matrix made from the
   kernel: such maps are too small for the convolution kernels of the CPU.
 
-In the last two, convolutions of groups of channels are those of `grouped.py`. A kernel of even size, or another padding
+In the last two, a 1x1 convolution is a product, too, and convolutions of groups of channels are those of `grouped.py`. A kernel of even size, or another padding
 than (k - 1) / 2, is native in all forms: such are found in stems only.
 
 "auto" takes "native" on an accelerator; on a CPU it takes "matrix" for tiny maps, else "loop".
@@ -75,7 +75,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1, *, pad: int | Non
     if groups != 1:
         return grouped.in_parts(x, kernel, groups, lambda x, kernel: convolve(x, kernel, stride))
     if form != "native" and kernel.shape[0] == 1:
-        return x[:, ::stride, ::stride] @ kernel[0, 0]
+        return _pointwise(x[:, ::stride, ::stride], kernel[0, 0])
     if form == "native" or stride != 1:
         return _native(x, kernel, stride)
     return _loop(x, kernel) if form == "loop" else _matrix(x, kernel)
@@ -165,6 +165,24 @@ def _by_rows(x, dy, k):
 
 
 _loop.defvjp(_loop_forward, _loop_backward)
+
+
+@jax.custom_vjp
+def _pointwise(x, kernel):
+    """A convolution with a 1x1 kernel, (C, D)."""
+    return x @ kernel
+
+
+def _pointwise_backward(saved, dy):
+    x, kernel = saved
+    # The barrier keeps XLA from turning the product round: it would then write one of the two transposed, number by number.
+    pixels, cotangents = jax.lax.optimization_barrier((x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])))
+    both = (((0,), (0,)), ((), ()))
+    dk = jax.lax.dot_general(pixels, cotangents, both, preferred_element_type=jnp.float32)
+    return dy @ kernel.T, dk.astype(kernel.dtype)
+
+
+_pointwise.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _pointwise_backward)
 
 
 def _matrix(x, kernel):

@@ -69,11 +69,12 @@ depthwise.defvjp(_forward, _backward)
 def _shifted(x, k: int):
     """For each tap of a kernel, its input at all pixels, (N, H W C): an image is one long row, with zeros at both ends.
 
-    So a tap is a slice, and a loop over it is long; but the pixels beyond the end of a row are those of the next.
+    So a tap is a slice, and a loop over it is long; but the pixels beyond the end of a row are those of the next. The row is
+    made once, in memory: XLA would make it anew for each tap.
     """
     n, height, width, channels = x.shape
-    ends = (k // 2) * (width + 1) * channels
-    x = jnp.pad(x.reshape(n, -1), ((0, 0), (ends, ends)))
+    ends = jnp.zeros((n, (k // 2) * (width + 1) * channels), x.dtype)
+    x = jax.lax.optimization_barrier(jnp.concatenate([ends, x.reshape(n, -1), ends], axis=1))
     starts = [(i * width + j) * channels for i in range(k) for j in range(k)]
     return [x[:, start : start + height * width * channels] for start in starts]
 

@@ -94,6 +94,19 @@ def test_in_the_loop_form_every_convolution_is_one_that_stays_fast():
     assert plain < total
 
 
+def test_no_map_is_transposed_for_the_gradient_of_a_1x1_kernel():
+    """It would be written number by number, and computed anew for each."""
+
+    def loss(kernels, x):
+        for kernel in kernels:
+            x = jax.nn.relu(convolve(x, kernel) * 2 - 1)
+        return jnp.sum(jnp.square(x))
+
+    kernels = [jnp.ones((1, 1, 24, 24))] * 3
+    program = jax.jit(jax.grad(loss)).lower(kernels, jnp.ones((8, 16, 16, 24))).compile().as_text()
+    assert "[2048,24]" in program and "[24,2048]" not in program
+
+
 def test_a_platform_is_said_for_a_block_only():
     x, w = draw(8, 3, channels=8, filters=8)
 
