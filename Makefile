@@ -23,7 +23,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest
 
 # The tables, figures and the page of results/, from the records there: a minute.
-DIGITS := data=digits recipe=digits runs_dir=results/digits
+DIGITS := runs_dir=results/digits
 SHORT := study=table1 recipe.total_steps=400 runs_dir=results/cifar10
 TENTH := study=table1 recipe=short precision=bf16 runs_dir=results/cifar10
 STUDIES := $(notdir $(wildcard results/digits/*))
@@ -44,7 +44,9 @@ results: .venv/installed
 
 # Train the rows of the digits that are missing or of an older recipe: hours on two cores, and goes on where it was stopped.
 results-train: .venv/installed
-	@for study in depth table1 table2 table3 depth_orders; do $(BIN)/ablations train study=$$study seeds=3 $(DIGITS) || exit 1; done
+	@for study in depth table1 table2 table3 depth_orders degradation; do \
+	    $(BIN)/ablations train study=$$study seeds=3 data=digits recipe=digits $(DIGITS) || exit 1; done
+	@$(BIN)/ablations train study=unet seeds=3 $(DIGITS)
 
 # results/why/: what the networks of the rows are like inside. Measured where the runs have weights (ablations train
 # ... runs_dir=results/digits force=true makes them), some two minutes a row; else drawn from what was measured before.
