@@ -10,8 +10,8 @@ Three forms compute the same function:
 - "matrix": a stride-1 convolution of maps of at most 2x2 is one product with a banded matrix made from the
   kernel: such maps are too small for the convolution kernels of the CPU.
 
-In the last two, a 1x1 convolution is a product, too, and convolutions of groups of channels are those of `grouped.py`. A kernel of even size, or another padding
-than (k - 1) / 2, is native in all forms: such are found in stems only.
+In the last two, a 1x1 convolution is a product, too, and convolutions of groups of channels are those of `grouped.py`.
+A kernel of even size, or another padding than (k - 1) / 2, is native in all forms: such are found in stems only.
 
 "auto" takes "native" on an accelerator; on a CPU it takes "matrix" for tiny maps, else "loop".
 """
