@@ -59,9 +59,9 @@ What to train:
     data.split=train_val        for choosing settings: test on a part of the
                                 training set; see ablations data --help all
     recipe.total_steps=880 recipe.batch_size=64 recipe.learning_rate=0.02
-    recipe.bn_group=64          images that share BN statistics: a number,
-                                device (a device's part of a batch) or null (the
-                                whole batch)
+    recipe.bn_group=64          images that share BN statistics: a number, half
+                                (of a batch), device (a device's part of a
+                                batch) or null (the whole batch)
     precision=f32               the type of activations: f32 or bf16
     matmul_precision=default    of products of f32 numbers on a GPU or TPU:
                                 default (TF32; one pass of bf16), high (TF32;

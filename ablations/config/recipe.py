@@ -33,8 +33,8 @@ class RecipeConfig:
         "convolutions"; or of "unit_convolutions", which are those inside units.
     normalization: "per_pixel_mean" subtracts the mean image; "per_channel" subtracts each channel's mean and divides
         by its standard deviation. Both are taken over the training set, of pixels in [0, 1].
-    bn_group: images that share BN statistics in training; null for the whole batch, "device" for a device's part of
-        it. A record gives the number of images instead of "device".
+    bn_group: images that share BN statistics in training; null for the whole batch, "half" for half of it (the paper
+        had two GPUs), "device" for a device's part of it. A record gives the number of images instead of a word.
     bn_statistics: what a test uses: the "running" averages, or the statistics of a pass over the training set after
         the last step ("exact").
     evaluate_every: steps between two evaluations; the last step is always evaluated.
@@ -91,10 +91,12 @@ class RecipeConfig:
         for name, values in legal.items():
             if (value := getattr(self, name)) not in values:
                 raise ValueError(f"recipe.{name}={value}: legal are {', '.join(values)}")
+        if self.bn_group == "half" and self.batch_size % 2 == 0:
+            self.bn_group = self.batch_size // 2
         group = 1 if self.bn_group in (None, "device") else self.bn_group
         if not isinstance(group, int) or isinstance(group, bool) or group < 1 or self.batch_size % group:
             raise ValueError(
                 f"recipe.bn_group={self.bn_group}: must divide recipe.batch_size={self.batch_size}; "
                 f"{', '.join(str(n) for n in range(1, self.batch_size + 1) if self.batch_size % n == 0)} do; "
-                "or null, the whole batch, or device"
+                "or half, null for the whole batch, or device"
             )

@@ -251,9 +251,9 @@ def test_what_makes_a_row_is_no_departure():
         made_rows = [record(row, 3.0, data=config["data"], recipe=recipe | own) for row, own in rows]
         return table.make(study, made_rows).departures
 
-    assert departures(("original", {}), ("bn_group_64", {})) == ""
-    assert departures(("original", {"bn_group": None}), ("bn_group_64", {})).startswith("Recipe paper departs")
-    assert departures(("bn_group_64", {"bn_group": None})) == ""
+    assert departures(("original", {}), ("bn_group_half", {})) == ""
+    assert departures(("original", {"bn_group": None}), ("bn_group_half", {})).startswith("Recipe paper departs")
+    assert departures(("bn_group_half", {"bn_group": None})) == ""
 
 
 def test_an_old_record_of_one_run_has_no_interval():
