@@ -16,30 +16,47 @@ CALL = "ablations.train("  # how a record's command begins if the run was starte
 
 
 def of(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
-    """The rows that were not run, and the commands that run them with the same settings as the others."""
-    rows = [
-        line.row.name for line in table.lines if line.row.overrides is not None and not line.n and not line.unreadable
-    ]
-    if not rows:
-        return None
+    """The rows that were not run, and the commands that run them with the same settings as the others.
+
+    Where another data set stands in for the study's, rows of a further one are no part of the table, and are left out.
+    """
+    missing = [line.row for line in table.lines if line.row.overrides is not None and not line.n and not line.unreadable]
     start = ["ablations", "train", f"study={table.study.name}"]
-    if not records:
-        return {"rows": rows, "commands": [shlex.join([*start, f"runs_dir={runs_dir}"])]}
-    words = _settings_typed(records[0].get("command", ""), table.study)
+    if missing and not records:
+        return {"rows": [row.name for row in missing], "commands": [shlex.join([*start, f"runs_dir={runs_dir}"])]}
+    kept = _kept(records[0], table.study) if records else []
+    data = next((word.partition("=")[2] for word in kept if word.startswith("data=")), None)
+    possible = [row.name for row in table.study.rows_for(data)]
+    if data not in {row.data for row in table.study.rows}:
+        missing = [row for row in missing if row.name in possible or row.best_of]
+    if not missing:
+        return None
+    here = [row.name for row in missing if row.name in possible]
+    then = _as_then(records[0], table.study, kept, here[0]) if here else []
+    chosen = [
+        (here, [*kept, *then]),
+        ([row.name for row in missing if row.best_of], [*kept, *then]),  # once those are run of which it is the best
+        ([row.name for row in missing if row.name not in possible and not row.best_of], _without_data(kept)),
+    ]
+    end = [f"seeds={max(record['seed'] for record in records) + 1}", f"runs_dir={runs_dir}"]
+    commands = [shlex.join([*start, *words, f"row={','.join(rows)}", *end]) for rows, words in chosen if rows]
+    return {"rows": [row.name for row in missing], "commands": commands}
+
+
+def _kept(record: dict, study: Study) -> list[str]:
+    """The settings of a record's command that other rows should have, too."""
+    words = _settings_typed(record.get("command", ""), study)
     replaced = ("study=", "row=", "seed=", "seeds=", "runs_dir=", "force=", "-")
-    kept = [
+    return [
         word
         for before, word in zip(["", *words], words, strict=False)
         if before in OWN_FILES or word.startswith(OWN_FILES) or not word.startswith(replaced)
     ]
-    data = next((word.partition("=")[2] for word in kept if word.startswith("data=")), None)
-    same_data = [row.name for row in table.study.rows_for(data) if row.name in rows]
-    others = [row for row in rows if row not in same_data]  # rows of another data set
-    end = [f"seeds={max(record['seed'] for record in records) + 1}", f"runs_dir={runs_dir}"]
-    then = _as_then(records[0], table.study, kept, same_data[0]) if same_data else []
-    commands = [[*start, *kept, *then, f"row={','.join(same_data)}", *end]] if same_data else []
-    commands += [[*start, f"row={','.join(others)}", *end]] if others else []
-    return {"rows": rows, "commands": [shlex.join(command) for command in commands]}
+
+
+def _without_data(words: list[str]) -> list[str]:
+    """The settings for rows that name a data set of their own."""
+    return [word for word in words if not word.startswith("data=")]
 
 
 def _settings_typed(command: str, study: Study) -> list[str]:

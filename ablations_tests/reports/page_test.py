@@ -361,17 +361,3 @@ def test_nothing_is_loaded(opened):
     opened.execute_script("fetch('http://localhost:1/').catch(() => {})")
     refused = [entry["message"] for entry in opened.get_log("browser")]
     assert refused and all("Content Security Policy" in message for message in refused)
-
-
-def test_what_is_missing_beside_runs_from_python_is_a_command_that_can_be_typed():
-    from ablations.config import compose, jobs
-    from ablations.config import study as studies
-    from ablations.reports.missing import _settings_typed
-
-    study = studies.load("table1")
-    call = "ablations.train(shortcut=dropout model=resnet20 shortcut.rate=0.3 recipe.total_steps=4 row=dropout)"
-    words = _settings_typed(call, study)
-    assert words == ["model=resnet20", "recipe.total_steps=4", "row=dropout"]
-    with compose.hydra() as context:
-        assert jobs.plan(context, ["study=table1", "row=plain", "seed=0", *words[:2]])
-    assert _settings_typed("ablations train study=table1 data=digits", study) == ["study=table1", "data=digits"]
