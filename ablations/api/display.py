@@ -6,11 +6,9 @@ from html import escape
 from pathlib import Path
 
 from ablations.errors import UserError
+from ablations.reports.formats import PICTURES
 from ablations.system.files import write_whole
 from ablations.tables import markup, table
-
-TEXTS = {"markdown": markup.markdown, "csv": markup.as_csv, "latex": markup.latex, "html": markup.html}
-FIGURES = ("svg", "pdf", "png")
 
 
 class Table:
@@ -28,9 +26,9 @@ class Table:
 
     def text(self, form: str = "markdown") -> str:
         """The table as markdown, csv, latex or html. Raises UserError for another format."""
-        if form not in TEXTS:
-            raise UserError(f"format={form}: legal are {', '.join(TEXTS)}")
-        return TEXTS[form](self.content)
+        if form not in markup.WRITERS:
+            raise UserError(f"format={form}: legal are {', '.join(markup.WRITERS)}")
+        return markup.WRITERS[form](self.content)
 
     def __repr__(self) -> str:
         return self.text().rstrip()
@@ -64,8 +62,8 @@ class Figure:
         """
         path = Path(path)
         form = path.suffix.removeprefix(".")
-        if form not in FIGURES:
-            raise UserError(f"{path}: the name of a figure must end in .{', .'.join(FIGURES)}")
+        if form not in PICTURES:
+            raise UserError(f"{path}: the name of a figure must end in .{', .'.join(PICTURES)}")
         try:
             write_whole(path, self._draw(form))
         except OSError as error:

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import select
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +16,7 @@ from ablations.system import malloc
 from ablations.system.files import why
 from ablations.terminal.output import tell
 
+ENDED_BY_SIGPIPE = 128 + signal.SIGPIPE  # the exit code of a program whose output nobody reads any more
 OUTPUT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a full disk behind stdout, a terminal that is gone
 # What a file system refuses; that a file is missing may be our mistake, and has a traceback.
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
@@ -36,8 +39,9 @@ def main() -> None:
         tell("ablations: interrupted")
         code = 130
     except BrokenPipeError:
-        sys.stderr.close()  # `ablations table | head` stops reading
-        code = 0
+        if not _nobody_reads():
+            raise
+        code = code or ENDED_BY_SIGPIPE
     except OSError as error:
         if error.filename is None and error.errno in OUTPUT_LOST:
             _without_output(error)
@@ -48,6 +52,16 @@ def main() -> None:
         else:
             raise
     sys.exit(code)
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of what is printed has gone, as that of `ablations table | head` does; then no more is written."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    gone = any(event & select.POLLERR for _, event in output.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone
 
 
 def _refusal(error: OSError) -> str | None:

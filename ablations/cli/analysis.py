@@ -4,28 +4,27 @@ from pathlib import Path
 
 from ablations.analysis.measurement import ASKED, check_one_kind, measured, read, stem, write
 from ablations.analysis.subject import Subject, before_training, of_run
-from ablations.cli.arguments import key_values
+from ablations.cli.arguments import check_choice, key_values, yes_or_no
 from ablations.config import study as studies
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
 from ablations.reports import analysis_tables
+from ablations.reports.formats import PICTURES
 from ablations.runs.folder import RunFolder, read_records
 from ablations.tables import table
 from ablations.terminal import grid
-
-FORMATS = ("svg", "pdf", "png")
 
 
 def command(kind: str, arguments: list[str]) -> int:
     """Measure what is not measured yet, print a table, and draw a figure if format=... asks for one."""
     settings = key_values(arguments, kind)
-    force = settings.pop("force", "false").lower() == "true"
+    given = [key for key in (*ASKED[kind], "format", "out", "force") if key in settings]
+    force = yes_or_no("force", settings.pop("force", "false"))
     form, out = settings.pop("format", None), settings.pop("out", None)
-    if form not in (None, *FORMATS):
-        raise UserError(f"format={form}: legal are {', '.join(FORMATS)}")
+    if form is not None:
+        check_choice("format", form, PICTURES)
     at = settings.pop("at", "end") if kind == "probe" else "end"
-    if at not in ("start", "end"):
-        raise UserError(f"at={at}: legal are start, end")
+    check_choice("at", at, ("start", "end"))
     options = ASKED[kind] | {key: _number(key, settings.pop(key)) for key in ASKED[kind] if key in settings}
     out = Path(out) if out else None
     if "study" in settings:
@@ -37,6 +36,10 @@ def command(kind: str, arguments: list[str]) -> int:
             raise UserError(f"{next(iter(settings))}: not a setting of {kind} run=...; see ablations {kind} --help")
         subject, target = of_run(folder, trained=kind != "probe"), out or folder.path
         if units:
+            if given:
+                raise UserError(
+                    f"{given[0]}: not a setting of lesion run=... unit=..., which prints two errors and writes nothing"
+                )
             return _without(subject, units)
         if at == "start":
             subject = Subject(subject.name, subject.config)
@@ -63,6 +66,8 @@ def _of_study(
 ) -> int:
     study = studies.load(settings.pop("study"))
     runs_dir, seed = Path(settings.pop("runs_dir", "runs")), settings.pop("seed", "0")
+    if not seed.isdecimal():
+        raise UserError(f"seed={seed}: must be one seed, such as seed=0")
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={study.name} makes runs")
     folder = (out or runs_dir) / study.name

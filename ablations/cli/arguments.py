@@ -1,5 +1,6 @@
 """A command's arguments: options that all commands have, settings of its own, and overrides for Hydra."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ablations.config import quoting
@@ -63,6 +64,20 @@ def obey_options(options: list[tuple[str, str]]) -> None:
         else:
             searchpath.add(value, f"{option} {value}")
     searchpath.check_chosen()
+
+
+def check_choice(key: str, value: str, legal: Collection[str]) -> None:
+    """Raise UserError, with the legal ones, if a setting of a command has another value."""
+    if value not in legal:
+        raise UserError(f"{key}={value}: legal are {', '.join(legal)}")
+
+
+def yes_or_no(key: str, value: str) -> bool:
+    """A setting that is true or false, in the words that Hydra takes. Raises UserError for another."""
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if value.lower() not in words:
+        raise UserError(f"{key}={value}: legal are true, false")
+    return words[value.lower()]
 
 
 def split(arguments: list[str], own: dict[str, str], command: str) -> tuple[dict[str, str], list[str]]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ablations.cli.arguments import split
+from ablations.cli.arguments import check_choice, split
 from ablations.errors import UserError
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
@@ -44,8 +44,7 @@ def command(arguments: list[str]) -> int:
     settings, overrides = split(arguments, OWN, "bench")
     if flags := [word for word in overrides if word.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations bench --help")
-    if settings["format"] not in FORMATS:
-        raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
+    check_choice("format", settings["format"], FORMATS)
     if not (settings["pixels"] or "1").isdigit() or settings["pixels"] == "0":
         raise UserError(f"pixels={settings['pixels']}: give the width of the images, such as pixels=32")
     with compose.hydra() as context:

@@ -108,14 +108,18 @@ def _rows(settings: list[str], begun: str) -> list[str]:
 
 
 def _formats(command: str) -> tuple[str, ...]:
-    from ablations.cli import analysis, table
+    from ablations.cli import table
     from ablations.compilers import kernel_table
     from ablations.costs import bench
     from ablations.launch import plan_table, status_table
+    from ablations.reports.formats import PICTURES
+    from ablations.tables import critical_table
 
-    drawing = dict.fromkeys(("figure", "probe", "lesion", "landscape"), analysis)
     printing = {"table": table, "plan": plan_table, "status": status_table, "bench": bench, "inspect": kernel_table}
-    return tuple((drawing | printing)[command].FORMATS) if command in drawing | printing else ()
+    printing |= {"critical": critical_table}
+    if command in printing:
+        return printing[command].FORMATS
+    return PICTURES if command in ("figure", "probe", "lesion", "landscape") else ()
 
 
 def _settings(words: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from ablations.cli.arguments import key_values
+from ablations.cli.arguments import check_choice, key_values
 from ablations.config import study as studies
 from ablations.errors import UserError
 from ablations.runs.folder import read_records
@@ -42,15 +42,13 @@ def command(arguments: list[str]) -> int:
     """`ablations critical`: print or write the table of critical depths."""
     from ablations.tables import critical, critical_table
 
-    forms = {"markdown": critical_table.markdown, "csv": critical_table.as_csv}
     settings = key_values(arguments, "critical")
     name, form, out = settings.pop("study", None), settings.pop("format", "terminal"), settings.pop("out", None)
     runs_dir = Path(settings.pop("runs_dir", "runs"))
     probes = Path(settings.pop("probes", runs_dir))
     if name is None:
         raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
-    if form not in ("terminal", *forms):
-        raise UserError(f"format={form}: legal are terminal, {', '.join(forms)}")
+    check_choice("format", form, critical_table.FORMATS)
     study = studies.load(name)
     critical.depths(study)  # before anything is read
     for key, folder in (("runs_dir", runs_dir), ("probes", probes)):
@@ -65,7 +63,7 @@ def command(arguments: list[str]) -> int:
     if form == "terminal" and not out:
         critical_table.show(made)
     else:
-        give_out(forms["markdown" if form == "terminal" else form](made), out)
+        give_out(critical_table.as_csv(made) if form == "csv" else critical_table.markdown(made), out)
     for error in unreadable if form == "csv" else ():  # csv has no place for notes
         print(f"ablations: left out: {error}", file=sys.stderr)
     return 0

@@ -1,11 +1,11 @@
 """`ablations export`: the weights of a finished run for other programs (see `training.weights`)."""
 
-import shutil
 from pathlib import Path
 
 from ablations.cli.arguments import key_values
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
+from ablations.system.files import write_whole
 
 HELP = """\
 ablations export run=RUNS_DIR/STUDY/ROW/seed=K out=FILE [like=FILE.pth]
@@ -41,7 +41,10 @@ def command(arguments: list[str]) -> int:
 
             foreign.named_as(source, Path(settings["like"]), out)
         else:
-            shutil.copyfile(source, out)
+            from ablations.training import weights
+
+            weights.configuration(source)
+            write_whole(out, source.read_bytes())
     except OSError as error:
         raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
     print(f"wrote {out}: {out.stat().st_size:,} bytes")

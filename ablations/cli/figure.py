@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from ablations.cli.arguments import key_values
+from ablations.cli.arguments import check_choice, key_values
 from ablations.config import study as studies
 from ablations.errors import UserError
+from ablations.reports.formats import PICTURES
 from ablations.runs.folder import RunFolder, read_records
 from ablations.system.files import write_whole
 from ablations.tables import found, table
@@ -38,13 +39,14 @@ and a band the range of the seeds. Rows without runs are named.
 
 def command(arguments: list[str]) -> int:
     """`ablations figure`: draw a study's figures and write them to files."""
-    from ablations.reports import style
     from ablations.reports.figure import NONE_RUN, curves, draw, runs_of
 
     settings = key_values(arguments, "figure")
     name, only, form = settings.pop("study", None), settings.pop("figure", None), settings.pop("format", None)
     runs_dir, out = Path(settings.pop("runs_dir", "runs")), Path(settings.pop("out", "."))
     if run := settings.pop("run", None):
+        if only or name or settings:
+            raise UserError("figure run=... takes format=... and out=... only; see ablations figure --help")
         return _of_run(RunFolder(Path(run)), out, form)
     if name is None:
         raise UserError(f"study=... is missing; legal are {', '.join(studies.names())}")
@@ -64,10 +66,8 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"figure={only}: study {study.name} has no such figure; legal are {legal}")
     suffix = out.suffix.removeprefix(".") if not out.is_dir() else ""
     form = form or suffix or "svg"
-    if form not in style.FORMATS:
-        raise UserError(f"format={form}: legal are {', '.join(style.FORMATS)}")
-    if suffix not in ("", form):
-        raise UserError(f"out={out} is not a file of format={form}; leave out one of the two")
+    check_choice("format", form, PICTURES)
+    _check_suffix(out, suffix, form)
     if suffix == form and len(chosen) > 1:
         names = ", ".join(figure.name for figure in chosen)
         raise UserError(f"out={out} is one file, but study {study.name} has several figures ({names}): add figure=...")
@@ -87,16 +87,21 @@ def command(arguments: list[str]) -> int:
 
 def _of_run(folder: RunFolder, out: Path, form: str | None) -> int:
     """Draw what a run of segmentation predicts."""
-    from ablations.reports import masks, style
+    from ablations.reports import masks
 
     record, _ = folder.finished()
     suffix = out.suffix.removeprefix(".") if not out.is_dir() else ""
     form = form or suffix or "svg"
-    if form not in style.FORMATS or suffix not in ("", form):
-        raise UserError(f"format={form}, out={out}: legal are {', '.join(style.FORMATS)}, the same for both")
+    check_choice("format", form, PICTURES)
+    _check_suffix(out, suffix, form)
     path = out if suffix else out / f"{folder.study}-masks.{form}"
     _write(path, masks.of_run(record | {"folder": folder}, form), out)
     return 0
+
+
+def _check_suffix(out: Path, suffix: str, form: str) -> None:
+    if suffix not in ("", form):
+        raise UserError(f"out={out} is not a file of format={form}; leave out one of the two")
 
 
 def _write(path: Path, content: bytes, out: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.cli.arguments import TARGET, chosen_target, split
+from ablations.cli.arguments import TARGET, check_choice, chosen_target, split
 from ablations.errors import UserError
 from ablations.system.files import write_whole
 from ablations.terminal import grid
@@ -56,8 +56,7 @@ def command(arguments: list[str]) -> int:
     settings, overrides = split(arguments, OWN, "inspect")
     if flags := [word for word in overrides if word.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations inspect --help")
-    if settings["format"] not in FORMATS:
-        raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
+    check_choice("format", settings["format"], FORMATS)
     if not settings["top"].isdigit() or settings["top"] == "0":
         raise UserError(f"top={settings['top']}: give the number of kernels to print, such as top=20")
     target = chosen_target(settings)

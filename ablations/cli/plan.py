@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ablations.cli.arguments import TARGET, chosen_target, split
+from ablations.cli.arguments import TARGET, check_choice, chosen_target, split, yes_or_no
 from ablations.errors import UserError
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
@@ -73,17 +73,15 @@ def command(arguments: list[str]) -> int:
     settings, overrides = split(arguments, OWN, "plan")
     if flags := [word for word in overrides if word.startswith("-")]:
         raise UserError(f"{flags[0]}: unknown option; see ablations plan --help")
-    if settings["calibrate"] not in ("true", "false"):
-        raise UserError(f"calibrate={settings['calibrate']}: legal are true, false")
-    if settings["format"] not in plan_table.FORMATS:
-        raise UserError(f"format={settings['format']}: legal are {', '.join(plan_table.FORMATS)}")
+    calibrate = yes_or_no("calibrate", settings["calibrate"])
+    check_choice("format", settings["format"], plan_table.FORMATS)
     target = chosen_target(settings)
     with compose.hydra() as context:
         jobs = choice.plan(context, overrides)
         if target:
             plan = compiled_plan.make(jobs, target)
         else:
-            plan = make(context, jobs, overrides, calibrate=settings["calibrate"] == "true")
+            plan = make(context, jobs, overrides, calibrate=calibrate)
     _show(compiled_table if target else plan_table, plan, settings["format"], settings["out"])
     return 0
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.cli.arguments import key_values, split
+from ablations.cli.arguments import check_choice, key_values, split
 from ablations.errors import UserError
 from ablations.terminal import grid
 from ablations.terminal.output import give_out
@@ -53,8 +53,7 @@ def command(arguments: list[str]) -> int:
     settings, overrides = split(arguments, OWN, "status")
     if wrong := [a for a in overrides if a.startswith("-") or "=" not in a]:
         raise UserError(f"{wrong[0]}: settings are key=value; see ablations status --help")
-    if settings["format"] not in FORMATS:
-        raise UserError(f"format={settings['format']}: legal are {', '.join(FORMATS)}")
+    check_choice("format", settings["format"], FORMATS)
     studies = [status for status in look(overrides) if status.runs]
     if settings["format"] == "json":
         give_out(json.dumps([as_json(status) for status in studies], indent=2) + "\n", settings["out"])

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from ablations.cli.arguments import key_values
+from ablations.cli.arguments import check_choice, key_values
 from ablations.config import logger
 from ablations.errors import UserError
 from ablations.runs.folder import read_records
@@ -37,19 +37,18 @@ The notes below the table name the methods, and say what n seeds can resolve.
 """
 
 
-FORMATS = {"markdown": markup.markdown, "csv": markup.as_csv, "latex": markup.latex, "html": markup.html}
+FORMATS = ("terminal", *markup.WRITERS)
 
 
 def command(arguments: list[str]) -> int:
     """`ablations table`: print or write a table."""
     settings = key_values(arguments, "table")
-    name, form = settings.pop("study", None), settings.pop("format", None)
+    name, form = settings.pop("study", None), settings.pop("format", "terminal")
     destination = logger.take(settings)
     runs_dir, out = Path(settings.pop("runs_dir", "runs")), settings.pop("out", None)
     if name is None:
         raise UserError(f"study=... is missing; {found.what_there_is(runs_dir, 'table')}")
-    if form not in (None, "terminal", *FORMATS):
-        raise UserError(f"format={form}: legal are terminal, {', '.join(FORMATS)}")
+    check_choice("format", form, FORMATS)
     study = found.named(name, runs_dir, "table")
     if not runs_dir.is_dir():
         raise UserError(f"runs_dir={runs_dir}: there is no such folder; ablations train study={name} makes runs")
@@ -71,12 +70,11 @@ def command(arguments: list[str]) -> int:
     return 0
 
 
-def _print(tables: list[Table], form: str | None, out: str | None) -> None:
-    if form in (None, "terminal") and not out:
+def _print(tables: list[Table], form: str, out: str | None) -> None:
+    if form == "terminal" and not out:
         for table in tables[:-1]:
             show(table)
             print()
         show(tables[-1])
         return
-    write = FORMATS["markdown" if form in (None, "terminal") else form]
-    give_out("\n".join(map(write, tables)), out)
+    give_out("\n".join(map(markup.WRITERS["markdown" if form == "terminal" else form], tables)), out)

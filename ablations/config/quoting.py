@@ -47,6 +47,11 @@ def quoted(text: str) -> str:
     return QuotedString(text, Quote.single if '"' in text else Quote.double).with_quotes()
 
 
+def path(text: str) -> str:
+    """A path as a value for Hydra, in quotes if it needs them."""
+    return text if re.fullmatch(r"[\w./-]+", text, re.ASCII) else quoted(text)
+
+
 def retyped(word: str, *instead: str) -> str:
     """The user's command with another word in place of one, ready to paste; from Python the other word alone."""
     typed = sys.argv[1:]

@@ -5,7 +5,6 @@ It is a study whose rows the sweeper chooses, so what is proposed twice is train
 
 import contextlib
 import logging
-import re
 import shlex
 import warnings
 from collections.abc import Iterator
@@ -20,11 +19,11 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from ablations.config import jobs as sweep
+from ablations.config import quoting
 from ablations.config import study as studies
 from ablations.config import sweeper as sweepers
 from ablations.config.compose import compose
 from ablations.config.overrides import check_hydras, key_of
-from ablations.config.quoting import quoted
 from ablations.config.run import Config, listed_objectives
 from ablations.errors import UserError
 from ablations.launch import optuna, search_file
@@ -200,7 +199,7 @@ def _show(trials: Trials) -> None:
     ]
     keys = tuple(dict.fromkeys(key for row in rows for key in row))
     where = {"study": file.path} | ({} if file.path.parent == Path("runs") else {"runs_dir": file.path.parent})
-    line = shlex.join(f"{key}={_typed(str(path))}" for key, path in where.items())
+    line = shlex.join(f"{key}={quoting.path(str(path))}" for key, path in where.items())
     notes = [
         f"All trials: ablations table {line}",
         f"Their errors against the values: ablations figure {line}",
@@ -217,11 +216,6 @@ def _show(trials: Trials) -> None:
         keys,
         notes,
     )
-
-
-def _typed(path: str) -> str:
-    """A path as a value for Hydra, in quotes if it needs them."""
-    return path if re.fullmatch(r"[\w./-]+", path, re.ASCII) else quoted(path)
 
 
 def _beats(values: list[float], others: list[float]) -> bool:

@@ -20,7 +20,9 @@ def of(table: Table, records: list[dict], runs_dir: Path) -> dict | None:
 
     Where another data set stands in for the study's, rows of a further one are no part of the table, and are left out.
     """
-    missing = [line.row for line in table.lines if line.row.overrides is not None and not line.n and not line.unreadable]
+    missing = [
+        line.row for line in table.lines if line.row.overrides is not None and not line.n and not line.unreadable
+    ]
     start = ["ablations", "train", f"study={table.study.name}"]
     if missing and not records:
         return {"rows": [row.name for row in missing], "commands": [shlex.join([*start, f"runs_dir={runs_dir}"])]}

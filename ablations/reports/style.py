@@ -29,7 +29,6 @@ from ablations.runs.record import FAIL_PERCENT
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
-FORMATS = ("svg", "pdf", "png")
 PANEL_INCHES = (3.4, 2.0)  # without the legend above it; a paper's column is 3.3 to 3.5 inches wide
 LINE_INCHES = 0.15
 INK, GRID, SHADE = "#222222", "#dddddd", "#eeeeee"

@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,5 +71,5 @@ def called_as(call: str) -> Iterator[None]:
 
 
 def command() -> str:
-    """The command line as it was typed, or the call from Python."""
-    return _caller.get() or " ".join(["ablations", *sys.argv[1:]])
+    """The command line, ready to be typed again, or the call from Python."""
+    return _caller.get() or shlex.join(["ablations", *sys.argv[1:]])

@@ -4,11 +4,13 @@ Reading it needs the standard library only.
 """
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ablations.config import quoting
 from ablations.errors import UserError
 from ablations.system import lock
 from ablations.system.files import write_whole
@@ -76,5 +78,7 @@ def locked(study_folder: Path) -> Iterator[None]:
 
 def status_command(study_folder: Path) -> str:
     """The command that shows how far a study's runs are."""
-    runs_dir = f" runs_dir={study_folder.parent}" if str(study_folder.parent) != "runs" else ""
-    return f"ablations status study={study_folder.name}{runs_dir}"
+    words = ["ablations", "status", f"study={study_folder.name}"]
+    if (runs_dir := str(study_folder.parent)) != "runs":
+        words.append(f"runs_dir={quoting.path(runs_dir)}")
+    return shlex.join(words)

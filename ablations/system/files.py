@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
@@ -47,13 +47,14 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
 
 
 def _write_whole(path: Path, content: str | bytes | memoryview) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    # Not by mkstemp, whose files are for nobody else: who may read this one is for the umask to say.
+    name = path.parent / f".{path.name[:40]}.{secrets.token_hex(4)}"
+    handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -7,6 +7,7 @@ from ablations.tables.cells import title
 from ablations.tables.critical import AT, Critical, Line
 from ablations.terminal import grid
 
+FORMATS = ("terminal", "markdown", "csv")
 FIRST = "fails at depth"  # the heading of the first column; those of the depths follow
 MEASURED = {"start": "measured before training", "end": "measured after training"}
 

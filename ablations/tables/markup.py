@@ -173,3 +173,6 @@ def _html_row(texts: Sequence[str], heading: Sequence[tuple[str, bool]], tag: st
     described = zip(texts, heading, strict=True)
     row = [f"<{tag}{' class=number' * is_number}>{escape(text)}</{tag}>" for text, (_, is_number) in described]
     return f"<tr>{''.join(row)}</tr>"
+
+
+WRITERS = {"markdown": markdown, "csv": as_csv, "latex": latex, "html": html}

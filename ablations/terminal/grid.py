@@ -18,7 +18,11 @@ def console(usual: int = 132):
     """The console for a table; without a terminal, `usual` columns wide."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((usual, 24)).columns, 132))
+    class Screen(Console):
+        def on_broken_pipe(self):
+            raise  # rich would exit with 1, which is for a command that failed
+
+    return Screen(width=None if sys.stdout.isatty() else max(shutil.get_terminal_size((usual, 24)).columns, 132))
 
 
 def show(title: str, rows: Sequence[Mapping[str, "str | Text"]], right: tuple[str, ...], notes: list[str]) -> None:

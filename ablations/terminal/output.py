@@ -1,6 +1,7 @@
 """Output of a command: printed, or written to a file."""
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -11,13 +12,17 @@ from ablations.system.files import write_whole
 def give_out(text: str, out: str | Path | None, note: str = "") -> None:
     """Print the text, or write it to `out` and report the path, followed by the note.
 
-    Raises UserError if it cannot be written.
+    A link stays one, and a device or a pipe is written to. Raises UserError if it cannot be written.
     """
     if not out:
         print(text, end="")
         return
     try:
-        write_whole(Path(out), text)
+        path = Path(os.path.realpath(out))
+        if path.is_char_device() or path.is_fifo():
+            path.write_text(text)
+        else:
+            write_whole(path, text)
     except OSError as error:
         raise UserError(f"out={out}: cannot be written: {error.strerror}") from error
     print(f"wrote {out}{note}")

@@ -3,6 +3,7 @@
 Their layers are ours in the same order, so tensors are matched by their position and checked by their shape.
 """
 
+import io
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.networks import names
+from ablations.system.files import write_whole
 from ablations.training import weights
 
 # What torchvision's weights were trained with: pixels in [0, 1], each channel standardised over ImageNet.
@@ -84,7 +86,9 @@ def named_as(path: Path, like: Path, out: Path) -> None:
         if reference.size != tensors[own].size:
             raise UserError(f"like={like}: {name} has the shape {reference.shape}, and {own} {tensors[own].shape}")
         renamed[name] = torch.from_numpy(np.ascontiguousarray(tensors[own].reshape(reference.shape)))
-    torch.save(renamed, out)
+    content = io.BytesIO()
+    torch.save(renamed, content)
+    write_whole(out, content.getbuffer())
 
 
 def _torch(path: Path):

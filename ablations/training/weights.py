@@ -112,11 +112,13 @@ def configuration(path: Path) -> Config:
 
 @contextlib.contextmanager
 def _readable(path: Path):
-    """Turn the errors of reading a file that is damaged or holds another network into a UserError."""
+    """Turn the errors of reading a file that is not there, is damaged or holds another network into a UserError."""
     from safetensors import SafetensorError
 
     try:
         yield
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file") from error
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path} is damaged or holds another network: {error}") from error
 

@@ -1,7 +1,9 @@
 """The command as a user types it: what it prints, what it refuses, and how."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -57,6 +59,11 @@ from ablations_tests.conftest import COMMAND, ROOT, configure, here
         (["table", "study=table1"], "runs_dir=runs: there is no such folder"),
         (["table", "table1"], "table1: settings are key=value"),
         (["export", "run=nowhere", "out=x"], "run=nowhere: there is no finished run in this folder"),
+        (["export", "weights=none.safetensors", "out=x"], "none.safetensors: there is no such file"),
+        (["probe", "study=table1", "force=maybe"], "force=maybe: legal are true, false"),
+        (["lesion", "study=table1", "seed=x"], "seed=x: must be one seed, such as seed=0"),
+        (["figure", "run=nowhere", "figure=curves"], "figure run=... takes format=... and out=... only"),
+        (["plan", "calibrate=maybe"], "calibrate=maybe: legal are true, false"),
         (["export", "run=nowhere"], "export needs run=RUNS_DIR/STUDY/ROW/seed=K or weights=FILE, and out=FILE"),
     ],
 )  # fmt: skip
@@ -152,6 +159,9 @@ def test_cfg_prints_every_setting(tmp_path):
 
 def test_export(finished):
     cwd, run = finished
+    (cwd / "text.safetensors").write_text("no weights")
+    done = here("export", "weights=text.safetensors", "out=weights.safetensors", cwd=cwd)
+    assert done.returncode == 2 and "text.safetensors is damaged" in done.stderr
     done = here("export", f"run={run}", "out=weights.safetensors", cwd=cwd)
     assert done.returncode == 0, done.stderr
     from safetensors import safe_open
@@ -178,6 +188,16 @@ def test_output_that_cannot_be_written_is_one_message(arguments):
         done = subprocess.run([*COMMAND, *arguments.split()], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
     expected = "ablations: what was to be printed cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, expected)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "table study=table1 runs_dir=results/digits"])
+def test_a_reader_that_goes_ends_the_command_as_a_signal_would(arguments):
+    """Not with 0, as if all had been done, nor with a code that means something else."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*COMMAND, *arguments.split()], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from ablations.config import study
 from ablations.config.study import Figure, Panel
 from ablations.errors import UserError
 from ablations.reports import figure, style
+from ablations.reports.formats import PICTURES
 from ablations.runs import record as records
 from ablations.runs.folder import read_records
 from ablations.tables import cells
@@ -55,7 +56,7 @@ def labels(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-@pytest.mark.parametrize("form", style.FORMATS)
+@pytest.mark.parametrize("form", PICTURES)
 def test_a_figure_is_the_same_bytes_each_time(form, tmp_path):
     """Also from another process, with other hashes."""
     of_digits = read_records(DIGITS, "table1")[0]

@@ -51,7 +51,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 @pytest.mark.parametrize("form,name", [("markdown", "md"), ("csv", "csv"), ("latex", "tex"), ("html", "html")])
 def test_golden_files(form, name):
     """Everything that a table prints, for known answers; look at the files in golden/."""
-    assert render.FORMATS[form](made()) == (GOLDEN / f"table1.{name}").read_text()
+    assert markup.WRITERS[form](made()) == (GOLDEN / f"table1.{name}").read_text()
 
 
 def test_golden_terminal(capsys, monkeypatch):
