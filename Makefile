@@ -46,6 +46,8 @@ results: .venv/installed
 results-train: .venv/installed
 	@for study in depth table1 table2 table3 depth_orders degradation; do \
 	    $(BIN)/ablations train study=$$study seeds=3 data=digits recipe=digits $(DIGITS) || exit 1; done
+	@for study in densenet families; do \
+	    $(BIN)/ablations train study=$$study seed=0 data=digits recipe=digits $(DIGITS) || exit 1; done
 	@$(BIN)/ablations train study=unet seeds=3 $(DIGITS)
 
 # results/why/: what the networks of the rows are like inside. Measured where the runs have weights (ablations train

@@ -100,12 +100,12 @@ def _against(line: Line, table: Table) -> str:
         return ""
     text = f"{comparison.mean:+.2f}"
     if comparison.interval and comparison.p is not None:
-        text += f" [{comparison.interval[0]:+.2f}, {comparison.interval[1]:+.2f}] p {_p(comparison.p)}"
+        text += f" [{comparison.interval[0]:+.2f}, {comparison.interval[1]:+.2f}] p {p_text(comparison.p)}"
     pairs = len(comparison.differences)
     return text if pairs == line.n else f"{text} ({pairs} {'pair' if pairs == 1 else 'pairs'})"
 
 
-def _p(p: float) -> str:
+def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 

@@ -6,14 +6,14 @@ From the records of a study whose grid has a choice on its first axis and a dept
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ablations.config.run import Config, from_resolved
 from ablations.config.study import Study
 from ablations.errors import UserError
 from ablations.networks.families.resnet import BRANCHES, ResNet
 from ablations.runs.record import UnreadableRecord, failed
-from ablations.tables import firth, table
+from ablations.tables import exact, firth, interval, table
 from ablations.tables.verdict import paper_key, tau_b
 
 AT = ("start", "end")  # when `ablations probe` measures: before training, after it
@@ -26,6 +26,8 @@ class Line:
     outcomes: depth -> (how many runs fail, of how many). crossing: the depth at which half of them do.
     at_paper: its row at `Critical.paper_depth`; None if there is none. config: of one of the runs.
     measured: for each of AT that was measured, depth -> the product of Eqn. 8 as `ablations probe` found it.
+    p: of the exact test of whether it fails as often as the baseline at equal depths, corrected for the number of
+        choices (Holm 1979); None for the baseline.
     """
 
     choice: str
@@ -34,6 +36,7 @@ class Line:
     at_paper: table.Line | None
     config: Config
     measured: dict[str, dict[int, float]]
+    p: float | None = None
 
     @property
     def scale(self) -> float | None:
@@ -58,12 +61,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Critical:
-    """made: the table of the study's rows. paper_depth: the depth at which the paper's order is compared; None: nowhere."""
+    """made: the table of the study's rows. paper_depth: the depth at which the paper's order is compared; None: nowhere.
+
+    baseline: the choice that the others are tested against; "" if there is none with runs.
+    """
 
     made: table.Table
     depths: tuple[int, ...]
     lines: tuple[Line, ...]
     paper_depth: int | None
+    baseline: str = ""
 
     @property
     def tau(self) -> tuple[float | None, int]:
@@ -110,7 +117,27 @@ def make(
                 for at, of_row in products.items()
             }
             lines.append(Line(choice, outcomes, firth.crossing(outcomes), paper, config, measured))
-    return Critical(made, tuple(trained), tuple(lines), paper_depth)
+    baseline = _baseline(study, lines)
+    return Critical(made, tuple(trained), tuple(_tested(lines, baseline)), paper_depth, baseline)
+
+
+def _baseline(study: Study, lines: Sequence[Line]) -> str:
+    """The choice of the rows with which others are compared."""
+    choices = {row.name: row.choices[0] for row in study.rows if row.choices}
+    named = {choices[row.baseline] for row in study.rows if row.choices and row.baseline in choices}
+    return next((line.choice for line in lines if {line.choice} == named), "")
+
+
+def _tested(lines: Sequence[Line], baseline: str) -> list[Line]:
+    """The lines with their p against the baseline."""
+    of_baseline = next((line.outcomes for line in lines if line.choice == baseline), {})
+    p_values = {
+        line.choice: p
+        for line in lines
+        if line.choice != baseline and (p := exact.p_value(line.outcomes, of_baseline)) is not None
+    }
+    corrected = dict(zip(p_values, interval.holm([*p_values.values()]), strict=True))
+    return [replace(line, p=corrected.get(line.choice)) for line in lines]
 
 
 def depths(study: Study) -> dict[str, int]:

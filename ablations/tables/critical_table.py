@@ -3,7 +3,7 @@
 import math
 
 from ablations.runs.record import FAIL_PERCENT
-from ablations.tables.cells import title
+from ablations.tables.cells import p_text, title
 from ablations.tables.critical import AT, Critical, Line
 from ablations.terminal import grid
 
@@ -19,6 +19,7 @@ def cells(critical: Critical) -> list[dict[str, str]]:
         {FIRST: line.choice}
         | {str(depth): "/".join(map(str, line.outcomes.get(depth, "-"))) for depth in critical.depths}
         | {"half fail at": _half(line), "95 % interval": _interval(line)}
+        | ({f"p against {critical.baseline}": "" if line.p is None else p_text(line.p)} if critical.baseline else {})
         | ({f"paper, {critical.paper_depth}": _paper(line) or "-"} if critical.paper_depth else {})
         | {"factor": "-" if line.scale is None else f"{line.scale:.4g}", "Eqn. 8": _predicted(line)}
         | {MEASURED[at]: _nearest(line, at) for at in measured}
@@ -72,6 +73,12 @@ def notes(critical: Critical) -> list[str]:
             "Where no run fails or all do, or fails do not grow with depth, no curve is fitted: at the limit, an even chance to "
             "fail there and beyond would give such runs in at most 2.5 % of cases."
         )
+    if tested := [line for line in critical.lines if line.p is not None]:
+        corrected = f", Holm-corrected for {len(tested)} rows" if len(tested) > 1 else ""
+        lines.append(
+            f"p: whether a row fails as often as {critical.baseline} at equal depths, by the exact test given the fails of both "
+            f"at each depth{corrected}."
+        )
     lines.append(
         "Factor: that on one shortcut before training; Eqn. 8: the product of all of them at the critical depth. If it "
         "alone decided, all rows would begin to fail at the same product."
@@ -105,7 +112,7 @@ def markdown(critical: Critical) -> str:
 def as_csv(critical: Critical) -> str:
     """One line for each choice, in plain numbers; an empty cell is no limit, or nothing known."""
     heading = ["study", "row", *(f"{what}_{depth}" for depth in critical.depths for what in ("fails", "runs"))]
-    heading += ["critical_depth", "interval_low", "interval_high", "paper", "factor", "product"]
+    heading += ["critical_depth", "interval_low", "interval_high", "p_against_baseline", "paper", "factor", "product"]
     heading += [f"product_{at}" for at in AT]
     return grid.as_csv([*heading, "settings"], (_plain(line, critical) for line in critical.lines))
 
@@ -117,6 +124,7 @@ def _plain(line: Line, critical: Critical) -> list:
         line.choice,
         *(count for depth in critical.depths for count in line.outcomes.get(depth, ("", ""))),
         *(limit and f"{limit:.4g}" for limit in (x if x == shown else None, line.crossing.low, line.crossing.high)),
+        None if line.p is None else f"{line.p:.4g}",
         _paper(line),
         line.scale,
         None if math.isnan(x) else line.product(shown),

@@ -67,6 +67,8 @@ def test_the_page_says_which_records_are_of_an_older_recipe_than_the_codes():
             if config is None or not config.matches(resolved):
                 older.add(study)
     [line] = re.findall(
-        r"^Of an older recipe than the code's: (.*)\.$", (RESULTS / "README.md").read_text(), re.MULTILINE
+        r"^Of an older recipe than the code's: (.*), but what is in `why/`\.$",
+        (RESULTS / "README.md").read_text(),
+        re.MULTILINE,
     )
     assert set(re.findall(r"`(\w+)`", line)) == older
