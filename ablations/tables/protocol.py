@@ -9,6 +9,7 @@ import yaml
 
 from ablations.config.study import Study
 from ablations.data.config import DATASETS
+from ablations.runs.record import short_commit
 
 
 def paper_lines(table: str) -> dict[str, dict[str, str]]:
@@ -112,13 +113,9 @@ def _plain(value) -> str:
 
 def provenance(records: list[dict]) -> str:
     """Machine, versions and commit; each with its number of runs if they differ."""
-
-    def short(commit: str) -> str:
-        return commit[:12] + ("+" if commit.endswith("+") else "")
-
     parts = {
         "device": Counter(record["device"] for record in records),
-        "commit": Counter(short(record["commit"]) for record in records),
+        "commit": Counter(short_commit(record) for record in records),
         "jax": Counter(record["versions"]["jax"] for record in records),
     }
     return "; ".join(
