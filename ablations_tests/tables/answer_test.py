@@ -4,6 +4,7 @@ from ablations.config import study as studies
 from ablations.tables import columns, interval
 from ablations.tables.answer import answer, statistics
 from ablations.tables.groups import groups
+from ablations.tables.pairwise import pairwise
 from ablations.tables.table import Line, Table
 
 STUDY = studies.load("table1")
@@ -211,6 +212,8 @@ def test_the_best_row_is_compared_as_one_that_was_chosen():
     assert (
         "(Holm-corrected for 3 comparisons, since the two were chosen by their errors): no more" in statistics(made)[0]
     )
+    four = of_study("table2", errors | {"resnet110_relu_before_addition": [8.0, 7.7, 8.4]})
+    assert pairwise(four, groups(four)).tests == 6  # also of two rows neither of which is best or the baseline
     two |= {"resnet164_original": [5.0, 5.6, 5.1], "resnet164_full_preactivation": [5.0, 5.4, 4.9]}
     two |= {"resnet164_relu_only_preactivation": [5.2, 5.4, 5.1]}
     assert "tell it from original. Of the 164" in answer(of_study("table2", two))[0]
