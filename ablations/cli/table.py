@@ -33,7 +33,13 @@ selects the runs that have it.
 
 Each row has the paper's figure; our median, mean ± std, a 95 % interval and the
 number n of seeds; and the difference from the baseline row over equal seeds.
-The notes below the table name the methods, and say what n seeds can resolve.
+A verdict says whether the row lies where the paper's does, beside its baseline:
+"agrees", "differs", "not resolved" by the seeds; "baseline fails" or "baseline
+not run" where the row fails and nothing near it is known to learn.
+
+The notes below the table name the methods. They say which difference n seeds
+resolve four times in five, by the paired t-test with its correction for the
+number of comparisons; and where data, networks and recipe are not the paper's.
 """
 
 

@@ -4,6 +4,7 @@ import statistics
 from dataclasses import dataclass
 
 from ablations.config.study import Study
+from ablations.runs.record import short_commit
 
 NONE = "-"
 SHOWN = 12  # how many of a network's units the table of a run shows
@@ -271,9 +272,7 @@ def about(measurements: list[dict]) -> str:
     recipe = first["recipe"]
     parts = {
         "device": {measured["device"] for measured in measurements},
-        "commit": {
-            measured["commit"][:12] + ("+" if measured["commit"].endswith("+") else "") for measured in measurements
-        },
+        "commit": {short_commit(measured) for measured in measurements},
         "jax": {measured["versions"]["jax"] for measured in measurements},
     }
     text = f"{', '.join(sorted({measured['config']['model']['name'] for measured in measurements}))} on {first['data']['name']}, recipe "

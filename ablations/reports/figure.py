@@ -12,7 +12,7 @@ from typing import Any
 from ablations.config.study import Figure, Panel, Study
 from ablations.errors import UserError
 from ablations.reports import masks, style
-from ablations.runs.record import FAIL_PERCENT, UnreadableRecord, failed
+from ablations.runs.record import FAIL_PERCENT, UnreadableRecord, failed, setting_at
 from ablations.tables import arithmetic, cells, table
 
 NONE_RUN = "none of its rows is run"
@@ -197,7 +197,7 @@ def _points(axes, runs: dict[str, list[dict]], figure: Figure) -> None:
     """The error of each row over a number of its configuration; rows without that number are left out."""
     points = []
     for its_runs in runs.values():
-        x = _at(its_runs[0]["config"], figure.x) if its_runs else None
+        x = setting_at(its_runs[0]["config"], figure.x) if its_runs else None
         if isinstance(x, int | float):
             points.append((x, *_over_seeds([[_error(record) for record in its_runs]], 100.0)))
     if not points:
@@ -213,9 +213,9 @@ def _error(record: dict) -> float:
 
 def _x_and_series(config: dict, figure: Figure) -> tuple[Any, tuple]:
     """The x of a run, and the settings that define its line, as pairs."""
-    x, series = _at(config, figure.x), []
+    x, series = setting_at(config, figure.x), []
     for part in figure.series:
-        settings = _at(config, part)
+        settings = setting_at(config, part)
         pairs = settings.items() if isinstance(settings, dict) else [("", settings)]
         keys = [(f"{part}.{key}".rstrip("."), key or part, _plain(value)) for key, value in pairs]
         series += [(name, value) for whole, name, value in keys if whole != figure.x]
@@ -224,13 +224,6 @@ def _x_and_series(config: dict, figure: Figure) -> tuple[Any, tuple]:
 
 def _plain(value) -> str:
     return (" ".join(map(str, value)) or "nothing") if isinstance(value, list) else str(value)
-
-
-def _at(config: dict, key: str) -> Any:
-    value = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
 
 
 def _common(rows: list[str]) -> str:

@@ -90,6 +90,19 @@ def first_difference(first, second, prefix: str = "") -> tuple:
     return first_difference(first.get(key), second.get(key), f"{prefix}.{key}" if prefix else key)
 
 
+def setting_at(config: dict, key: str):
+    """The setting with this dotted key in a record's configuration: a value, or all of a group; None if there is none."""
+    value = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def short_commit(record: dict) -> str:
+    """The first twelve digits of a record's commit, with its "+" if there were uncommitted changes."""
+    return record["commit"][:12] + ("+" if record["commit"].endswith("+") else "")
+
+
 def platform(record: dict) -> str:
     """What a run was computed on: "cpu", "gpu" or "tpu", as JAX calls it. It stands before the name of the device."""
     return record["device"].partition(":")[0]

@@ -5,7 +5,7 @@ import statistics
 from ablations.runs.record import FAIL_PERCENT
 from ablations.tables import interval
 from ablations.tables.table import Line, Table
-from ablations.tables.verdict import kendall_tau, verdict
+from ablations.tables.verdict import kendall_taus, verdict
 
 NOT_RUN, NOT_READABLE = "not run", "not readable"
 
@@ -100,12 +100,13 @@ def _against(line: Line, table: Table) -> str:
         return ""
     text = f"{comparison.mean:+.2f}"
     if comparison.interval and comparison.p is not None:
-        text += f" [{comparison.interval[0]:+.2f}, {comparison.interval[1]:+.2f}] p {p_text(comparison.p)}"
+        text += f" [{comparison.interval[0]:+.2f}, {comparison.interval[1]:+.2f}] p {p_in_words(comparison.p)}"
     pairs = len(comparison.differences)
     return text if pairs == line.n else f"{text} ({pairs} {'pair' if pairs == 1 else 'pairs'})"
 
 
-def p_text(p: float) -> str:
+def p_in_words(p: float) -> str:
+    """With two digits, as 0.044, or as "< 0.001"."""
     return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
@@ -123,7 +124,6 @@ def title(table: Table) -> str:
 
 def notes(table: Table) -> list[str]:
     """The lines below a table."""
-    tau, rows = kendall_tau(table)
     lines = [
         f"Test error in percent, of the last evaluation; above {FAIL_PERCENT:g} % or diverged is a fail. Ours: the median."
     ]
@@ -136,10 +136,19 @@ def notes(table: Table) -> list[str]:
     lines += [
         note for note in (_interval_note(table), _baseline_note(table), resolution(table), _disagreement(table)) if note
     ]
-    if tau is not None:
-        lines.append(f"Kendall's tau between the paper's order and ours: {tau:.2f} over {rows} rows.")
+    if order := _order(table):
+        lines.append(order)
     lines += [f"Left out: {error}." for error in table.unreadable]
     return lines + [note for note in (table.departures, table.arithmetic, table.provenance) if note]
+
+
+def _order(table: Table) -> str:
+    """How well the order of the rows is the paper's, in each group of rows by itself."""
+    texts = [
+        f"{f'of the {group.adjective} {group.noun} ' if group.name else ''}{tau:.2f} over {rows} rows"
+        for group, tau, rows in kendall_taus(table)
+    ]
+    return f"Kendall's tau between the paper's order and ours: {'; '.join(texts)}." if texts else ""
 
 
 def _interval_note(table: Table) -> str:
@@ -160,10 +169,16 @@ def _baseline_note(table: Table) -> str:
     which = " or ".join(names) if len(names) < 5 else "the row of the same network or setting"
     note = f"The baseline of a row is {which}; the difference from it is a mean over equal seeds, in points"
     if any(comparison.interval for _, comparison in compared):
-        tests = sum(comparison.p is not None for _, comparison in compared)
+        tests = _tests(table)
         note += ", with Student's paired interval at 95 % and the p of the paired t-test"
         note += f", Holm-corrected for {tests} comparisons; a verdict needs p up to 0.05" if tests > 1 else ""
     return note + "."
+
+
+def _tests(table: Table) -> int:
+    """For how many comparisons with baselines the p-values are corrected."""
+    compared = [comparison for line in table.lines if (comparison := table.comparison(line))]
+    return sum(comparison.p is not None for comparison in compared)
 
 
 def _disagreement(table: Table) -> str:
@@ -179,22 +194,26 @@ def _disagreement(table: Table) -> str:
 
 
 def resolution(table: Table) -> str:
-    """The difference that so many seeds can resolve, given the spread of the rows that learn; "" if nothing spreads."""
-    learning = [line for line in table.lines if line.n > 1 and not line.fails and not line.diverged]
+    """The difference that so many seeds can resolve, given the spread of the rows that learn; "" if none learns or none
+    spreads.
+    """
+    learn = [line for line in table.lines if line.n and not line.fails]
+    learning = [line for line in learn if line.n > 1 and not line.diverged]
+    if learn and all(line.n < 2 for line in table.lines):
+        return "One seed a row: no difference between two rows that learn is resolved."
     if not learning:
-        return (
-            ""
-            if not any(line.n for line in table.lines)
-            else "One seed a row: no difference between two rows that learn is resolved."
-        )
+        return ""
     n = min(line.n for line in learning)
     stds = sorted(statistics.stdev(line.finite) for line in learning)
     if not stds[-1]:
         return ""
     ends = [stds[0], stds[-1]] if len(stds) > 1 else stds
     spread = " to ".join(f"{std:.2f}" for std in ends)
-    seen = " to ".join(f"{interval.resolvable(std, n):.2f}" for std in ends)
+    tests = _tests(table)
+    differences = [interval.resolvable(std, n, max(tests, 1)) for std in ends]
+    seen = " to ".join(dict.fromkeys(f"{found:.2f}" if found <= 100 else "more than 100" for found in differences))
+    corrected = f", Holm-corrected for {tests} comparisons," if tests > 1 else " at 5 %"
     return (
-        f"With {n} seeds and the spread of the rows that learn (std {spread}), a t-test at 5 % sees a difference of "
-        f"{seen} points four times in five; smaller ones are seen more seldom."
+        f"With {n} seeds and the spread of the rows that learn (std {spread}), the paired t-test{corrected} sees a "
+        f"difference of {seen} points four times in five; smaller ones are seen more seldom."
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ablations.tables import cells
+from ablations.tables.groups import spoken
 from ablations.tables.table import Line, Table
 
 PARTS = ("paper", "ours", "IoU", "ours - paper", "mean ± std (n)", "verdict")
@@ -80,7 +81,7 @@ def reading(columns: Columns) -> str:
 
 def _learning(columns: Columns, name: str) -> str:
     run = {row: line for row, cells in columns.rows.items() if (line := cells.get(name)) and line.n}
-    learning, failing = ([row for row, line in run.items() if line.fails == fails] for fails in (False, True))
+    learning, failing = ([spoken(row) for row, line in run.items() if line.fails == fails] for fails in (False, True))
     if not run:
         return ""
     if not failing:

@@ -1,6 +1,7 @@
 """A grid of choices and depths, in sentences: at which depth each choice begins to fail."""
 
 from ablations.tables import cells
+from ablations.tables.groups import spoken
 from ablations.tables.table import Line, Table
 
 
@@ -20,9 +21,9 @@ def sentences(table: Table) -> list[str]:
     learning = {}
     for choice, of_choice in by_choice.items():
         if at := [depth for depth in sorted(of_choice) if of_choice[depth].fails]:
-            failing.setdefault(at[0], []).append(choice)
+            failing.setdefault(at[0], []).append(spoken(choice))
         else:
-            learning[choice] = of_choice
+            learning[spoken(choice)] = of_choice
     return [_first_fails(failing, list(learning), depths), _growth(learning)]
 
 

@@ -23,6 +23,9 @@ class Group:
     def called(self, line: Line) -> str:
         return line.row.name if self.part is None else line.row.cell[self.part]
 
+    def spoken(self, line: Line) -> str:
+        return spoken(self.called(line))
+
     @cached_property
     def ordered(self) -> list[Line]:
         """The best first."""
@@ -43,20 +46,29 @@ class Group:
         return int(found[1] or found[2]) if found else None
 
 
+def spoken(name: str) -> str:
+    """A row's name within a sentence: `none` has quotes, since "none fails" would say the opposite."""
+    return f'"{name}"' if name == "none" else name
+
+
 def groups(table: Table) -> list[Group]:
     """The rows that have runs, grouped by their baseline or, if that is compared with another row, by that one's.
 
-    Rows of which one is chosen belong together, too.
+    Rows of which one is chosen belong together, too; rows of different data sets never do.
     """
-    by_baseline: dict[str, list[Line]] = {}
+    by_baseline: dict[tuple[str, str], list[Line]] = {}
     chosen_from = {name: f"best of {row.name}" for row in table.study.rows for name in row.best_of}
     for line in table.lines:
         if line.n and not line.row.tests:
             root = _root(table, line)
-            by_baseline.setdefault(chosen_from.get(root, root), []).append(line)
+            by_baseline.setdefault((chosen_from.get(root, root), line.row.data), []).append(line)
     if len(by_baseline) == 1:
         return [Group("", tuple(lines)) for lines in by_baseline.values()]
-    return [_named(baseline, lines) for baseline, lines in by_baseline.items()]
+    roots = [root for root, _ in by_baseline]
+    return [
+        Group(data, tuple(lines)) if roots.count(root) > 1 else _named(root, lines)
+        for (root, data), lines in by_baseline.items()
+    ]
 
 
 def _root(table: Table, line: Line) -> str:

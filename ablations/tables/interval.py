@@ -67,13 +67,31 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def resolvable(std: float, n: int) -> float:
-    """The smallest difference of means that n seeds a row, at least two, detect with a power of 0.8.
+def welch_p_value(first: Sequence[float], second: Sequence[float]) -> float:
+    """Of Welch's two-sided t-test (1947): whether two samples, each of at least two values, have the same mean.
 
-    With a two-sided t-test at 5 % that finds the right sign, if both rows have the standard deviation `std`.
+    1 if neither spreads, as in `p_value`.
+    """
+    from scipy.special import stdtr
+
+    parts = [statistics.variance(values) / len(values) for values in (first, second)]
+    if not sum(parts):
+        return 1.0
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True)
+    )
+    return 2 * float(stdtr(freedom, -abs(statistics.mean(first) - statistics.mean(second)) / sum(parts) ** 0.5))
+
+
+def resolvable(std: float, n: int, tests: int = 1) -> float:
+    """The smallest difference of means, in the unit of `std`, that n seeds a row, at least two, detect with a power of 0.8.
+
+    With the two-sided paired t-test by which rows are compared, at 5 % divided by the number of tests: Holm's first
+    step, which is the strictest, so that the power is that of a table with a single difference. Both rows have the
+    standard deviation `std`, and their errors do not rise and fall together over the seeds.
     """
     from scipy.special import nctdtrinc, stdtrit
 
-    freedom = 2 * n - 2
-    shift = nctdtrinc(freedom, 1 - POWER, stdtrit(freedom, (1 + LEVEL) / 2))
+    freedom = n - 1
+    shift = nctdtrinc(freedom, 1 - POWER, stdtrit(freedom, 1 - (1 - LEVEL) / tests / 2))
     return float(shift) * std * (2 / n) ** 0.5

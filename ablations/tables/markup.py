@@ -60,13 +60,19 @@ def as_csv(table: Table) -> str:
     lines = [_plain(line, table) for line in table.lines]
     if any(line.iou for line in table.lines):
         heading += " iou_median ious"
-        known = [[value for value in line.iou.values() if value is not None] for line in table.lines]
-        medians = ["" if line.median_iou is None else _number(line.median_iou) for line in table.lines]
-        lines = [
-            [*line, median, " ".join(map(_number, ious))]
-            for line, median, ious in zip(lines, medians, known, strict=True)
-        ]
+        lines = [[*plain, *_more(line.iou, line.median_iou)] for plain, line in zip(lines, table.lines, strict=True)]
+    if any(line.top5 for line in table.lines):
+        heading += " paper_top5 top5_median top5_errors"
+        papers = [(line.paper or {}).get("top5") or "" for line in table.lines]
+        more = [_more(line.top5, line.median_top5) for line in table.lines]
+        lines = [[*plain, paper, *ours] for plain, paper, ours in zip(lines, papers, more, strict=True)]
     return grid.as_csv(heading.split(), lines)
+
+
+def _more(figures: dict[int, float | None], median: float | None) -> tuple[str, str]:
+    """The median of other figures than the error, and those of the seeds that did not diverge."""
+    known = [value for value in figures.values() if value is not None]
+    return "" if median is None else _number(median), " ".join(map(_number, known))
 
 
 def _plain(line: Line, table: Table) -> list:

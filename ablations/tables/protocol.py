@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from importlib import resources
 
@@ -9,6 +10,7 @@ import yaml
 
 from ablations.config.study import Study
 from ablations.data.config import DATASETS
+from ablations.runs.record import short_commit
 
 
 def paper_lines(table: str) -> dict[str, dict[str, str]]:
@@ -24,7 +26,7 @@ def heading(records: list[dict]) -> str:
     """What was trained on what, and for how long."""
     if not records:
         return "no runs"
-    models = sorted({record["config"]["model"]["name"] for record in records})
+    models = sorted({_network(record["config"]["model"]) for record in records}, key=_naturally)
     data = {
         f"{record['config']['data']['name']} ({record['train_images']:,} training images"
         + (
@@ -42,6 +44,18 @@ def heading(records: list[dict]) -> str:
     )
 
 
+def _network(model: dict) -> str:
+    """A network by its name, with its depth where another is in the name: resnet110 with 164 layers."""
+    name, depth = model["name"], model.get("depth")
+    in_name = re.findall(r"\d+", name)
+    return f"{name} with {depth} layers" if depth and in_name and str(depth) not in in_name else name
+
+
+def _naturally(name: str) -> list:
+    """The key by which resnet20 comes before resnet110."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
 def _ranges(seeds: list[int]) -> str:
     if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:  # they are sorted, and none is there twice
         return f"{seeds[0]}-{seeds[-1]}"
@@ -49,7 +63,9 @@ def _ranges(seeds: list[int]) -> str:
 
 
 def departures(study: Study, records: list[dict]) -> str:
-    """Where the recipe departs from the paper's, except in the settings that define a row."""
+    """Where data, networks, the number of training images and the recipe depart from the paper's, except in the settings
+    that define a row; "" if nowhere.
+    """
     if any(DATASETS[record["config"]["data"]["name"]].task == "segmentation" for record in records):
         return ""  # the paper has nothing about it to depart from
     rows = {row.name: row.settings for row in study.rows}
@@ -68,7 +84,36 @@ def departures(study: Study, records: list[dict]) -> str:
         else ""
     )
     data = sorted({record["config"]["data"]["name"] for record in records} - paper_data(study.paper_table))
-    return f"{_not_the_papers(data)} {recipe}".strip()
+    trained = ", ".join(part for part in (_other_networks(study, records), _fewer_images(records)) if part)
+    parts = (_not_the_papers(data), f"Trained {trained}." if trained else "", recipe)
+    return " ".join(part for part in parts if part)
+
+
+def _other_networks(study: Study, records: list[dict]) -> str:
+    """The networks that are not those of the study's rows, which the paper's figures are of."""
+    rows, common = {row.name: row.settings for row in study.rows}, dict(text.split("=", 1) for text in study.common)
+    texts = []
+    for record in records:
+        name = study.row_of(record["row"])
+        settings = common | rows.get(name, {})
+        if name in rows and "model" in settings:
+            wanted = _network({"name": settings["model"], "depth": settings.get("model.depth")})
+            ours = _network(record["config"]["model"])
+            texts += [f"{ours} in place of {wanted}"] if ours != wanted else []
+    texts = sorted(set(texts), key=_naturally)
+    return " and ".join(texts)
+
+
+def _fewer_images(records: list[dict]) -> str:
+    """The data sets of which only a part was trained on (data.train_images)."""
+    texts = {}
+    for record in records:
+        data = record["config"]["data"]
+        total = DATASETS[data["name"]].train  # 0: of the user's own folder, unknown here
+        if data.get("train_images") is not None and not 0 < total <= data["train_images"]:
+            whole = f"the {total:,} training images" if total else "the training images"
+            texts[f"{record['train_images']:,} of {whole} of {data['name']}"] = None
+    return f"on only {' and '.join(texts)}" if texts else ""
 
 
 def paper_data(paper_table: str) -> set[str]:
@@ -112,13 +157,9 @@ def _plain(value) -> str:
 
 def provenance(records: list[dict]) -> str:
     """Machine, versions and commit; each with its number of runs if they differ."""
-
-    def short(commit: str) -> str:
-        return commit[:12] + ("+" if commit.endswith("+") else "")
-
     parts = {
         "device": Counter(record["device"] for record in records),
-        "commit": Counter(short(record["commit"]) for record in records),
+        "commit": Counter(short_commit(record) for record in records),
         "jax": Counter(record["versions"]["jax"] for record in records),
     }
     return "; ".join(

@@ -12,7 +12,7 @@ from ablations.config import searchpath
 from ablations.config.study import Row, Study
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder
-from ablations.runs.record import FAIL_PERCENT, UnreadableRecord
+from ablations.runs.record import FAIL_PERCENT, UnreadableRecord, setting_at
 from ablations.tables import arithmetic, protocol
 from ablations.tables import interval as tables_interval
 
@@ -217,9 +217,7 @@ def _check_setting(key: str, value: str, values: list) -> None:
 
 
 def _lookup(record: dict, key: str):
-    value = record["config"]
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+    value = setting_at(record["config"], key)
     return value.get("name") if isinstance(value, dict) else value
 
 

@@ -1,25 +1,31 @@
-"""Whether our rows agree with the paper's: a verdict for each, and Kendall's tau for their order."""
+"""Whether our rows agree with the paper's: a verdict for each, and Kendall's tau for the order of each group."""
 
 from collections.abc import Sequence
 from itertools import combinations
 
+from ablations.tables.groups import Group, groups
 from ablations.tables.table import Line, Table
 
 
 def verdict(line: Line, table: Table) -> str:
     """Our row against the paper's: first whether both fail, then whether both lie on the same side of the baseline row.
 
-    "not resolved" if our seeds cannot tell the row from its baseline.
+    "not resolved" if our seeds cannot tell the row from its baseline. A row that fails has no verdict, but the reason,
+    where its baseline fails, too, or is not run: the row's own settings need not be why.
     """
     if not line.comparable:
         return ""
+    baseline, comparison = table.line(line.row.baseline), table.comparison(line)
+    if line.fails and baseline and (not baseline.n or baseline.fails):
+        return without_baseline(baseline)
     if line.fails != line.paper_fails:
         return "differs: ours fails" if line.fails else "differs: the paper's fails"
     if line.fails:
         return "agrees: fails"
-    baseline, comparison = table.line(line.row.baseline), table.comparison(line)
     if baseline is None or baseline.paper_error is None:
         return "learns, as there"
+    if not baseline.n:
+        return without_baseline(baseline)
     if comparison is None or not comparison.resolved:
         return f"not resolved by {len(comparison.differences) if comparison else 0} seeds".replace("1 seeds", "1 seed")
     ours = "worse" if comparison.mean > 0 else "better"
@@ -27,10 +33,26 @@ def verdict(line: Line, table: Table) -> str:
     return f"{'agrees' if ours == theirs else 'differs'}: {ours} than {baseline.row.name}"
 
 
-def kendall_tau(table: Table) -> tuple[float | None, int]:
-    """Kendall's tau-b between the paper's order and ours, as `tau_b` has it, and the number of rows; all fails are tied."""
-    lines = [line for line in table.lines if line.comparable]
-    return tau_b([paper_key(line) for line in lines], [_our_key(line) for line in lines]), len(lines)
+def without_baseline(baseline: Line) -> str:
+    """What stands in place of a verdict, because of a baseline that fails or has no runs."""
+    if baseline.n:
+        return "baseline fails"
+    return "baseline not readable" if baseline.unreadable else "baseline not run"
+
+
+def kendall_taus(table: Table) -> list[tuple[Group, float, int]]:
+    """Of each group of rows that has one: Kendall's tau-b between the paper's order and ours, as `tau_b` has it, and the
+    number of rows; all fails are tied.
+
+    Never over several groups: two networks of which one has the lower errors would then count in every pair of their
+    rows, which says nothing about the order of the rows.
+    """
+    found = []
+    for group in groups(table):
+        lines = [line for line in group.lines if line.comparable]
+        tau = tau_b([paper_key(line) for line in lines], [_our_key(line) for line in lines])
+        found += [] if tau is None else [(group, tau, len(lines))]
+    return found
 
 
 def tau_b(first: Sequence[float], second: Sequence[float]) -> float | None:

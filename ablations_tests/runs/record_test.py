@@ -7,7 +7,7 @@ import pytest
 from ablations.config.run import from_resolved
 from ablations.runs import provenance
 from ablations.runs.provenance import commit
-from ablations.runs.record import FIELDS, read_record, write_record
+from ablations.runs.record import FIELDS, read_record, setting_at, short_commit, write_record
 from ablations.system.files import write_whole
 from ablations_tests.conftest import ROOT, configure
 
@@ -45,6 +45,17 @@ def git(folder, *arguments: str) -> str:
     author = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
     done = subprocess.run(["git", "-C", folder, *author, *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+def test_a_setting_is_found_by_its_dotted_key():
+    assert setting_at(CONFIG, "model.depth") == 110 and setting_at(CONFIG, "shortcut") == CONFIG["shortcut"]
+    assert setting_at(CONFIG, "shortcut.bias") is setting_at(CONFIG, "seed.0") is None
+
+
+def test_a_short_commit_still_says_whether_the_source_was_changed():
+    assert short_commit({"commit": "0123456789abcdef"}) == "0123456789ab"
+    assert short_commit({"commit": "0123456789abcdef+"}) == "0123456789ab+"
+    assert short_commit({"commit": "unknown"}) == "unknown"
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the source is no checkout")

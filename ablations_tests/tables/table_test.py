@@ -1,5 +1,7 @@
 """Tables from records with known answers."""
 
+import csv
+import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +14,7 @@ from ablations.config import study as studies
 from ablations.errors import UserError
 from ablations.runs.record import write_record
 from ablations.tables import cells, markup, protocol, screen, table
-from ablations.tables.verdict import kendall_tau
+from ablations.tables.verdict import kendall_taus
 from ablations_tests.conftest import configure
 
 CONFIG = configure().resolved()
@@ -124,6 +126,26 @@ def test_one_seed_resolves_nothing():
         "not resolved by 1 seed"
     )
     assert cells.resolution(made([record("identity", 3.0)])).startswith("One seed a row")
+    assert cells.resolution(made([record("identity", 30.0)])) == ""  # no row learns
+    assert cells.resolution(made(three("identity", 30.0, 40.0, 50.0))) == ""
+    assert cells.resolution(made([record("identity", 3.0), *three("plain", 30.0, 40.0, 50.0)])) == ""
+
+
+@pytest.mark.parametrize(
+    "baseline,said",
+    [
+        ([3.0], ["agrees: fails", "differs: ours fails"]),
+        ([50.0], ["baseline fails"] * 2),
+        ([], ["baseline not run"] * 2),
+    ],
+)
+def test_a_fail_says_nothing_where_the_baseline_fails_too_or_is_not_run(baseline, said):
+    records = three("identity", *baseline) + [record("plain", 90.0), record("conv1x1", 40.0)]
+    assert [texts(row, records)["verdict"] for row in ("plain", "conv1x1")] == said
+
+
+def test_a_row_that_learns_is_no_better_than_a_baseline_without_runs():
+    assert texts("conv1x1", [record("conv1x1", 4.0)])["verdict"] == "baseline not run"
 
 
 def test_rows_are_compared_over_equal_seeds():
@@ -170,10 +192,35 @@ def test_kendall_tau(paper, ours):
     """As scipy has it, where all fails are tied."""
     paper, ours = paper.split(), [float(error) for error in ours.split()]
     rows = zip(paper, ours, strict=True)
-    lines = tuple(table.Line(studies.Row(str(i), ()), {"value": p}, {0: o}) for i, (p, o) in enumerate(rows))
+    lines = tuple(
+        table.Line(studies.Row(str(i), (), baseline="0" if i else ""), {"value": p}, {0: o})
+        for i, (p, o) in enumerate(rows)
+    )
     made_table = table.Table(studies.load("table1"), "", lines, "", "")
     expected = kendalltau([100 if p == "fail" else float(p) for p in paper], [min(o, 20.5) for o in ours]).statistic
-    assert kendall_tau(made_table) == (pytest.approx(expected), len(lines))
+    [(_, tau, count)] = kendall_taus(made_table)
+    assert (tau, count) == (pytest.approx(expected), len(lines))
+
+
+def test_rows_of_several_networks_have_an_order_each():
+    """In each of two networks the order is the paper's; over both it is not, since the better network is another one."""
+    study, errors = studies.load("table2"), {"resnet110": (1.0, 2.0, 3.0), "resnet164": (11.0, 12.0, 13.0)}
+    rows = {row.name: row for row in study.rows}
+    lines = [
+        table.Line(rows[f"{network}_{order}"], {"value": str(paper)}, {0: error})
+        for network, paper_s in (("resnet110", (7.0, 8.0, 9.0)), ("resnet164", (4.0, 5.0, 6.0)))
+        for order, paper, error in zip(
+            ("original", "full_preactivation", "bn_after_addition"), paper_s, errors[network], strict=True
+        )
+    ]
+    made_table = table.Table(study, "", tuple(lines), "", "")
+    [note] = [note for note in cells.notes(made_table) if note.startswith("Kendall")]
+    assert note == (
+        "Kendall's tau between the paper's order and ours: of the 110-layer networks 1.00 over 3 rows; of the 164-layer "
+        "networks 1.00 over 3 rows."
+    )
+    fewer = table.Table(study, "", tuple(lines[:5]), "", "")
+    assert [(group.name, count) for group, _, count in kendall_taus(fewer)] == [("resnet110", 3)]
 
 
 def test_departures_from_the_paper_are_named():
@@ -193,15 +240,36 @@ def test_departures_from_the_paper_are_named():
     assert "label_smoothing" not in departures("recipe=paper") and "schedule cosine" in departures("recipe=modern")
 
 
+def test_another_network_and_fewer_images_are_departures():
+    def departures(*overrides, row="identity", study="table1"):
+        config = configure("data=cifar10", "recipe=paper", "recipe.bn_group=64", *overrides).resolved()
+        images = config["data"]["train_images"] or 50_000
+        of_row = record(row, 3.0, **config) | {"study": study, "train_images": images}
+        return table.make(studies.load(study), [of_row]).departures
+
+    assert departures("model=resnet20") == "Trained resnet20 in place of resnet110."
+    assert departures("model.depth=20") == "Trained resnet110 with 20 layers in place of resnet110."
+    assert departures("data.train_images=5000") == "Trained on only 5,000 of the 50,000 training images of cifar10."
+    assert departures("model=resnet20", "data.train_images=5000") == (
+        "Trained resnet20 in place of resnet110, on only 5,000 of the 50,000 training images of cifar10."
+    )
+    assert departures("data.train_images=50000") == departures("model=resnet20", row="mine") == ""
+    assert departures("model.depth=164", row="identity_164", study="depth") == ""
+    assert departures(row="identity_164", study="depth") == "Trained resnet110 in place of resnet110 with 164 layers."
+
+
+def test_networks_stand_in_the_order_of_their_numbers_with_a_depth_that_is_not_in_their_name():
+    models = ("model=resnet1001", "model=resnet110", "model=resnet20", "model=resnet110 model.depth=164")
+    records = [record(str(i), 3.0, model=configure(*of.split()).resolved()["model"]) for i, of in enumerate(models)]
+    assert protocol.heading(records).startswith("resnet20, resnet110, resnet110 with 164 layers, resnet1001 on digits")
+
+
 def test_no_runs():
     text = markup.markdown(made([]))
     assert "no runs" in text and text.count("not run") == 16 and "Kendall" not in text
 
 
 def test_csv_reads_back():
-    import csv
-    import io
-
     rows = {row["row"]: row for row in csv.DictReader(io.StringIO(markup.as_csv(made())))}
     assert float(rows["identity"]["median"]) == 5 and rows["identity"]["errors"] == "3.0000 5.0000 10.0000"
     assert rows["exclusive_gating_0"]["median"] == "not run"
@@ -267,7 +335,7 @@ def test_what_n_seeds_resolve_is_said_of_the_fewest():
 
 
 def test_two_rows_have_no_tau():
-    assert kendall_tau(made(three("identity", 3.0) + three("exclusive_gating_-6", 4.0))) == (None, 2)
+    assert kendall_taus(made(three("identity", 3.0) + three("exclusive_gating_-6", 4.0))) == []
 
 
 def test_several_versions_of_the_code_are_named():
@@ -339,6 +407,13 @@ def test_table_5_prints_top_1_and_top_5_of_the_crop_of_each_row():
         found.departures
     )
     assert any("top-1/top-5" in note for note in cells.notes(found))
+    found = table.make(studies.load("table5"), [run(0, 16.0), run(1, 12.0), run(2, 18.0)])
+    rows = {row["row"]: row for row in csv.DictReader(io.StringIO(markup.as_csv(found)))}
+    of_320, not_run = rows["resnet152_original"], rows["resnet200_original"]
+    assert (of_320["paper"], of_320["paper_top5"]) == ("21.3", "5.5")
+    assert (of_320["top5_median"], of_320["top5_errors"]) == ("4.0000", "4.0000 3.0000 4.5000")
+    assert not_run["top5_median"] == not_run["top5_errors"] == "" and not_run["paper_top5"] == "6.0"
+    assert "top5_median" not in markup.as_csv(made())
 
 
 @pytest.mark.parametrize(
