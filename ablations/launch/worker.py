@@ -11,11 +11,11 @@ from omegaconf import OmegaConf
 
 from ablations.config.run import Config
 from ablations.errors import UserError
-from ablations.launch import peers
+from ablations.launch import done, peers
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord
 from ablations.system import interrupt, lock
-from ablations.system.files import FULL, may, why
+from ablations.system.files import FULL, why
 
 # How long a job of a queue waits for a run's lock: twice the 90 s, the lease time of NFS 4, after which a file server
 # takes a lock back from a lost host (linux/Documentation, nfsv4leasetime).
@@ -56,13 +56,6 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
     return errors
 
 
-def not_replaced(error: UnreadableRecord) -> UserError:
-    """The refusal to train over a record that cannot be read."""
-    replace = may(error.path.parent, os.W_OK | os.X_OK)
-    remedy = "force=true trains the run again in its place" if replace else "choose another runs_dir=..."
-    return UserError(f"{error}; it is left as it is: {remedy}")
-
-
 def details(error: BaseException) -> str:
     """The traceback of an error, unless it is a user's mistake without a further cause."""
     expected = isinstance(error, UserError) and error.__cause__ is None
@@ -78,10 +71,10 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
         if not locks.enter_context(lock.hold(folder.path, patience_seconds)):
             errors[i] = Busy(f"{folder}: {lock.holder(folder.path) or 'another process'} works on it")
             continue
-        try:  # another process may have done it just now
-            is_done = not config.force and (record := folder.record()) and config.matches(record["config"])
-        except UnreadableRecord as error:
-            errors[i] = not_replaced(error)
+        try:  # another process may have done it just now, or one of another configuration
+            is_done = done.record_of(config) is not None
+        except UserError as error:
+            errors[i] = done.not_replaced(error) if isinstance(error, UnreadableRecord) else error
             continue
         if is_done:
             continue

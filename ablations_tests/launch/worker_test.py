@@ -1,6 +1,7 @@
 """What a process does in the folder of a run before it trains."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
@@ -8,6 +9,7 @@ from omegaconf import OmegaConf
 
 from ablations.launch import worker
 from ablations.runs.folder import RunFolder
+from ablations.runs.record import FIELDS, write_record
 from ablations_tests.conftest import configure
 
 
@@ -22,3 +24,16 @@ def test_a_run_that_replaces_another_keeps_no_configuration_of_it(output_subdir,
     with contextlib.ExitStack() as locks:
         assert worker._ours([config], locks, 0.0) == ([0], [None])
     assert folder.hydra.exists() == stays
+
+
+def test_a_finished_run_of_another_configuration_is_not_trained_over(tmp_path):
+    """Nor if it was finished after the command had looked: a job of a queue begins hours later."""
+    config = configure(f"runs_dir={tmp_path}")
+    folder = RunFolder.of(config)
+    folder.path.mkdir(parents=True)
+    fields = dict.fromkeys(FIELDS, 0) | {"status": "done", "device": "cpu: test", "commit": "", "versions": {}}
+    other = replace(config, recipe=replace(config.recipe, momentum=0.5))
+    write_record(folder.path, fields | {"config": other.resolved()})
+    with contextlib.ExitStack() as locks:
+        ours, [error] = worker._ours([config], locks, 0.0)
+    assert ours == [] and "holds a run of another configuration (recipe.momentum: 0.5 there" in str(error)
