@@ -28,7 +28,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(config: Config, *, quiet: bool = False) -> Run:
-    """Train a configuration and return its run; a run that is done is returned as it is, unless config.force.
+    """Train a configuration and return its run; a run that is done is returned as it is, unless config.force:
+    then it is replaced once the new one is finished, and stays whole until then.
 
     The folder, config.runs_dir/STUDY/ROW/seed=K, gets what `ablations train` writes there, to the same bits. One
     process at a time works on it; this call waits for another one. quiet: show no progress.

@@ -13,6 +13,7 @@ from ablations.config.logger import is_on
 from ablations.loggers.mirror import failure
 from ablations.runs import progress
 from ablations.runs.folder import RunFolder
+from ablations.runs.lines import metrics_so_far
 from ablations.runs.progress import clock
 from ablations.runs.record import UnreadableRecord, failed, tested
 from ablations.terminal.output import tell
@@ -142,7 +143,7 @@ def _progress(folder: RunFolder) -> str:
     text = f"step {now['step']}/{now['total_steps']}"
     if now["train_loss"] is not None:
         text += f"  loss {now['train_loss']:.3f}"
-    metrics = folder.metrics()
+    metrics = metrics_so_far(folder.path)
     if metrics:
         text += f"  test error {metrics[-1]['test_error_percent']:.1f} %"
     text += f"  {now['train_images_per_second']:,.0f} images/s"

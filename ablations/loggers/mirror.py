@@ -22,6 +22,7 @@ from typing import IO
 from ablations.config.logger import is_on
 from ablations.config.run import Config
 from ablations.runs.folder import RunFolder
+from ablations.runs.lines import metrics_so_far
 from ablations.system import interrupt
 from ablations.system.child import Child, start
 
@@ -136,7 +137,7 @@ def copy(run: dict, to) -> None:
     folder, step, ended = RunFolder(Path(run["folder"])), 0, False
     while not ended:
         ended = bool(select.select([sys.stdin], [], [], SECONDS_BETWEEN_LOOKS)[0])
-        for metrics in folder.metrics():
+        for metrics in metrics_so_far(folder.path):
             if metrics["step"] > step:
                 step = metrics["step"]
                 to.log(metrics)

@@ -24,7 +24,8 @@ class RunFolder(os.PathLike):
 
     record_file, weights_file: the result and the weights; they exist once the run is finished.
     examples_file: of segmentation, a few test images, their masks and what the finished run predicts.
-    metrics_file: one line for each evaluation. probes_file: one line for each probe during training.
+    metrics_file: one line for each evaluation. probes_file: one line for each probe during training. Beside them grow those
+        of a run that replaces a finished one (`lines`).
     failure_file: why the last try ended without a record. progress_file: how far the run is, while it trains.
     lock_file: locked for as long as a process works on the run.
     checkpoints: a folder, which is removed once the run is finished.

@@ -73,10 +73,10 @@ def _validated(content) -> dict:
     return content | {"config": from_resolved(content["config"], content).resolved()}
 
 
-def read_metrics(folder: Path) -> list[dict]:
-    """The evaluations of a run so far; a last line that was cut short is left out."""
+def read_metrics(folder: Path, name: str = METRICS) -> list[dict]:
+    """The evaluations in this file of a run's folder; a last line that was cut short is left out."""
     try:
-        lines = (folder / METRICS).read_text().splitlines(keepends=True)
+        lines = (folder / name).read_text().splitlines(keepends=True)
     except OSError:
         return []
     return [json.loads(line) for line in lines if line.endswith("\n")]
