@@ -13,6 +13,7 @@ from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.runs import record
 from ablations.runs.record import UnreadableRecord
+from ablations.system import lock
 from ablations.system.files import may
 
 SEED = "seed="
@@ -96,7 +97,7 @@ class RunFolder(os.PathLike):
 
     @property
     def lock_file(self) -> Path:
-        return self.path / "lock"
+        return self.path / lock.FILE
 
     @property
     def checkpoints(self) -> Path:
