@@ -16,6 +16,7 @@ from ablations.runs.folder import RunFolder
 from ablations.runs.lines import metrics_so_far
 from ablations.runs.progress import clock
 from ablations.runs.record import UnreadableRecord, failed, tested
+from ablations.system import lock
 from ablations.terminal.output import tell
 
 CONTINUE = "interrupt and type the same command to continue"
@@ -138,7 +139,7 @@ def _result(record) -> str:
 
 def _progress(folder: RunFolder) -> str:
     now = progress.read(folder)
-    if now is None:
+    if now is None or not lock.holder(folder.path):  # a run that was killed leaves its progress.json
         return ""
     text = f"step {now['step']}/{now['total_steps']}"
     if now["train_loss"] is not None:

@@ -1,6 +1,7 @@
 """Runs in this process: locked, trained, and their errors kept in their folders."""
 
 import contextlib
+import errno
 import os
 import shutil
 import traceback
@@ -20,6 +21,7 @@ from ablations.system.files import FULL, why
 # How long a job of a queue waits for a run's lock: twice the 90 s, the lease time of NFS 4, after which a file server
 # takes a lock back from a lost host (linux/Documentation, nfsv4leasetime).
 PATIENCE_SECONDS = 180.0
+OF_DISKS = (*FULL, errno.EROFS, errno.EACCES, errno.EIO)
 RESOURCE_EXHAUSTED = 8  # in absl::StatusCode, whose codes XLA's errors carry
 
 
@@ -126,8 +128,11 @@ def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSErro
 def _reported(result: dict | Exception, folder: RunFolder) -> UserError | None:
     """The message for the user about how a run ended; None if it is finished."""
     if isinstance(result, OSError):
-        elsewhere = result.filename is not None and not Path(os.fsdecode(result.filename)).is_relative_to(folder.path)
-        what = why(result) if elsewhere else f"{folder} cannot be written: {result.strerror or result}"
+        if (name := result.filename) is None:  # as of checkpoints, or of what is no file: no memory, no more threads
+            of_folder = result.errno in OF_DISKS
+        else:
+            of_folder = Path(os.fsdecode(name)).is_relative_to(folder.path)
+        what = f"{folder} cannot be written: {result.strerror or result}" if of_folder else why(result)
         remedy = "Make room" if result.errno in FULL else "Mend that"
         return UserError(f"{what}; what was finished is kept. {remedy}, then type the same command")
     return result if isinstance(result, UserError) else None

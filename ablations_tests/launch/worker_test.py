@@ -1,6 +1,8 @@
 """What a process does in the folder of a run before it trains."""
 
 import contextlib
+import errno
+import os
 from dataclasses import replace
 
 import pytest
@@ -37,3 +39,21 @@ def test_a_finished_run_of_another_configuration_is_not_trained_over(tmp_path):
     with contextlib.ExitStack() as locks:
         ours, [error] = worker._ours([config], locks, 0.0)
     assert ours == [] and "holds a run of another configuration (recipe.momentum: 0.5 there" in str(error)
+
+
+@pytest.mark.parametrize(
+    "number,name,told",
+    [
+        (
+            errno.ENOSPC,
+            None,
+            "{folder} cannot be written: No space left on device; what was finished is kept. Make room",
+        ),
+        (errno.EROFS, "record.json", "{folder} cannot be written: Read-only file system"),
+        (errno.EIO, "/data/images", "/data/images: Input/output error"),
+        (errno.ENOMEM, None, "Cannot allocate memory; what was finished is kept. Mend that"),
+    ],
+)
+def test_a_folder_is_to_blame_for_errors_of_disks_only(number, name, told, tmp_path):
+    error = OSError(number, os.strerror(number), *([str(tmp_path / name)] if name else []))
+    assert str(worker._reported(error, RunFolder(tmp_path))).startswith(told.format(folder=tmp_path))
