@@ -1,8 +1,6 @@
 """Running jobs: which are done already, the launcher that runs the rest, and how they are stopped."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +29,8 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
     A job whose record cannot be read is named and left as it is; the others are run.
     detach: return once the jobs are submitted.
     """
+    if not jobs:  # a search whose trials were all refused
+        return 0
     _check_distinct(jobs)
     _check_readable(jobs[0])
     waiting, unreadable = _to_run(jobs)
@@ -57,7 +57,7 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
         return detached.start(waiting)
     failed, before = False, {RunFolder.of(job.config): done.version(job.config) for job in waiting}
     calls.on_multirun_start(config=master, config_name=searchpath.primary())
-    with Monitor(waiting, quiet=is_basic(master)), _stoppable(Path(waiting[0].config.runs_dir)) as stop:
+    with Monitor(waiting, quiet=is_basic(master)), interrupt.stoppable(Path(waiting[0].config.runs_dir)) as stop:
         while waiting:
             groups = packing.groups(waiting)
             if is_joblib(master):
@@ -69,7 +69,8 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
             for job, error in errors:
                 if not isinstance(error, UserError):
                     raise error
-                if not isinstance(error, interrupt.NotStarted) and (job not in busy or len(busy) == len(waiting)):
+                expected = isinstance(error, interrupt.NotStarted) and stop.signal is not None
+                if not expected and (job not in busy or len(busy) == len(waiting)):
                     words.append(f"ablations: {error}")
             for line in dict.fromkeys(words):  # what is wrong with the machine stops every run with the same words
                 tell(line)
@@ -124,18 +125,6 @@ def _is_done(job: Job) -> bool:
     if record := done.record_of(job.config):
         print(f"{RunFolder.of(job.config)}: done already, {tested(record)}; force=true runs it again")
     return record is not None
-
-
-@contextmanager
-def _stoppable(runs_dir: Path) -> Iterator[interrupt.Stop]:
-    """Let Ctrl-C and SIGTERM stop all runs, including those not started yet; each keeps what it has computed."""
-    marker = interrupt.marker(runs_dir, os.getpid())
-    marker.unlink(missing_ok=True)  # left by a killed process that had the same number
-    try:
-        with interrupt.listening(on_signal=marker.touch) as stop:
-            yield stop
-    finally:
-        marker.unlink(missing_ok=True)
 
 
 def check_writable(jobs: list[Job]) -> None:
