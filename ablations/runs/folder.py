@@ -147,7 +147,7 @@ class RunFolder(os.PathLike):
     def failure(self) -> str | None:
         """Why the last try ended without a record, in one line; None if there is no failure file or it is empty."""
         try:
-            lines = self.failure_file.read_text().strip().splitlines()
+            lines = self.failure_file.read_text(errors="replace").strip().splitlines()
         except OSError:
             return None
         if not lines:  # a full disk leaves it empty

@@ -9,9 +9,9 @@ import pytest
 from ablations.errors import UserError
 from ablations.launch import done
 from ablations.runs.folder import RunFolder
-from ablations.runs.record import FIELDS, write_record
+from ablations.runs.record import write_record
 from ablations.system import lock
-from ablations_tests.conftest import configure
+from ablations_tests.conftest import BLANK, configure
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def config(tmp_path):
 
 
 def finish(config):
-    fields = dict.fromkeys(FIELDS, 0) | {"status": "done", "device": "cpu: test", "commit": "", "versions": {}}
+    fields = BLANK | {"status": "done"}
     write_record(RunFolder.of(config).path, fields | {"config": config.resolved()})
 
 

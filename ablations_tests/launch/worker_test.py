@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from ablations.launch import worker
 from ablations.runs.folder import RunFolder
-from ablations.runs.record import FIELDS, write_record
-from ablations_tests.conftest import configure
+from ablations.runs.record import write_record
+from ablations_tests.conftest import BLANK, configure
 
 
 @pytest.mark.parametrize("output_subdir,stays", [(".hydra", True), (None, False)])
@@ -33,7 +33,7 @@ def test_a_finished_run_of_another_configuration_is_not_trained_over(tmp_path):
     config = configure(f"runs_dir={tmp_path}")
     folder = RunFolder.of(config)
     folder.path.mkdir(parents=True)
-    fields = dict.fromkeys(FIELDS, 0) | {"status": "done", "device": "cpu: test", "commit": "", "versions": {}}
+    fields = BLANK | {"status": "done"}
     other = replace(config, recipe=replace(config.recipe, momentum=0.5))
     write_record(folder.path, fields | {"config": other.resolved()})
     with contextlib.ExitStack() as locks:
