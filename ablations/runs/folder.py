@@ -27,7 +27,8 @@ class RunFolder(os.PathLike):
     examples_file: of segmentation, a few test images, their masks and what the finished run predicts.
     metrics_file: one line for each evaluation. probes_file: one line for each probe during training. Beside them grow those
         of a run that replaces a finished one (`lines`).
-    failure_file: why the last try ended without a record. progress_file: how far the run is, while it trains.
+    failure_file: why the last try ended without a record. logger_failure_file: why the run could not be logged.
+    progress_file: how far the run is, while it trains.
     lock_file: locked for as long as a process works on the run.
     checkpoints: a folder, which is removed once the run is finished.
     hydra: a folder with the composed configuration, as Hydra writes it.
@@ -90,6 +91,10 @@ class RunFolder(os.PathLike):
     @property
     def failure_file(self) -> Path:
         return self.path / "failure.txt"
+
+    @property
+    def logger_failure_file(self) -> Path:
+        return self.path / "logger-failed.txt"
 
     @property
     def progress_file(self) -> Path:
