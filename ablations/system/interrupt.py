@@ -122,9 +122,7 @@ def stoppable(runs_dir: Path) -> Iterator[Stop]:
     own = marker(runs_dir, os.getpid())
 
     def mark() -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # a disk that is full: the workers have the signal, too, or see their parent end
+        with contextlib.suppress(OSError):  # a disk that is full: workers see the signal, or the end of their parent
             own.touch()
 
     def unmark() -> None:
