@@ -38,6 +38,7 @@ from ablations.costs import calibrate, measure  # noqa: E402
 from ablations.costs.cost import Figures  # noqa: E402
 from ablations.networks.activation import ORDERS  # noqa: E402
 from ablations.networks.registry import FAMILIES, SHORTCUTS  # noqa: E402
+from ablations.runs.record import FIELDS  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(50_000, 20, 50)  # tracing makes many objects that live; looking at them takes a twentieth of the time
@@ -109,6 +110,10 @@ def bound_by_permissions():
 # Few to train on and to test, 144 of the training set, and no program for exact statistics: an evaluation takes little
 # beside a step.
 FEW_IMAGES = ("recipe.batch_size=8", "data.split=train_val", "data.train_images=160", "recipe.bn_statistics=running")
+
+
+# A record that says nothing, of which a test fills in what it is about.
+BLANK = {name: kind() for name, kind in FIELDS.items()}
 
 
 def configure(*overrides: str) -> Config:

@@ -81,7 +81,10 @@ def _write_records(configs, _quiet):
             log.write(f"{folder}\n")
         records.append({"status": "done", "test_error_percent": 0.0, "steps": 1, "wall_seconds": 0.0})
         write_record(
-            folder.path, dict.fromkeys(FIELDS, 0) | records[-1] | {"config": config.resolved(), "process": os.getpid()}
+            folder.path,
+            {name: kind() for name, kind in FIELDS.items()}
+            | records[-1]
+            | {"config": config.resolved(), "process": os.getpid()},
         )
     return records
 

@@ -94,7 +94,11 @@ def measured(
     """The measurement in a folder, made now if it is missing, or if the weights or what is asked for have changed.
 
     folder: None to keep nothing. force: measure in any case. say: is told what is written.
+    Raises UserError if what is asked for is no number of at least 1, cannot be measured or cannot be written.
     """
+    for key, value in asked.items():
+        if not (isinstance(value, int) and value >= 1) and not (value is None and ASKED[kind][key] is None):
+            raise UserError(f"{key}={value!r}: must be a number of at least 1")
     path = folder / f"{stem(kind, subject)}.json" if folder else None
     old = read(path) if path and not force else None
     is_fixed = subject.record or not subject.folder  # an unfinished run has moved on

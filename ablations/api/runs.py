@@ -117,7 +117,7 @@ class Runs(Sequence):
     def table(self, study: str | None = None) -> display.Table:
         """The table of a study, given by its name or the path of its file; by default, of the runs' own study.
 
-        Raises UserError if the runs belong to several studies, or differ in more than rows and seeds.
+        Raises UserError if there is no such study, or the runs belong to several or differ in more than rows and seeds.
 
         >>> print(runs.table().text().splitlines()[0])
         **single: Runs that belong to no study**
@@ -165,10 +165,10 @@ class Runs(Sequence):
             raise UserError(
                 f"the runs belong to {len(names)} studies ({', '.join(sorted(names))}): name one with study=..."
             )
-        name = name or self._own_study or names.pop()
-        if name in studies.names() or name.endswith(".yaml"):
-            return studies.load(name)
-        return Study(name, "Runs that belong to no study", "", "", 1, (), ())
+        name = name or self._own_study or next(iter(names))
+        if name in {*names, self._own_study} - {*studies.names()} and not name.endswith(".yaml"):
+            return Study(name, "Runs that belong to no study", "", "", 1, (), ())
+        return studies.load(name)
 
     def __repr__(self) -> str:
         return "\n".join(

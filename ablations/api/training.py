@@ -1,7 +1,6 @@
 """Training from Python: the same run as the command's, in the same folder, under the same lock."""
 
 import signal
-import time
 
 from ablations.api.configuration import settings_of
 from ablations.api.runs import Run
@@ -10,12 +9,10 @@ from ablations.config import logger as loggers
 from ablations.config.jobs import Job
 from ablations.config.run import Config
 from ablations.data import catalogue
-from ablations.launch import launcher, packing, run, worker
+from ablations.launch import done, launcher, packing, run, worker
 from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import called_as
-from ablations.system import interrupt, lock
-
-SECONDS_BETWEEN_LOOKS = 0.5
+from ablations.system import interrupt
 
 
 class Interrupted(KeyboardInterrupt):
@@ -31,7 +28,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(config: Config, *, quiet: bool = False) -> Run:
-    """Train a configuration and return its run; a run that is done is returned as it is, unless config.force.
+    """Train a configuration and return its run; a run that is done is returned as it is, unless config.force:
+    then it is replaced once the new one is finished, and stays whole until then.
 
     The folder, config.runs_dir/STUDY/ROW/seed=K, gets what `ablations train` writes there, to the same bits. One
     process at a time works on it; this call waits for another one. quiet: show no progress.
@@ -59,7 +57,7 @@ def train(config: Config, *, quiet: bool = False) -> Run:
     words = [word for word in settings if config.study != "single" or not word.startswith("row=")]
     call = f"ablations.train({' '.join(words)})"
     with called_as(call), interrupt.listening(on_second=signal.default_int_handler) as stop:
-        error = None if run.record_of(job) else _finish(job, quiet=quiet)
+        error = None if done.record_of(config) else _finish(job, quiet=quiet)
     if stop.signal and stop.signal != signal.SIGINT:
         signal.raise_signal(stop.signal)  # what it asked for
     if isinstance(error, interrupt.Interrupted):
@@ -77,15 +75,15 @@ def _finish(job: Job, *, quiet: bool) -> Exception | None:
     with compose.hydra() as context:
         master, packed = launcher.chosen_launcher(context, [job], [])
         [job] = packing.settle([job], *packed)
+        before = done.version(job.config)
         while True:
             errors = launcher.start(launcher.launcher(context, master, [[job]], quiet=quiet), [[job]])
             error = errors[0][1] if errors else None
             if not isinstance(error, worker.Busy):
                 return error
-            print(f"{error}: waiting for it")
-            while lock.holder(RunFolder.of(job.config).path):
-                if interrupt.signal_number() is not None:
-                    return interrupt.Interrupted(f"{error}; nothing was trained here; {interrupt.GO_ON}")
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-            if run.record_of(job):
+            if not quiet:
+                print(f"{error}: waiting for it")
+            if done.wait_for_others(job.config, before):
                 return None
+            if interrupt.signal_number() is not None:
+                return interrupt.Interrupted(f"{error}; nothing was trained here; {interrupt.GO_ON}")

@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from ablations.config import jobs as sweep
 from ablations.config.jobs import Job
 from ablations.config.study import Row, Study
-from ablations.launch import run
+from ablations.launch import done, run
 from ablations.runs.folder import RunFolder
 
 
@@ -45,7 +45,7 @@ def _settled(context: GlobalHydra, overrides: list[str], study: Study, row: Row)
     words = [word for word in overrides if not word.startswith("row=")]
     errors: dict[str, list[float]] = {}
     for job in sweep.plan(context, words, candidates):
-        if (record := run.record_of(replace(job, config=replace(job.config, force=False)))) is None:
+        if (record := done.record_of(replace(job.config, force=False))) is None:
             return row
         error = math.inf if record["status"] == "diverged" else record["test_error_percent"]
         errors.setdefault(study.row_of(job.config.row), []).append(error)

@@ -13,8 +13,10 @@ from ablations.config.logger import is_on
 from ablations.loggers.mirror import failure
 from ablations.runs import progress
 from ablations.runs.folder import RunFolder
+from ablations.runs.lines import metrics_so_far
 from ablations.runs.progress import clock
 from ablations.runs.record import UnreadableRecord, failed, tested
+from ablations.system import lock
 from ablations.terminal.output import tell
 
 CONTINUE = "interrupt and type the same command to continue"
@@ -137,12 +139,12 @@ def _result(record) -> str:
 
 def _progress(folder: RunFolder) -> str:
     now = progress.read(folder)
-    if now is None:
+    if now is None or not lock.holder(folder.path):  # a run that was killed leaves its progress.json
         return ""
     text = f"step {now['step']}/{now['total_steps']}"
     if now["train_loss"] is not None:
         text += f"  loss {now['train_loss']:.3f}"
-    metrics = folder.metrics()
+    metrics = metrics_so_far(folder.path)
     if metrics:
         text += f"  test error {metrics[-1]['test_error_percent']:.1f} %"
     text += f"  {now['train_images_per_second']:,.0f} images/s"

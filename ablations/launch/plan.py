@@ -10,8 +10,7 @@ from ablations.config.run import Config
 from ablations.costs import cost
 from ablations.costs.cost import Figures, Timing
 from ablations.data import catalogue
-from ablations.launch import launcher, packing, worker
-from ablations.launch import run as launch
+from ablations.launch import done, launcher, packing
 from ablations.runs import progress
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord
@@ -159,10 +158,10 @@ def look(job: Job) -> Run:
     """How far a job is, judged by its folder."""
     config, folder = job.config, RunFolder.of(job.config)
     try:
-        if record := launch.record_of(job):
+        if record := done.record_of(config):
             return Run(config, "done", record["steps"])
     except UnreadableRecord as error:
-        return Run(config, "unreadable", 0, str(worker.not_replaced(error)))
+        return Run(config, "unreadable", 0, str(done.not_replaced(error)))
     kept = checkpoint.newest(folder.path, config)
     if lock.holder(folder.path):
         now = progress.read(folder)

@@ -1,9 +1,6 @@
 """Running jobs: which are done already, the launcher that runs the rest, and how they are stopped."""
 
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +12,13 @@ from ablations.config.jobs import Job
 from ablations.config.overrides import is_hydras
 from ablations.data import catalogue
 from ablations.errors import UserError
-from ablations.launch import detached, packing, worker
+from ablations.launch import detached, done, packing, worker
 from ablations.launch.launcher import callbacks, chosen_launcher, is_basic, is_joblib, is_slurm, launcher, start
 from ablations.launch.monitor import Monitor
 from ablations.launch.slurm import queue
 from ablations.runs.folder import RunFolder
-from ablations.runs.record import UnreadableRecord, first_difference, tested
-from ablations.system import interrupt, lock
+from ablations.runs.record import UnreadableRecord, tested
+from ablations.system import interrupt
 from ablations.system.files import may
 from ablations.terminal.output import tell
 
@@ -32,6 +29,8 @@ def run(context: GlobalHydra, jobs: list[Job], overrides: list[str], *, detach: 
     A job whose record cannot be read is named and left as it is; the others are run.
     detach: return once the jobs are submitted.
     """
+    if not jobs:  # a search whose trials were all refused
+        return 0
     _check_distinct(jobs)
     _check_readable(jobs[0])
     waiting, unreadable = _to_run(jobs)
@@ -56,9 +55,9 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
         return queue.run(partial(launcher, context, master), waiting, data_folders, detach=detach)
     if detach:
         return detached.start(waiting)
-    failed = False
+    failed, before = False, {RunFolder.of(job.config): done.version(job.config) for job in waiting}
     calls.on_multirun_start(config=master, config_name=searchpath.primary())
-    with Monitor(waiting, quiet=is_basic(master)), _stoppable(Path(waiting[0].config.runs_dir)) as stop:
+    with Monitor(waiting, quiet=is_basic(master)), interrupt.stoppable(Path(waiting[0].config.runs_dir)) as stop:
         while waiting:
             groups = packing.groups(waiting)
             if is_joblib(master):
@@ -70,30 +69,16 @@ def _run(context: GlobalHydra, waiting: list[Job], overrides: list[str], detach:
             for job, error in errors:
                 if not isinstance(error, UserError):
                     raise error
-                if not isinstance(error, interrupt.NotStarted) and (job not in busy or len(busy) == len(waiting)):
+                expected = isinstance(error, interrupt.NotStarted) and stop.signal is not None
+                if not expected and (job not in busy or len(busy) == len(waiting)):
                     words.append(f"ablations: {error}")
             for line in dict.fromkeys(words):  # what is wrong with the machine stops every run with the same words
                 tell(line)
-            waiting = _wait_for_others(busy)
+            waiting = [job for job in busy if not done.wait_for_others(job.config, before[RunFolder.of(job.config)])]
+            if interrupt.exit_code() is not None:
+                break
     calls.on_multirun_end(config=master, config_name=searchpath.primary())
     return stop.exit_code or (2 if failed else 0)
-
-
-def record_of(job: Job) -> dict | None:
-    """The record of a job that is done; None if the job has to be run.
-
-    Raises UserError if its folder holds a run of another configuration, UnreadableRecord if the record cannot be read.
-    """
-    folder = RunFolder.of(job.config)
-    if job.config.force or (record := folder.record()) is None:
-        return None
-    if not job.config.matches(record["config"]):
-        setting, recorded, requested = first_difference(record["config"], job.config.resolved())
-        raise UserError(
-            f"{folder} holds a run of another configuration ({setting}: {recorded} there, {requested} here); "
-            "choose another runs_dir=..., or force=true to replace it"
-        )
-    return record
 
 
 def _to_run(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
@@ -104,7 +89,7 @@ def _to_run(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
             if not _is_done(job):
                 waiting.append(job)
         except UnreadableRecord as error:
-            tell(f"ablations: {worker.not_replaced(error)}")
+            tell(f"ablations: {done.not_replaced(error)}")
             unreadable.append(job)
     return waiting, unreadable
 
@@ -137,31 +122,9 @@ def _check_readable(job: Job) -> None:
 
 
 def _is_done(job: Job) -> bool:
-    if record := record_of(job):
+    if record := done.record_of(job.config):
         print(f"{RunFolder.of(job.config)}: done already, {tested(record)}; force=true runs it again")
     return record is not None
-
-
-def _wait_for_others(busy: list[Job]) -> list[Job]:
-    """Wait until other processes have stopped working on these jobs. Returns those that are still not done."""
-    for job in busy:
-        while lock.holder(RunFolder.of(job.config).path) and interrupt.exit_code() is None:
-            time.sleep(0.5)
-    if interrupt.exit_code() is not None:
-        return []
-    return [job for job in busy if not RunFolder.of(job.config).has_record()]
-
-
-@contextmanager
-def _stoppable(runs_dir: Path) -> Iterator[interrupt.Stop]:
-    """Let Ctrl-C and SIGTERM stop all runs, including those not started yet; each keeps what it has computed."""
-    marker = interrupt.marker(runs_dir, os.getpid())
-    marker.unlink(missing_ok=True)  # left by a killed process that had the same number
-    try:
-        with interrupt.listening(on_signal=marker.touch) as stop:
-            yield stop
-    finally:
-        marker.unlink(missing_ok=True)
 
 
 def check_writable(jobs: list[Job]) -> None:

@@ -172,9 +172,11 @@ def _place(folder: Path, of_sweeper: Path) -> Iterator[bool]:
         try:
             yield alone
         finally:
-            if [path.name for path in folder.iterdir()] == ["lock"]:
-                (folder / "lock").unlink()
-                folder.rmdir()
+            if alone:  # else they are another search's
+                with contextlib.suppress(OSError):
+                    if [path.name for path in folder.iterdir()] == [lock.FILE]:
+                        (folder / lock.FILE).unlink()
+                        folder.rmdir()
 
 
 @contextlib.contextmanager

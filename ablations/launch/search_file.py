@@ -1,6 +1,7 @@
 """The file of a search, RUNS_DIR/NAME.yaml: a study whose rows are the trials so far, the best first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ablations.config import names
 from ablations.config import study as studies
 from ablations.config.study import Row, Study
 from ablations.errors import UserError
+from ablations.system import lock
 from ablations.system.files import write_whole
 
 LONGEST_ROW = 60  # characters; settings follow in the name of a folder
@@ -48,6 +50,12 @@ class SearchFile:
                 f"{', '.join(here) or 'fewer'} here); {elsewhere}"
             )
         return [row for row in study.rows if row.name != BEST]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within this block no other search writes the file. Raises UserError if its file system has no locks."""
+        with lock.locked(self.path.with_name(f".{self.path.name}.lock"), waiting=lambda: None):
+            yield
 
     def write(self, found: list[Row], others: list[Row]) -> None:
         """Replace the file by one with these trials: those with a result, the best first, and those without one."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ablations.config import study as studies
 from ablations.costs import cost
-from ablations.launch import worker
+from ablations.launch import done
 from ablations.launch.slurm import commands
 from ablations.runs import progress, submitted
 from ablations.runs.folder import RunFolder, run_folders
@@ -125,7 +125,7 @@ def _done(folder: RunFolder) -> Run | None:
     try:
         record = folder.record()
     except UnreadableRecord as error:
-        return Run(*_parts(folder.name), "failed", note=str(worker.not_replaced(error)))
+        return Run(*_parts(folder.name), "failed", note=str(done.not_replaced(error)))
     if record is None:
         return None
     note = tested(record)

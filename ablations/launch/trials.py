@@ -101,11 +101,12 @@ class Trials:
 
     def _note(self, trials: list[Row]) -> None:
         """Add trials to the file, in which those with the lowest value come first and those without one last."""
-        rows = {row.name: row for row in [*self.file.rows(), *trials]}
-        if rows:
-            found = [row for row, _ in self.found()]
-            names = {row.name for row in found}
-            self.file.write(found, [row for row in rows.values() if row.name not in names])
+        with self.file.locked():  # another search of this name adds to it, too
+            rows = {row.name: row for row in [*self.file.rows(), *trials]}
+            if rows:
+                found = [row for row, _ in self.found()]
+                names = {row.name for row in found}
+                self.file.write(found, [row for row in rows.values() if row.name not in names])
 
     def _result(self, trial: Row, words: Sequence[str]) -> JobReturn:
         values = self._values(trial)

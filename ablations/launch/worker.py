@@ -1,6 +1,7 @@
 """Runs in this process: locked, trained, and their errors kept in their folders."""
 
 import contextlib
+import errno
 import os
 import shutil
 import traceback
@@ -11,15 +12,16 @@ from omegaconf import OmegaConf
 
 from ablations.config.run import Config
 from ablations.errors import UserError
-from ablations.launch import peers
+from ablations.launch import done, peers
 from ablations.runs.folder import RunFolder
 from ablations.runs.record import UnreadableRecord
 from ablations.system import interrupt, lock
-from ablations.system.files import FULL, may, why
+from ablations.system.files import FULL, why
 
 # How long a job of a queue waits for a run's lock: twice the 90 s, the lease time of NFS 4, after which a file server
 # takes a lock back from a lost host (linux/Documentation, nfsv4leasetime).
 PATIENCE_SECONDS = 180.0
+OF_DISKS = (*FULL, errno.EROFS, errno.EACCES, errno.EIO)
 RESOURCE_EXHAUSTED = 8  # in absl::StatusCode, whose codes XLA's errors carry
 
 
@@ -56,13 +58,6 @@ def run_here(configs: list[Config], *, quiet: bool, patience_seconds: float) -> 
     return errors
 
 
-def not_replaced(error: UnreadableRecord) -> UserError:
-    """The refusal to train over a record that cannot be read."""
-    replace = may(error.path.parent, os.W_OK | os.X_OK)
-    remedy = "force=true trains the run again in its place" if replace else "choose another runs_dir=..."
-    return UserError(f"{error}; it is left as it is: {remedy}")
-
-
 def details(error: BaseException) -> str:
     """The traceback of an error, unless it is a user's mistake without a further cause."""
     expected = isinstance(error, UserError) and error.__cause__ is None
@@ -78,10 +73,10 @@ def _ours(configs, locks: contextlib.ExitStack, patience_seconds: float) -> tupl
         if not locks.enter_context(lock.hold(folder.path, patience_seconds)):
             errors[i] = Busy(f"{folder}: {lock.holder(folder.path) or 'another process'} works on it")
             continue
-        try:  # another process may have done it just now
-            is_done = not config.force and (record := folder.record()) and config.matches(record["config"])
-        except UnreadableRecord as error:
-            errors[i] = not_replaced(error)
+        try:  # another process may have done it just now, or one of another configuration
+            is_done = done.record_of(config) is not None
+        except UserError as error:
+            errors[i] = done.not_replaced(error) if isinstance(error, UnreadableRecord) else error
             continue
         if is_done:
             continue
@@ -133,8 +128,11 @@ def _train(configs: list[Config], quiet: bool) -> list[dict | UserError | OSErro
 def _reported(result: dict | Exception, folder: RunFolder) -> UserError | None:
     """The message for the user about how a run ended; None if it is finished."""
     if isinstance(result, OSError):
-        elsewhere = result.filename is not None and not Path(os.fsdecode(result.filename)).is_relative_to(folder.path)
-        what = why(result) if elsewhere else f"{folder} cannot be written: {result.strerror or result}"
+        if (name := result.filename) is None:  # as of checkpoints, or of what is no file: no memory, no more threads
+            of_folder = result.errno in OF_DISKS
+        else:
+            of_folder = Path(os.fsdecode(name)).is_relative_to(folder.path)
+        what = f"{folder} cannot be written: {result.strerror or result}" if of_folder else why(result)
         remedy = "Make room" if result.errno in FULL else "Mend that"
         return UserError(f"{what}; what was finished is kept. {remedy}, then type the same command")
     return result if isinstance(result, UserError) else None

@@ -22,6 +22,7 @@ from typing import IO
 from ablations.config.logger import is_on
 from ablations.config.run import Config
 from ablations.runs.folder import RunFolder
+from ablations.runs.lines import metrics_so_far
 from ablations.system import interrupt
 from ablations.system.child import Child, start
 
@@ -29,13 +30,12 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 # Longer than a working server needs; what it has not received by then stays on disk.
 SECONDS_AT_THE_END = 20.0
-FAILURE = "logger-failed.txt"
 
 
 def failure(folder: Path) -> str | None:
     """Why the run in this folder could not be logged; None if it was, or if it has no logger."""
     with contextlib.suppress(OSError):
-        return (folder / FAILURE).read_text().strip()
+        return RunFolder(folder).logger_failure_file.read_text(errors="replace").strip()
     return None
 
 
@@ -56,7 +56,7 @@ class Mirror:
     def start(self) -> None:
         """Start it, once `metrics.jsonl` holds all of this run's evaluations, also those before a restart."""
         with contextlib.suppress(OSError):
-            (self.folder / FAILURE).unlink(missing_ok=True)
+            RunFolder(self.folder).logger_failure_file.unlink(missing_ok=True)
         if not is_on(self.config.logger):
             return
         run = {name: getattr(self.config, name) for name in ("study", "row", "seed", "force")}
@@ -87,7 +87,7 @@ class Mirror:
         line = f"logger={self.config.logger.name} failed, training goes on: {reason}"
         self.say(line)
         with contextlib.suppress(OSError):
-            (self.folder / FAILURE).write_text(line + "\n")
+            RunFolder(self.folder).logger_failure_file.write_text(line + "\n")
 
     def __exit__(self, kind, *_):
         if self.child is None:
@@ -136,7 +136,7 @@ def copy(run: dict, to) -> None:
     folder, step, ended = RunFolder(Path(run["folder"])), 0, False
     while not ended:
         ended = bool(select.select([sys.stdin], [], [], SECONDS_BETWEEN_LOOKS)[0])
-        for metrics in folder.metrics():
+        for metrics in metrics_so_far(folder.path):
             if metrics["step"] > step:
                 step = metrics["step"]
                 to.log(metrics)

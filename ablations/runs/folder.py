@@ -13,6 +13,7 @@ from ablations.config.run import Config
 from ablations.errors import UserError
 from ablations.runs import record
 from ablations.runs.record import UnreadableRecord
+from ablations.system import lock
 from ablations.system.files import may
 
 SEED = "seed="
@@ -24,8 +25,10 @@ class RunFolder(os.PathLike):
 
     record_file, weights_file: the result and the weights; they exist once the run is finished.
     examples_file: of segmentation, a few test images, their masks and what the finished run predicts.
-    metrics_file: one line for each evaluation. probes_file: one line for each probe during training.
-    failure_file: why the last try ended without a record. progress_file: how far the run is, while it trains.
+    metrics_file: one line for each evaluation. probes_file: one line for each probe during training. Beside them grow those
+        of a run that replaces a finished one (`lines`).
+    failure_file: why the last try ended without a record. logger_failure_file: why the run could not be logged.
+    progress_file: how far the run is, while it trains.
     lock_file: locked for as long as a process works on the run.
     checkpoints: a folder, which is removed once the run is finished.
     hydra: a folder with the composed configuration, as Hydra writes it.
@@ -90,12 +93,16 @@ class RunFolder(os.PathLike):
         return self.path / "failure.txt"
 
     @property
+    def logger_failure_file(self) -> Path:
+        return self.path / "logger-failed.txt"
+
+    @property
     def progress_file(self) -> Path:
         return self.path / "progress.json"
 
     @property
     def lock_file(self) -> Path:
-        return self.path / "lock"
+        return self.path / lock.FILE
 
     @property
     def checkpoints(self) -> Path:
@@ -145,7 +152,7 @@ class RunFolder(os.PathLike):
     def failure(self) -> str | None:
         """Why the last try ended without a record, in one line; None if there is no failure file or it is empty."""
         try:
-            lines = self.failure_file.read_text().strip().splitlines()
+            lines = self.failure_file.read_text(errors="replace").strip().splitlines()
         except OSError:
             return None
         if not lines:  # a full disk leaves it empty

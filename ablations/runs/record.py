@@ -15,10 +15,11 @@ RECORD, METRICS = "record.json", "metrics.jsonl"
 FAIL_PERCENT = 20.0  # a final test error above this is a "fail" in the paper's Table 1
 
 # What every record has, and tables, figures and commands rely on.
-FIELDS = (
-    *("row", "seed", "status", "test_error_percent", "steps", "train_images", "wall_seconds", "config"),
-    *("versions", "device", "commit"),
-)
+FIELDS: dict[str, type] = {
+    **{"row": str, "seed": int, "status": str, "test_error_percent": float, "steps": int, "train_images": int},
+    **{"wall_seconds": float, "config": dict, "versions": dict, "device": str, "commit": str},
+}
+KINDS = {str: "text", int: "a whole number", float: "a number", dict: "a list of names and values"}
 
 
 class UnreadableRecord(UserError):
@@ -70,13 +71,16 @@ def _validated(content) -> dict:
         raise ValueError(f"it has schema version {version}, and this version of ablations reads {SCHEMA_VERSION}")
     if missing := [name for name in FIELDS if name not in content]:
         raise ValueError(f"it has no {missing[0]}")
+    for name, kind in FIELDS.items():
+        if not isinstance(content[name], (int, float) if kind is float else kind):
+            raise ValueError(f"its {name} is not {KINDS[kind]}: {content[name]!r}")
     return content | {"config": from_resolved(content["config"], content).resolved()}
 
 
-def read_metrics(folder: Path) -> list[dict]:
-    """The evaluations of a run so far; a last line that was cut short is left out."""
+def read_metrics(folder: Path, name: str = METRICS) -> list[dict]:
+    """The evaluations in this file of a run's folder; a last line that was cut short is left out."""
     try:
-        lines = (folder / METRICS).read_text().splitlines(keepends=True)
+        lines = (folder / name).read_text().splitlines(keepends=True)
     except OSError:
         return []
     return [json.loads(line) for line in lines if line.endswith("\n")]

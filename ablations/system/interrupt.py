@@ -60,12 +60,16 @@ class Stop:
 _blocks: list[Stop] = []  # the blocks that listen now, in all threads; each thread's outermost block comes first
 _for_good = contextlib.ExitStack()  # the block of a process that listens for as long as it lives
 _stop_file: Path | None = None
+_markers: list[Path] = []  # of the sweeps of this process
 
 
 def end_process(_number: int, _frame: FrameType | None) -> None:
     """End this process and its children at once, as a second Ctrl-C does to a command."""
     for process in multiprocessing.active_children():  # the terminal's signal may not reach them
         process.kill()
+    for path in _markers:  # a later process of the same number is not asked to stop
+        with contextlib.suppress(OSError):
+            path.unlink()
     os._exit(130)
 
 
@@ -112,6 +116,29 @@ def listening(
         _blocks.remove(stop)
 
 
+@contextlib.contextmanager
+def stoppable(runs_dir: Path) -> Iterator[Stop]:
+    """`listening`, of a sweep: a signal stops its workers, too, including those not started yet."""
+    own = marker(runs_dir, os.getpid())
+
+    def mark() -> None:
+        with contextlib.suppress(OSError):  # a disk that is full: workers see the signal, or the end of their parent
+            own.touch()
+
+    def unmark() -> None:
+        with contextlib.suppress(OSError):
+            own.unlink()
+
+    unmark()  # left by a killed process that had the same number
+    _markers.append(own)
+    try:
+        with listening(on_signal=mark) as stop:
+            yield stop
+    finally:
+        _markers.remove(own)
+        unmark()
+
+
 def start_outliving(start: Callable[[], object]) -> None:
     """Start a process of Python's own, by this function, that does not hear the end of a terminal.
 
@@ -143,7 +170,9 @@ def exit_code() -> int | None:
 
 def stop_requested(runs_dir: Path) -> bool:
     """Whether to stop: a signal asked this thread or the sweep that this process works for, or the sweep has died."""
-    return signal_number() is not None or orphaned() or (_stop_file or marker(runs_dir, os.getppid())).exists()
+    sweep = multiprocessing.parent_process()  # None in a command's own process, whose parent is a shell
+    stop_file = _stop_file or (marker(runs_dir, sweep.pid) if sweep and sweep.pid else None)
+    return signal_number() is not None or orphaned() or (stop_file is not None and stop_file.exists())
 
 
 def orphaned() -> bool:

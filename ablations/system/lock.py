@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ablations.errors import UserError
 
+FILE = "lock"  # in the folder of a run
 SECONDS_BETWEEN_TRIES = 0.5
 
 # The errors of file systems without locks: Lustre without -o flock, some network shares.
@@ -24,7 +25,7 @@ def hold(folder: Path, patience_seconds: float = 0.0) -> Iterator[bool]:
     mounted with -o flock. Raises UserError if the file system has no locks.
     """
     until = time.monotonic() + max(patience_seconds, SECONDS_BETWEEN_TRIES)
-    with open(folder / "lock", "a+") as file:
+    with open(folder / FILE, "a+") as file:
         while not _take(file, fcntl.LOCK_EX):
             if time.monotonic() >= until:
                 yield False
@@ -53,7 +54,7 @@ def _take(file, kind: int, *, wait: bool = False) -> bool:
 
 def holder(folder: Path) -> str | None:
     """The process that works on a run now; None if none does, or if one may not look."""
-    with contextlib.suppress(FileNotFoundError, PermissionError), open(folder / "lock") as file:
+    with contextlib.suppress(FileNotFoundError, PermissionError), open(folder / FILE) as file:
         if not _take(file, fcntl.LOCK_SH):
             return file.read().strip() or "another process"
     return None

@@ -1,14 +1,14 @@
 """What a run reports during training: metrics.jsonl, its copies in loggers, and what a person sees."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from ablations.config.run import Config
 from ablations.loggers.mirror import Mirror
+from ablations.runs.folder import RunFolder
+from ablations.runs.lines import Lines
 from ablations.runs.progress import Progress
-from ablations.system.files import write_whole
 from ablations.training import processes
 from ablations.training.tally import Tally
 
@@ -17,7 +17,7 @@ class Journal:
     """Reports the progress of a run. If the run has several processes, only the first one writes."""
 
     def __init__(self, config: Config, folder: Path, progress: Progress, mirror: Mirror, *, writes: bool):
-        self.config, self.path, self.writes = config, folder / "metrics.jsonl", writes
+        self.config, self.folder, self.writes = config, folder, writes
         self.progress, self.mirror, self.tally = progress, mirror, Tally()
 
     @classmethod
@@ -39,7 +39,7 @@ class Journal:
         if tally.step:
             self.say(f"{self.progress.name}  goes on from step {tally.step}")
         if self.writes:
-            write_whole(self.path, "".join(json.dumps(line) + "\n" for line in tally.metrics))
+            self.lines = Lines(RunFolder(self.folder).metrics_file, tally.metrics)
             self.mirror.start()
 
     def report_broken(self, name: str) -> None:
@@ -60,7 +60,6 @@ class Journal:
             for name in names:
                 self.report_broken(name)
         if self.writes:
-            with open(self.path, "a") as file:
-                file.write(json.dumps(metrics) + "\n")
+            self.lines.add(metrics)
         self.tally.add_evaluation(metrics)
         self.progress.evaluated(metrics)

@@ -8,6 +8,7 @@ import numpy as np
 from ablations.networks import count
 from ablations.networks.registry import made_by
 from ablations.networks.unit import middle
+from ablations.runs import lines
 from ablations.runs.folder import RunFolder
 from ablations.runs.provenance import command, provenance
 from ablations.runs.record import write_record
@@ -28,10 +29,13 @@ EXAMPLES = 4  # test images of segmentation whose predictions are kept
 
 def write(folder: Path, steps: Steps, state: State, tally: Tally) -> dict:
     """Write the weights, of segmentation a few predictions and, once they are on disk, the record. Returns the record."""
-    weights.save(folder / "weights.safetensors", steps, state)
+    run = RunFolder(folder)
+    weights.save(run.weights_file, steps, state)
     if steps.config.data.task == "segmentation":
-        save_examples(RunFolder(folder), steps, state)
+        save_examples(run, steps, state)
     finished = record(steps, tally)
+    for path in (run.metrics_file, run.probes_file):
+        lines.settle(path)
     write_record(folder, finished)
     return finished
 

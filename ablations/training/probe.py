@@ -9,7 +9,6 @@ first copy has in addition has come through weights: the multiplicative part. Th
 shortcut belong to the shortcut, as in Eqn. 8.
 """
 
-import json
 import math
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,8 @@ import optax
 from ablations.networks.layers import DropoutLayer
 from ablations.networks.rows import Branches, Rows
 from ablations.networks.shortcut import Identity, NoShortcut
-from ablations.system.files import write_whole
+from ablations.runs import lines
+from ablations.runs.folder import RunFolder
 from ablations.training import processes
 from ablations.training.steps import State, Steps
 from ablations.training.tally import Tally
@@ -83,19 +83,18 @@ class Probes:
     def __init__(self, steps: Steps, folder: Path, tally: Tally):
         recipe = steps.config.recipe
         self.every, self.last = recipe.probe_every if processes.is_first() else None, recipe.total_steps
-        self.path, self.tally = folder / "probes.jsonl", tally
+        self.tally, path = tally, RunFolder(folder).probes_file
         if self.every:
             self.probe = Probe(steps, IMAGES_ALONG)
-            write_whole(self.path, "".join(json.dumps(line) + "\n" for line in tally.probes))
+            self.lines = lines.Lines(path, tally.probes)
         elif processes.is_first():
-            self.path.unlink(missing_ok=True)
+            lines.leave_out(path)
 
     def take_if_due(self, state: State) -> None:
         if not self._is_due():
             return
         self.tally.probes.append({"step": self.tally.step} | self.probe(state))
-        with open(self.path, "a") as file:
-            file.write(json.dumps(self.tally.probes[-1]) + "\n")
+        self.lines.add(self.tally.probes[-1])
 
     def _is_due(self) -> bool:
         if not self.every or not self.tally.probes:

@@ -132,6 +132,10 @@ def test_settings_choose_runs_and_what_is_missing_is_named(runs):
         (lambda: runs.figure("figure9"), "figure=figure9: study table1 has no such figure; legal are figure3"),
         (lambda: runs.table().text("word"), "format=word: legal are markdown, csv, latex, html"),
         (lambda: ab.Runs([]).table(), "there are no runs"),
+        (lambda: runs.table("table11"), "study=table11: unknown; legal are"),
+        (lambda: ab.probe(runs[0], images=0), "images=0: must be a number of at least 1"),
+        (lambda: ab.lesion(runs[0], draws=-1), "draws=-1: must be a number of at least 1"),
+        (lambda: ab.lesion(runs[0], paths="8"), "paths='8': must be a number of at least 1"),
     ):
         with pytest.raises(ab.UserError) as error:
             wrong()

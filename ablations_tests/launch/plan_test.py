@@ -24,12 +24,12 @@ from ablations.data.cifar import published
 from ablations.errors import UserError
 from ablations.launch import plan, plan_table
 from ablations.runs.folder import RunFolder
-from ablations.runs.record import FIELDS, write_record
+from ablations.runs.record import write_record
 from ablations.system import lock
 from ablations.terminal import grid, units
 from ablations.training.checkpoint import Checkpoints
 from ablations.training.steps import Steps
-from ablations_tests.conftest import COMMAND, ONE_UNIT, configure, here
+from ablations_tests.conftest import BLANK, COMMAND, ONE_UNIT, configure, here
 
 SMALL = (*ONE_UNIT, "activation=original")
 FIGURES = Figures(parameters=10, macs=100, program="a", traffic_bytes=8, weights_bytes=40, state_bytes=90)
@@ -159,7 +159,7 @@ def test_states_are_read_off_the_folders(tmp_path, known):
     jobs = jobs_of(*overrides, "seed=0,1,2,3,4,5")
     folders = [RunFolder.of(job.config) for job in jobs]
     folders[0].path.mkdir(parents=True)
-    write_record(folders[0].path, dict.fromkeys(FIELDS, 0) | {"config": jobs[0].config.resolved(), "steps": 6})
+    write_record(folders[0].path, BLANK | {"config": jobs[0].config.resolved(), "steps": 6})
     for seed, step in ((1, 2), (1, 4), (2, 4)):
         checkpoints = Checkpoints(folders[seed].path)
         config = jobs[seed].config.resolved() | ({"seed": 9} if seed == 2 else {})
@@ -181,7 +181,7 @@ def test_states_are_read_off_the_folders(tmp_path, known):
     assert "6 runs: 1 done, 2 running, 1 interrupted, 2 missing." in plan_table.notes(found)[0]
     assert not folders[5].path.exists()
     folders[5].path.mkdir()
-    write_record(folders[5].path, dict.fromkeys(FIELDS, 0) | {"config": jobs[4].config.resolved(), "steps": 6})
+    write_record(folders[5].path, BLANK | {"config": jobs[4].config.resolved(), "steps": 6})
     with pytest.raises(UserError, match="holds a run of another configuration .seed: 4 there, 5 here"):
         planned(*overrides, "seed=5")
     forced = planned(*overrides, "force=true", "seed=0")

@@ -194,7 +194,7 @@ def test_the_best_trial_is_trained_on_all_images(listing, trained, tmp_path):
         (("hydra.sweeper.values=4",), "hydra_plugins.listing.Listing: TypeError: 'int' object is not iterable"),
     ],
 )
-def test_what_cannot_be_searched_is_said_and_nothing_is_written(words, message, listing, trained, tmp_path):
+def test_what_cannot_be_searched_is_said_and_nothing_is_written(words, message, listing, tmp_path):
     refused = here(*listing, *words, cwd=tmp_path)
     assert refused.returncode == 2 and message in refused.stderr and "Traceback" not in refused.stderr
     assert not [*(tmp_path / "runs").glob("*")]

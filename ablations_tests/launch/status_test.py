@@ -15,12 +15,12 @@ from ablations.launch import status
 from ablations.launch.slurm import queue
 from ablations.launch.status_table import cells, notes
 from ablations.runs import submitted
-from ablations.runs.record import FIELDS, write_record
+from ablations.runs.record import write_record
 from ablations.runs.submitted import Submission
 from ablations.system import lock
 from ablations.system.files import write_whole
 from ablations_tests.commands.train_test import wait_for
-from ablations_tests.conftest import FEW_IMAGES, ONE_UNIT, ablations, configure, here
+from ablations_tests.conftest import BLANK, FEW_IMAGES, ONE_UNIT, ablations, configure, here
 
 SUBMISSION = {"time": "2026-01-01T00:00:00", "host": "login1", "command": "ablations train study=table1"}
 
@@ -34,7 +34,7 @@ def run_folder(tmp_path, row, seed):
 def record(folder, wall_seconds):
     config = configure("model=resnet20").resolved()
     one = {"status": "done", "test_error_percent": 4.0, "steps": 440, "wall_seconds": wall_seconds, "config": config}
-    write_record(folder, dict.fromkeys(FIELDS, 0) | one)
+    write_record(folder, BLANK | one)
 
 
 def test_every_state_is_seen_in_the_files(tmp_path, monkeypatch):

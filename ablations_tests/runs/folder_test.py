@@ -8,12 +8,12 @@ import pytest
 from ablations.config.run import from_resolved
 from ablations.errors import UserError
 from ablations.runs.folder import RunFolder, read_records, run_folders
-from ablations.runs.record import FIELDS, UnreadableRecord, write_record
-from ablations_tests.conftest import ROOT, configure
+from ablations.runs.record import UnreadableRecord, write_record
+from ablations_tests.conftest import BLANK, ROOT, configure
 
 CONFIG = configure().resolved()
 
-RECORD = dict.fromkeys(FIELDS, 0) | {"status": "done", "config": CONFIG}
+RECORD = BLANK | {"status": "done", "config": CONFIG}
 
 COMMITTED = sorted((ROOT / "results").rglob("record.json"))
 
@@ -86,6 +86,10 @@ def changed(group, **settings):
         ({"schema_version": 99}, "it has schema version 99, and this version of ablations reads 1"),
         (without("steps"), "it has no steps"),
         (without("config"), "it has no config"),
+        (RECORD | {"test_error_percent": None}, "its test_error_percent is not a number: None"),
+        (RECORD | {"wall_seconds": "9 s"}, "its wall_seconds is not a number: '9 s'"),
+        (RECORD | {"device": None}, "its device is not text: None"),
+        (RECORD | {"config": []}, "its config is not a list of names and values: []"),
         (without("config", "recipe"), "the settings recipe are missing"),
         (without("config", "model", "depth"), "the setting model.depth is missing"),
         (changed("model", width=4), "unknown setting model.width"),
@@ -129,3 +133,9 @@ def test_the_records_of_a_study_and_what_is_none(tmp_path):
     assert [(record["folder"], record["seed"]) for record in records] == [(good[0], 0), (good[1], 1)]
     assert [error.path for error in unreadable] == [damaged.record_file]
     assert good[1].metrics() == [{"step": 1}] and good[0].metrics() == []
+
+
+def test_a_failure_in_other_letters_is_still_read(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.failure_file.write_bytes(b"/data/caf\xe9: Permission denied\n")
+    assert folder.failure() == "/data/caf\N{REPLACEMENT CHARACTER}: Permission denied"

@@ -7,9 +7,9 @@ import pytest
 from ablations.config.run import from_resolved
 from ablations.runs import provenance
 from ablations.runs.provenance import commit
-from ablations.runs.record import FIELDS, read_record, setting_at, short_commit, write_record
+from ablations.runs.record import read_record, setting_at, short_commit, write_record
 from ablations.system.files import write_whole
-from ablations_tests.conftest import ROOT, configure
+from ablations_tests.conftest import BLANK, ROOT, configure
 
 CONFIG = configure().resolved()
 
@@ -31,7 +31,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_a_setting_younger_than_a_record_has_its_default_there(tmp_path):
     older = copy.deepcopy(CONFIG)
     del older["data"]["split"], older["recipe"]["label_smoothing"]
-    write_record(tmp_path, dict.fromkeys(FIELDS, 0) | {"config": older})
+    write_record(tmp_path, BLANK | {"config": older})
     assert read_record(tmp_path)["config"] == CONFIG
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import submitit
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from ablations.errors import UserError
 from ablations.launch import entry, hosts, worker
@@ -21,17 +21,31 @@ from ablations.system import interrupt, machine
 from ablations.training import environment
 
 
-def test_a_second_ctrl_c_leaves_no_process_of_ours(monkeypatch):
+def test_a_second_ctrl_c_leaves_no_process_and_no_file_of_ours(tmp_path, monkeypatch):
     handlers, ended = {}, []
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
     children = [SimpleNamespace(kill=lambda: ended.append("child"))]
     monkeypatch.setattr(multiprocessing, "active_children", lambda: children)
     monkeypatch.setattr(os, "_exit", ended.append)
-    with interrupt.listening():
+    with interrupt.stoppable(tmp_path):
         handlers[signal.SIGINT](signal.SIGINT, None)
-        assert ended == []
+        assert ended == [] and interrupt.marker(tmp_path, os.getpid()).exists()
         handlers[signal.SIGINT](signal.SIGINT, None)
-    assert ended == ["child", 130]
+        assert ended == ["child", 130] and os.listdir(tmp_path) == []
+
+
+def test_a_file_that_asks_to_stop_is_for_workers_and_not_for_what_another_shell_has_left(tmp_path):
+    for process in (os.getpid(), os.getppid()):
+        interrupt.marker(tmp_path, process).touch()
+    assert not interrupt.stop_requested(tmp_path)
+    with ProcessPoolExecutor(1) as workers:  # joblib's own
+        assert workers.submit(interrupt.stop_requested, tmp_path).result(60)
+
+
+def test_a_disk_that_takes_no_file_is_no_reason_to_die_of_a_signal(tmp_path):
+    with interrupt.stoppable(tmp_path / "no such folder") as stop:
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.exit_code == 143
 
 
 def test_what_is_heard_in_a_block_is_gone_after_it(tmp_path):

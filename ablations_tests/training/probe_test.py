@@ -16,14 +16,14 @@ from ablations.analysis.subject import Subject, of_run
 from ablations.data import catalogue, dataset
 from ablations.networks.activation import ActivationOrder
 from ablations.runs.folder import RunFolder
-from ablations.runs.record import FIELDS, read_record
+from ablations.runs.record import read_record
 from ablations.system import interrupt
 from ablations.training import augmentation
 from ablations.training.loop import train
 from ablations.training.probe import Probe
 from ablations.training.steps import Steps
 from ablations_tests import drawn
-from ablations_tests.conftest import FEW_IMAGES, configure, here
+from ablations_tests.conftest import BLANK, FEW_IMAGES, configure, here
 
 LINEAR = ActivationOrder("linear", [], [], [], [])
 
@@ -270,7 +270,7 @@ def test_the_command(along):
     ],
 )
 def test_one_clear_message(arguments, message, tmp_path):
-    record = dict.fromkeys(FIELDS, 0) | {"schema_version": 1, "config": configure("model=resnet20").resolved()}
+    record = BLANK | {"schema_version": 1, "config": configure("model=resnet20").resolved()}
     os.mkdir(tmp_path / "bare")
     (tmp_path / "bare" / "record.json").write_text(json.dumps(record))
     done = here("probe", *arguments, cwd=tmp_path)

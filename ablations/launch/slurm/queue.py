@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ablations.config.jobs import Job
 from ablations.errors import UserError
-from ablations.launch import packing
+from ablations.launch import done, packing
 from ablations.launch.monitor import Monitor
 from ablations.launch.slurm import commands
 from ablations.runs import submitted
@@ -33,7 +33,8 @@ def run(launcher_of: Callable, jobs: list[Job], data_folders: list[Path], *, det
     Raises UserError if SLURM does not answer or refuses.
     """
     commands.check()
-    study_folder, since = RunFolder.of(jobs[0].config).study_folder, time.time()
+    study_folder = RunFolder.of(jobs[0].config).study_folder
+    before = {RunFolder.of(job.config).name: done.version(job.config) for job in jobs}
     interrupt.listen()  # so that the command notes what it has submitted before it ends
     queued = _submit(launcher_of, jobs, study_folder, data_folders)
     status = submitted.status_command(study_folder)
@@ -43,7 +44,7 @@ def run(launcher_of: Callable, jobs: list[Job], data_folders: list[Path], *, det
         return 0
     hint = "interrupting ends only this display; the jobs go on"
     with Monitor(jobs, hint=hint, seconds_between_looks=SECONDS_BETWEEN_LOOKS):
-        failed = _wait(jobs, queued, since)
+        failed = _wait(jobs, queued, before)
     if code := interrupt.exit_code():
         tell(f"ablations: the jobs go on; the same command waits for them again. {status}; {cancel}")
         return code
@@ -114,13 +115,17 @@ def _to_cancel(queued: dict[str, str], submissions: list[Submission]) -> list[st
     return list(dict.fromkeys(job if array in shared else array for job, array in arrays.items()))
 
 
-def _wait(jobs: list[Job], queued: dict[str, str], since: float) -> list[tuple[Job, str]]:
-    """Wait until all have ended, or this command is interrupted. Returns the jobs without a record, with the reason."""
+def _wait(jobs: list[Job], queued: dict[str, str], before: dict[str, done.Version]) -> list[tuple[Job, str]]:
+    """Wait until all have ended, or this command is interrupted. Returns the jobs without a record, with the reason.
+
+    before: the version of each run's record when the command began.
+    """
+    since = time.time()
     left = {RunFolder.of(job.config).name: job for job in jobs}
     missing_since, failed, asked_at, in_queue = {}, [], time.time(), {}
     while left and interrupt.exit_code() is None:
         time.sleep(1)
-        left = {name: job for name, job in left.items() if not _has_record(job, since)}
+        left = {name: job for name, job in left.items() if not done.is_done(job.config, before[name])}
         if left and time.time() - asked_at > min(max(2.0, (asked_at - since) / 10), LONGEST_BETWEEN_ASKS):
             asked_at, in_queue = time.time(), commands.queue(queued[name] for name in left)
             for name in [name for name in left if in_queue is not None and queued[name] not in in_queue]:
@@ -130,13 +135,3 @@ def _wait(jobs: list[Job], queued: dict[str, str], since: float) -> list[tuple[J
                     del left[name]
     states = commands.ended([job for _, job in failed]) if failed else {}
     return [(job, commands.why(RunFolder.of(job.config), states.get(id, ""))) for job, id in failed]
-
-
-def _has_record(job: Job, since: float) -> bool:
-    """Whether the job has a record; one of an earlier run, which force=true replaces, does not count."""
-    folder = RunFolder.of(job.config)
-    if job.config.force:
-        path = folder.record_file
-        if not path.exists() or path.stat().st_mtime < since:
-            return False
-    return folder.has_record()
