@@ -340,8 +340,10 @@ def _stacks(architecture: Architecture) -> Iterator[Stack]:
             first, *others = left
             read = saved[first.reads] if first.reads else None
             made, alike = first.filters(channels, read), 0
-            while alike < len(others) and others[alike] == others[0] and not others[0].changes(made):
-                alike += 1
+            if others and not others[0].changes(made):
+                # Families give one unit many times: `is` is faster than to compare all fields.
+                while alike < len(others) and (others[alike] is others[0] or others[alike] == others[0]):
+                    alike += 1
             stack, left = tuple(left[: 1 + alike]), left[1 + alike :]
             yield Stack(entry, stack, channels, made, read, "" if left else stage.name, number)
             entry, channels = (), made
@@ -421,14 +423,16 @@ SIDES = range(256, 264)
 
 def _check_shapes(architecture: Architecture) -> None:
     """Raise ValueError, which says where, if groups do not divide channels or maps that are joined differ in size."""
-    channels = architecture.stem.filters
+    channels, known = architecture.stem.filters, set()
     for stack in architecture.stacks:
         where = f"stages[{stack.number}]"
         _check_rows(stack.entry, channels, f"the entry of {where}")
         channels = stack.channels
         for unit in stack.units[:2]:  # the others are like the second
             _check_rows(unit.branch, channels, where)
-            _check_unit(unit, channels, where)
+            if id(unit) not in known and _stands(unit, channels):  # by identity: a family gives one unit many times
+                known.add(id(unit))
+                _check_side(unit, where)
             channels = stack.filters
     _check_rows(architecture.exit, channels, "exit")
     for each in architecture.auxiliary:
@@ -456,11 +460,13 @@ def _check_rows(rows: Sequence[Row], channels: int, where: str) -> None:
         channels = filters([row], channels)
 
 
-def _check_unit(unit: Unit, channels: int, where: str) -> None:
+def _stands(unit: Unit, channels: int) -> bool:
+    """Whether a shortcut from x stands on a unit; what a long skip reads is cut to the size of F(x)."""
+    return not unit.reads and (unit.stands == "always" or (unit.stands == "equal" and not unit.changes(channels)))
+
+
+def _check_side(unit: Unit, where: str) -> None:
     """The shortcut takes every stride-th pixel, so F must give a map of that size. Raises as `_check_shapes`."""
-    stands = unit.stands == "always" or (unit.stands == "equal" and not unit.changes(channels))
-    if unit.reads or not stands:  # what a long skip reads is cut to the size of F(x)
-        return
     by = stride(unit.branch)
     if by < 1:
         raise ValueError(
