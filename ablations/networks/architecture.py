@@ -417,7 +417,8 @@ def _check_names(architecture: Architecture) -> None:
             )
 
 
-# Sides of maps by which two ways are compared: large enough for every kernel, and of every rest by a stride up to 8.
+# Sides of maps for which two ways are compared: large enough for every kernel, and with every remainder by strides up to 8.
+# Pooling of 2x2 halves even sides as a shortcut does, and no odd ones, so two ways need to agree for one side only.
 SIDES = range(256, 264)
 
 
@@ -448,12 +449,11 @@ def _check_rows(rows: Sequence[Row], channels: int, where: str) -> None:
                 "groups must divide both"
             )
         if isinstance(row, Parallel):
-            sides = {tuple(_side(branch, side) for side in SIDES) for branch in row.branches}
-            if len(sides) > 1:
+            made = [sorted({_side(branch, side) for branch in row.branches}) for side in SIDES]
+            if all(len(sides) > 1 for sides in made):
                 raise ValueError(
-                    f"Parallel in {where}: its branches make maps of different sizes, "
-                    f"{' and '.join(str(each[0]) for each in sorted(sides))} of {SIDES[0]} pixels; let their strides and "
-                    "pads agree"
+                    f"Parallel in {where}: its branches make maps of different sizes, {' and '.join(map(str, made[0]))} of "
+                    f"{SIDES[0]} pixels; let their strides and pads agree"
                 )
             for branch in row.branches:
                 _check_rows(branch, channels, where)
@@ -472,9 +472,8 @@ def _check_side(unit: Unit, where: str) -> None:
         raise ValueError(
             f"Unit in {where}: F enlarges its map, which no shortcut from x does; say stands='never' or reads="
         )
-    for side in SIDES:
-        if (made := _side(unit.branch, side)) != (expected := math.ceil(side / by)):
-            raise ValueError(
-                f"Unit in {where}: of {side} pixels F makes {made}, and a shortcut with its stride of {by} {expected}; "
-                "change a pad, or say stands='never'"
-            )
+    if all(_side(unit.branch, side) != math.ceil(side / by) for side in SIDES):
+        raise ValueError(
+            f"Unit in {where}: of {SIDES[0]} pixels F makes {_side(unit.branch, SIDES[0])}, and a shortcut with its stride of "
+            f"{by} {math.ceil(SIDES[0] / by)}; change a pad, or say stands='never'"
+        )

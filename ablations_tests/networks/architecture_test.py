@@ -128,7 +128,6 @@ def of(*branch, stem=None, **unit):
         (lambda: of(Parallel(())), "there is no branch"),
         (lambda: of(Layer(16, pad=0), stands="equal"), "of 256 pixels F makes 254, and a shortcut with its stride of 1 256"),
         (lambda: of(Layer(16), Pool("max", 3, 2, pad=0)), "of 256 pixels F makes 127, and a shortcut with its stride of 2"),
-        (lambda: of(Pool("max", 2, 2), Layer(16)), "of 257 pixels F makes 128"),  # only odd sides tell
         (lambda: of(Cells(4)), "F makes 4"),
         (lambda: of(Up(16)), "F enlarges its map"),
         (lambda: Layer(0), "filters=0.: must be at least 1"),
@@ -153,6 +152,8 @@ def test_maps_of_every_size_are_free_where_no_shortcut_stands():
         assert of(*branch, stands="never").stacks
     assert of(Layer(16, stride=2, pad=0), stands="equal").stacks, "its shape changes"
     assert all(of(Layer(16), Pool("max", 3, 2), Layer(16, 1), stands=stands).stacks for stands in STANDS)
+    assert of(Pool("max", 2, 2), Layer(16)).stacks, "a shortcut meets it on even sides"
+    assert of(Parallel(((Pool("max", 2, 2),), (Layer(8, stride=2),))), stands="never").stacks, "so do branches"
 
 
 @pytest.mark.parametrize("model", ["vgg16", "alexnet", "googlenet model.auxiliary=paper", "xception", "resnet110"])
