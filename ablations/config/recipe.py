@@ -91,12 +91,32 @@ class RecipeConfig:
         for name, values in legal.items():
             if (value := getattr(self, name)) not in values:
                 raise ValueError(f"recipe.{name}={value}: legal are {', '.join(values)}")
-        if self.bn_group == "half" and self.batch_size % 2 == 0:
+        self._check_warmup()
+        self._check_group()
+
+    def _check_warmup(self) -> None:
+        """Raise ValueError if the schedule has no value at one of its steps."""
+        warmup = round(self.warmup_fraction * self.total_steps)
+        if self.schedule == "cosine" and warmup >= self.total_steps:
+            raise ValueError(
+                f"recipe.warmup_fraction={self.warmup_fraction}: the warm-up takes all {self.total_steps} steps, and none "
+                "is left for the cosine; choose a smaller part"
+            )
+        if self.schedule == "step" and self.warmup == "constant" and warmup and not self.warmup_factor:
+            raise ValueError(
+                "recipe.warmup_factor=0: a constant warm-up at a rate of 0 learns nothing; choose more than 0, "
+                "recipe.warmup=linear, or recipe.warmup_fraction=0 for no warm-up"
+            )
+
+    def _check_group(self) -> None:
+        """Resolve bn_group=half; raise ValueError if the groups do not divide the batch."""
+        even = self.batch_size % 2 == 0
+        if self.bn_group == "half" and even:
             self.bn_group = self.batch_size // 2
         group = 1 if self.bn_group in (None, "device") else self.bn_group
         if not isinstance(group, int) or isinstance(group, bool) or group < 1 or self.batch_size % group:
             raise ValueError(
                 f"recipe.bn_group={self.bn_group}: must divide recipe.batch_size={self.batch_size}; "
                 f"{', '.join(str(n) for n in range(1, self.batch_size + 1) if self.batch_size % n == 0)} do; "
-                "or half, null for the whole batch, or device"
+                f"or {'half, ' * even}null for the whole batch, or device"
             )

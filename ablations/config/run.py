@@ -111,6 +111,8 @@ class Config:
         if self.packing == "single" and (self.runs_at_a_time or 1) > 1:
             raise ValueError(f"runs_at_a_time={self.runs_at_a_time}: packing=single is one run at a time")
         listed_objectives(self.objective)
+        if reason := self.shortcut.refusal(self.activation):
+            raise ValueError(f"shortcut={self.shortcut.name}: {reason}")
         self._check_task()
 
     def _check_task(self) -> None:

@@ -80,8 +80,8 @@ class DataConfig:
         tested after the last step. A crop as large as `crop` is cut from the middle of the image scaled to 8/7 of
         it (256 for 224); any other from the image scaled to the crop's own size (Sec. 5: 320).
     broken: "refuse": an image that cannot be decoded ends the run; "skip": training takes the next image, a test leaves
-        it out. Either way its name is printed.
-    workers: processes that read and decode; None: one for each core, 0: none.
+        it out. Either way its name is printed. Images with masks, which are kept in memory, have only "refuse".
+    workers: processes that read and decode; None: one for each core, 0: none. Data sets in memory need none.
     root: of image_folder and mask_folder: the folder that has train/ and val/.
 
     For every data set:
@@ -123,6 +123,14 @@ class DataConfig:
         known = DATASETS[self.name]
         if "root" in known.of_files and self.name != "imagenet" and not self.root:
             raise ValueError("data.root: say which folder has train/ and val/, as data.root=~/pictures")
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(f"data.workers={self.workers}: must be at least 0")
+        if self.broken != "refuse" and not known.streamed:
+            streamed = " and ".join(f"data={name}" for name, kind in DATASETS.items() if kind.streamed)
+            raise ValueError(
+                f"data.broken={self.broken}: only for images that stay in files, of {streamed}; {self.name} is in memory, "
+                "and always refuses what it cannot read"
+            )
         if known.streamed:
             self._check_streamed()
         elif wrong := [
@@ -161,8 +169,6 @@ class DataConfig:
             raise ValueError(f"data.pad={self.pad}: {self.name} has crop and scale in its place")
         if not self.test_crops or any(crop < 1 for crop in self.test_crops):
             raise ValueError(f"data.test_crops={self.test_crops}: give one or more, of at least 1 pixel, as [320,224]")
-        if self.workers is not None and self.workers < 0:
-            raise ValueError(f"data.workers={self.workers}: must be at least 0")
 
 
 @dataclass

@@ -43,6 +43,8 @@ class ActivationOrder:
         return ["bn", "relu"] if any("bn" in place for place in places) else ["relu"]
 
 
+NO_ACTIVATIONS = ActivationOrder("none", [], [], [], [])  # of a unit in which no order stands
+
 ORDERS = {
     order.name: order
     for order in [

@@ -15,6 +15,14 @@ JOINS = ("add", "concatenate")
 INITS = ("he_fan_out", "he_fan_in", "glorot_uniform")
 
 
+def _at_least(part, **bounds: int) -> None:
+    """Raise ValueError if one of these fields is too small; None says that it is not given."""
+    for field, bound in bounds.items():
+        value = getattr(part, field)
+        if value is not None and value < bound:
+            raise ValueError(f"{type(part).__name__}({field}={value}): must be at least {bound}")
+
+
 @dataclass(frozen=True)
 class Layer:
     """A convolution, and the activations that follow it by the activation order.
@@ -35,6 +43,7 @@ class Layer:
     excite: int = 0
 
     def __post_init__(self):
+        _at_least(self, filters=1, kernel=1, stride=1, groups=1, pad=0, excite=0)
         if self.kernel % 2 == 0 and self.pad is None:
             raise ValueError(f"Layer(kernel={self.kernel}): an even kernel has no middle; say pad=")
 
@@ -54,6 +63,7 @@ class Pool:
     def __post_init__(self):
         if self.kind not in ("max", "average"):
             raise ValueError(f"Pool(kind={self.kind!r}): legal are max, average")
+        _at_least(self, kernel=1, stride=1, pad=0)
         if self.kind == "average" and self.ceil:
             raise ValueError("Pool('average', ceil=True): the mean of a window that is not full is not defined here")
 
@@ -70,12 +80,19 @@ class Cells:
 
     side: int
 
+    def __post_init__(self):
+        _at_least(self, side=1)
+
 
 @dataclass(frozen=True)
 class Parallel:
     """Branches side by side, whose outputs are concatenated: an Inception module (Szegedy et al. 2014)."""
 
     branches: "tuple[tuple[Row, ...], ...]"
+
+    def __post_init__(self):
+        if not self.branches:
+            raise ValueError("Parallel(()): there is no branch")
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,9 @@ class Up:
 
     filters: int
     bias: bool = True
+
+    def __post_init__(self):
+        _at_least(self, filters=1)
 
 
 @dataclass(frozen=True)
@@ -106,6 +126,10 @@ class Drop:
     """Dropout in a branch."""
 
     rate: float
+
+    def __post_init__(self):
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"Drop(rate={self.rate}): must be at least 0 and below 1")
 
 
 Row = Layer | Pool | Cells | Parallel | Up | Bilinear | Activate | LocalResponse | Drop
@@ -169,6 +193,12 @@ class Stage:
     entry: tuple[Row, ...] = ()
     name: str = ""
 
+    def __post_init__(self):
+        if not self.units:
+            raise ValueError(
+                f"Stage(units=(), name={self.name!r}): a stage has at least one unit; its entry belongs to it"
+            )
+
 
 @dataclass(frozen=True)
 class Head:
@@ -183,6 +213,16 @@ class Head:
     hidden: tuple[int, ...] = ()
     dropouts: tuple[float, ...] = ()
     pixels: bool = False
+
+    def __post_init__(self):
+        _at_least(self, cells=1)
+        if any(width < 1 for width in self.hidden):
+            raise ValueError(f"Head(hidden={self.hidden}): must be at least 1")
+        if len(self.dropouts) > len(self.hidden) + 1 or any(not 0 <= rate < 1 for rate in self.dropouts):
+            raise ValueError(
+                f"Head(dropouts={self.dropouts}): give at most one rate for each of the {len(self.hidden) + 1} linear "
+                "layers, each at least 0 and below 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -220,12 +260,17 @@ class Architecture:
         for field, legal in (("function", FUNCTIONS), ("init", INITS)):
             if (value := getattr(self, field)) not in legal:
                 raise ValueError(f"Architecture({field}={value!r}): legal are {', '.join(legal)}")
-        names = [stage.name for stage in self.stages if stage.name]
-        for each in self.auxiliary:
-            if each.reads not in names:
-                raise ValueError(
-                    f"Auxiliary(reads={each.reads!r}): no stage has this name; there are {', '.join(names) or 'none'}"
-                )
+        if not self.bn_epsilon > 0:
+            raise ValueError(f"Architecture(bn_epsilon={self.bn_epsilon}): must be above 0")
+        if not self.stages:
+            raise ValueError("Architecture(stages=()): a network has at least one stage")
+        if self.stem.excite:
+            raise ValueError(
+                f"Architecture(stem=Layer(excite={self.stem.excite})): the stem has no squeeze-and-excitation; a layer of a "
+                "unit can have it"
+            )
+        _check_names(self)
+        _check_shapes(self)
 
     @property
     def stacks(self) -> "tuple[Stack, ...]":
@@ -250,6 +295,13 @@ class Architecture:
             outputs[stack.stage] = side
         sides += [_side(each.rows, outputs[each.reads]) for each in self.auxiliary]
         return max(0, min(*sides, _side(self.exit, side)))
+
+    def smallest_image(self) -> int | None:
+        """The side of the smallest square images of which every layer sees something; None if there is none."""
+        fits = next((2**i for i in range(17) if self.smallest_map(2**i)), None)
+        if fits is None:
+            return None
+        return next(side for side in range(fits // 2 + 1, fits + 1) if self.smallest_map(side))
 
     def made_by(self, stage: str) -> int:
         """The channels that leave the stage of this name."""
@@ -288,8 +340,10 @@ def _stacks(architecture: Architecture) -> Iterator[Stack]:
             first, *others = left
             read = saved[first.reads] if first.reads else None
             made, alike = first.filters(channels, read), 0
-            while alike < len(others) and others[alike] == others[0] and not others[0].changes(made):
-                alike += 1
+            if others and not others[0].changes(made):
+                # Families give one unit many times: `is` is faster than to compare all fields.
+                while alike < len(others) and (others[alike] is others[0] or others[alike] == others[0]):
+                    alike += 1
             stack, left = tuple(left[: 1 + alike]), left[1 + alike :]
             yield Stack(entry, stack, channels, made, read, "" if left else stage.name, number)
             entry, channels = (), made
@@ -299,7 +353,7 @@ def _stacks(architecture: Architecture) -> Iterator[Stack]:
 
 def _layers(rows: Sequence[Row]) -> int:
     """The layers with weights on the longest way through these rows."""
-    layers = sum(isinstance(row, Layer) for row in rows)
+    layers = sum(isinstance(row, Layer | Up) for row in rows)
     return layers + sum(max(map(_layers, row.branches)) for row in rows if isinstance(row, Parallel))
 
 
@@ -340,3 +394,86 @@ def _side(rows: Sequence[Row], side: int) -> int:
         elif isinstance(row, Up | Bilinear):
             side *= 2
     return side
+
+
+def _check_names(architecture: Architecture) -> None:
+    """Raise ValueError if a stage is read that is not there, or not yet, or if two stages have one name."""
+    names = []
+    for stage in architecture.stages:
+        for unit in stage.units:
+            if unit.reads and unit.reads not in names:
+                raise ValueError(
+                    f"Unit(reads={unit.reads!r}): no earlier stage has this name; there are {', '.join(names) or 'none'}"
+                )
+        if stage.name in names:
+            raise ValueError(
+                f"Stage(name={stage.name!r}): two stages have this name, so nobody knows which one is read"
+            )
+        names += [stage.name] if stage.name else []
+    for each in architecture.auxiliary:
+        if each.reads not in names:
+            raise ValueError(
+                f"Auxiliary(reads={each.reads!r}): no stage has this name; there are {', '.join(names) or 'none'}"
+            )
+
+
+# Sides of maps for which two ways are compared: large enough for every kernel, and with every remainder by strides up to 8.
+# Pooling of 2x2 halves even sides as a shortcut does, and no odd ones, so two ways need to agree for one side only.
+SIDES = range(256, 264)
+
+
+def _check_shapes(architecture: Architecture) -> None:
+    """Raise ValueError, which says where, if groups do not divide channels or maps that are joined differ in size."""
+    channels, known = architecture.stem.filters, set()
+    for stack in architecture.stacks:
+        where = f"stages[{stack.number}]"
+        _check_rows(stack.entry, channels, f"the entry of {where}")
+        channels = stack.channels
+        for unit in stack.units[:2]:  # the others are like the second
+            _check_rows(unit.branch, channels, where)
+            if id(unit) not in known and _stands(unit, channels):  # by identity: a family gives one unit many times
+                known.add(id(unit))
+                _check_side(unit, where)
+            channels = stack.filters
+    _check_rows(architecture.exit, channels, "exit")
+    for each in architecture.auxiliary:
+        _check_rows(each.rows, architecture.made_by(each.reads), f"the auxiliary classifier of {each.reads}")
+
+
+def _check_rows(rows: Sequence[Row], channels: int, where: str) -> None:
+    """channels: those that enter. Raises as `_check_shapes`."""
+    for row in rows:
+        if isinstance(row, Layer) and (channels % row.groups or row.filters % row.groups):
+            raise ValueError(
+                f"Layer(filters={row.filters}, groups={row.groups}) in {where}: reads {channels} channels; a number of "
+                "groups must divide both"
+            )
+        if isinstance(row, Parallel):
+            made = [sorted({_side(branch, side) for branch in row.branches}) for side in SIDES]
+            if all(len(sides) > 1 for sides in made):
+                raise ValueError(
+                    f"Parallel in {where}: its branches make maps of different sizes, {' and '.join(map(str, made[0]))} of "
+                    f"{SIDES[0]} pixels; let their strides and pads agree"
+                )
+            for branch in row.branches:
+                _check_rows(branch, channels, where)
+        channels = filters([row], channels)
+
+
+def _stands(unit: Unit, channels: int) -> bool:
+    """Whether a shortcut from x stands on a unit; what a long skip reads is cut to the size of F(x)."""
+    return not unit.reads and (unit.stands == "always" or (unit.stands == "equal" and not unit.changes(channels)))
+
+
+def _check_side(unit: Unit, where: str) -> None:
+    """The shortcut takes every stride-th pixel, so F must give a map of that size. Raises as `_check_shapes`."""
+    by = stride(unit.branch)
+    if by < 1:
+        raise ValueError(
+            f"Unit in {where}: F enlarges its map, which no shortcut from x does; say stands='never' or reads="
+        )
+    if all(_side(unit.branch, side) != math.ceil(side / by) for side in SIDES):
+        raise ValueError(
+            f"Unit in {where}: of {SIDES[0]} pixels F makes {_side(unit.branch, SIDES[0])}, and a shortcut with its stride of "
+            f"{by} {math.ceil(SIDES[0] / by)}; change a pad, or say stands='never'"
+        )

@@ -22,7 +22,7 @@ for shortcuts. This module imports no JAX.
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import ClassVar
 
 from ablations.networks import registry
@@ -72,9 +72,14 @@ class ModelConfig(metaclass=registry.FamilyClass):
 
     def refusal(self, side: int) -> str | None:
         """Why square images of this side do not fit; None if they do."""
-        if self.architecture().smallest_map(side) > 0:
+        architecture = self.architecture()
+        if architecture.smallest_map(side) > 0:
             return None
-        return f"{self.name} has a layer that sees nothing of images of {side} pixels; choose larger ones"
+        fits = architecture.smallest_image()
+        return (
+            f"{self.name} has a layer that sees nothing of images of {side} pixels; "
+            f"{f'it needs at least {fits}' if fits else 'no size fits'}"
+        )
 
 
 def legal(settings: ModelConfig, **choices: tuple) -> None:
@@ -82,3 +87,35 @@ def legal(settings: ModelConfig, **choices: tuple) -> None:
     for field, values in choices.items():
         if (value := getattr(settings, field)) not in values:
             raise ValueError(f"model.{field}={value}: legal are {', '.join(map(str, values))}")
+
+
+def at_least(settings: ModelConfig, bound: int, *names: str) -> None:
+    """Raise ValueError if one of these settings is too small."""
+    for name in names:
+        if (value := getattr(settings, name)) < bound:
+            raise ValueError(f"model.{name}={value}: must be at least {bound}")
+
+
+def above_0(settings: ModelConfig, *names: str) -> None:
+    """Raise ValueError if one of these settings is not a positive finite number."""
+    for name in names:
+        if not 0 < (value := getattr(settings, name)) < float("inf"):
+            raise ValueError(f"model.{name}={value}: must be a finite number above 0")
+
+
+def rate(settings: ModelConfig, name: str = "dropout") -> None:
+    """Raise ValueError if this setting is no rate of dropout."""
+    if not 0 <= (value := getattr(settings, name)) < 1:
+        raise ValueError(f"model.{name}={value}: must be at least 0 and below 1")
+
+
+def unread(settings: ModelConfig, reader: str, *names: str) -> None:
+    """Raise ValueError if one of these settings, which the network does not read, is not at its default.
+
+    Else two runs that are called different would be of one network. reader: the choice that would read them.
+    """
+    defaults = {each.name: each for each in fields(settings)}
+    for name in names:
+        default, value = defaults[name], getattr(settings, name)
+        if value != (default.default_factory() if default.default is MISSING else default.default):  # pyright: ignore
+            raise ValueError(f"model.{name}={value}: has no effect here; it is for {reader}")

@@ -110,14 +110,26 @@ class Activation(nnx.Module):
 class Gate(nnx.Module):
     """g(x) = sigmoid(W_g x + b_g): (N, H, W, C) -> (N, H', W', D) in (0, 1); Sec. 3.1.
 
-    The paper does not say how W_g is initialised: here it is like every convolution. With two convolutions, W_g reads
+    The paper does not say how W_g is initialised: here like every convolution of the network. With two convolutions, W_g reads
     the ReLU of the first one.
     """
 
-    def __init__(self, channels, filters, stride, *, kernel: int, bias: float, bn: bool, convolutions: int, rngs):
-        two = convolutions == 2
-        self.first = Projection(channels, filters, stride, kernel=kernel, bn=bn, rngs=rngs) if two else None
-        self.conv = Conv(filters if two else channels, filters, kernel, 1 if two else stride, rngs=rngs)
+    def __init__(
+        self,
+        channels,
+        filters,
+        stride,
+        *,
+        kernel: int,
+        bias: float,
+        bn: bool,
+        convolutions: int,
+        init: str = "he_fan_out",
+        rngs: nnx.Rngs,
+    ):
+        two, drawn = convolutions == 2, {"init": init, "rngs": rngs}
+        self.first = Projection(channels, filters, stride, kernel=kernel, bn=bn, **drawn) if two else None
+        self.conv = Conv(filters if two else channels, filters, kernel, 1 if two else stride, **drawn)
         self.bn = BatchNorm(filters) if bn else None
         self.bias = nnx.Param(jnp.full(filters, bias, jnp.float32)) if not bn else None
         if self.bn is not None:

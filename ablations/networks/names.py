@@ -7,7 +7,7 @@ come before the network's own.
 
 from collections.abc import Iterator, Sequence
 
-from ablations.networks.activation import ActivationOrder
+from ablations.networks.activation import NO_ACTIVATIONS, ActivationOrder
 from ablations.networks.architecture import (
     Activate,
     Architecture,
@@ -57,7 +57,7 @@ def _linear(prefix: str, head: Head) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _unit(name: str, unit: Unit, order: ActivationOrder, *, changes: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
     if not unit.activated:
-        order = ActivationOrder("none", [], [], [], [])
+        order = NO_ACTIVATIONS
     yield from _bn(f"{name}.before", order.before if unit.before else [])
     yield from _rows(name, unit.branch, order.between, order.after, order.outside)
     stands = unit.stands == "always" and unit.join == "add"

@@ -68,7 +68,8 @@ class Fixup(Shortcut):
 
     Deviation: a shortcut reaches neither the inside of F nor the classifier. So there is no trained bias before each
     convolution and each ReLU, and the classifier does not start at 0. a and b have the learning rate of all others,
-    where the authors' code takes a tenth. In F of parallel branches, those start as usual.
+    where the authors' code takes a tenth. An F that ends in parallel branches starts as usual: a 0 before them would
+    pass through their ReLUs, which then let no gradient through, and F would never learn.
     """
 
     name: str = "fixup"
@@ -83,6 +84,14 @@ class Fixup(Shortcut):
     def branch_start(self, convolutions, units):
         first = units ** (-1 / (2 * convolutions - 2)) if convolutions > 1 else 1.0
         return (*[first] * (convolutions - 1), 0.0) if convolutions else ()
+
+    def refusal(self, order):
+        if "relu" not in order.after:
+            return None
+        return (
+            f"activation={order.name} ends F in a ReLU, which lets no gradient through to a last convolution that starts "
+            "at 0, so F would never learn; choose an order without a ReLU there, such as without_bn"
+        )
 
     @staticmethod
     def equation(x, fx, h, a, b):

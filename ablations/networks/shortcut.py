@@ -35,6 +35,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from ablations.networks import registry
+from ablations.networks.activation import ActivationOrder
 
 
 @dataclass
@@ -62,8 +63,14 @@ class Shortcut(metaclass=registry.ShortcutClass):
     def branch_start(self, convolutions: int, units: int) -> tuple[float, ...] | None:
         """A factor for the first kernel of each convolution of F; None to leave them as the network draws them.
 
+        It is asked for only where F ends in one of these convolutions, not in parallel branches.
+
         convolutions: those of F, one after another. units: those of the whole network.
         """
+        return None
+
+    def refusal(self, order: ActivationOrder) -> str | None:
+        """Why this shortcut cannot stand in units of this activation order; None if it can."""
         return None
 
     @staticmethod

@@ -37,7 +37,7 @@ class Build:
         return nnx.Param(jnp.full(self.shape[1] if each_channel else (), value, jnp.float32))
 
     def gate(self, bias: float, **design) -> Gate:
-        return Gate(*self.shape, bias=bias, rngs=self.rngs, **design)
+        return Gate(*self.shape, bias=bias, init=self.init, rngs=self.rngs, **design)
 
     def projection(self, *, kernel: int, bn: bool) -> Projection:
         design = {"bias": self.match_settings.bias, "init": self.init}

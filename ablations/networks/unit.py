@@ -3,14 +3,12 @@
 import jax.numpy as jnp
 from flax import nnx
 
-from ablations.networks.activation import ActivationOrder
+from ablations.networks.activation import NO_ACTIVATIONS, ActivationOrder
 from ablations.networks.architecture import Unit, filters, stride
 from ablations.networks.layers import Activation
 from ablations.networks.rows import Rows
 from ablations.networks.shortcut import Identity, NoShortcut, Shortcut
 from ablations.networks.skip import Skip
-
-NO_ACTIVATIONS = ActivationOrder("none", [], [], [], [])
 
 
 class ResidualUnit(Rows):
@@ -54,7 +52,8 @@ class ResidualUnit(Rows):
             shortcut = NoShortcut()
         elif self.changes and not shortcut.at_dimension_change:
             shortcut = Identity()
-        if (factors := shortcut.branch_start(len(self.convolutions), units)) is not None:
+        factors = shortcut.branch_start(len(self.convolutions), units) if self.ends_in_layer else None
+        if factors is not None:
             for convolution, factor in zip(self.convolutions, factors, strict=True):
                 convolution.kernel[...] *= factor
         self.shortcut = Skip(shortcut, shape, unit.match, bn="bn" in order.after, init=init, rngs=rngs)

@@ -149,10 +149,9 @@ class Checkpoints:
     def _newest(self, like, config: dict, say: Callable[[str], None]) -> tuple[list[np.ndarray], dict] | None:
         if not self.path.is_dir():
             return None
-        import jax
         import orbax.checkpoint as ocp
 
-        manager = self._manager()
+        manager, abstract = self._manager(), _abstract(like)
         for step in sorted(manager.all_steps(), reverse=True):
             path = self.path / str(step)
             try:
@@ -160,7 +159,6 @@ class Checkpoints:
                 if _complete(loop["config"]) != config:
                     say(f"{path} belongs to another configuration: not used")
                     continue
-                abstract = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in _to_host(like)]
                 restore = ocp.args.StandardRestore(abstract)
                 with _silent_threads():
                     leaves = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
@@ -236,6 +234,14 @@ def _to_host(state) -> list[np.ndarray]:
     # Copies: on a CPU, JAX and numpy share an array's memory, and the next step reuses that memory.
     leaves = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state)]
     return [np.array(leaf, copy=True) for leaf in leaves]
+
+
+def _abstract(state) -> list:
+    """The shapes and types of what `_to_host` returns; nothing is copied."""
+    import jax
+
+    leaves = (jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(state))
+    return [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
 
 
 def _from_host(leaves, like):

@@ -1,6 +1,6 @@
 """SGD with momentum and weight decay, and the schedule of its learning rate; Sec. 3 and Appendix."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +20,27 @@ def learning_rates(recipe: RecipeConfig) -> optax.Schedule:
     if recipe.schedule == "cosine":
         first = recipe.warmup_factor * base if warmup else base
         return optax.warmup_cosine_decay_schedule(first, base, warmup, recipe.total_steps)
-    drops = {round(fraction * recipe.total_steps): recipe.drop_factor for fraction in recipe.drop_fractions}
-    if not warmup:
-        return optax.piecewise_constant_schedule(base, drops)
-    if recipe.warmup == "linear":
+    changes = [(round(fraction * recipe.total_steps), recipe.drop_factor) for fraction in recipe.drop_fractions]
+    if warmup and recipe.warmup == "linear":
         rising = optax.linear_schedule(recipe.warmup_factor * base, base, warmup)
-        steady = optax.piecewise_constant_schedule(base, drops)
+        steady = _changing(base, changes)
         return lambda step: jnp.where(jnp.less(step, warmup), rising(step), steady(step))
-    # One schedule with one count: joined schedules restart the count, and the drops would come late.
-    return optax.piecewise_constant_schedule(recipe.warmup_factor * base, {warmup: 1 / recipe.warmup_factor} | drops)
+    if not warmup:
+        return _changing(base, changes)
+    # One schedule with one count: joined schedules restart the count, and the drops would come late. And the jump is a
+    # factor: one that starts from `base` rounds differently in f32, and the committed results would move.
+    return _changing(recipe.warmup_factor * base, [(warmup, 1 / recipe.warmup_factor), *changes])
+
+
+def _changing(start: float, changes: Sequence[tuple[int, float]]) -> optax.Schedule:
+    """`start` times the factors of all the steps that have been reached; some may share a step.
+
+    changes: pairs of a step and its factor.
+    """
+    factors: dict[int, float] = {}
+    for step, factor in changes:
+        factors[step] = factors.get(step, 1.0) * factor
+    return optax.piecewise_constant_schedule(start, factors)
 
 
 def decayed(params, on: str, is_convolution: Callable[[tuple], bool]):

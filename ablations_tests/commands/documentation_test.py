@@ -21,6 +21,7 @@ import pytest
 
 import ablations as ab
 from ablations import cli
+from ablations.config import study
 from ablations_tests import depths, official, pictures
 from ablations_tests.conftest import ONE_UNIT, ROOT
 
@@ -277,6 +278,13 @@ def rows(text: str, heading: str) -> list[tuple[str, str]]:
     """The first two cells of each row of the table whose first column has this heading."""
     [table] = re.findall(rf"^\| {heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
     return [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in table.splitlines()]
+
+
+def test_the_page_of_studies_lists_them_all():
+    listed = set()
+    for row in re.findall(r"^\|(.*?)\|", (ROOT / "docs" / "studies.md").read_text(), re.MULTILINE):
+        listed |= set(re.findall(r"`(\w+)`", row))
+    assert listed == set(study.names())
 
 
 def test_the_index_lists_every_page():

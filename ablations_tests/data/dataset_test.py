@@ -86,11 +86,19 @@ def test_load_takes_the_subset_from_what_the_split_leaves():
     [
         ({"split": "val"}, "data.split=val: legal are train_test, train_val"),
         ({"train_images": 0}, "data.train_images=0: must be at least 1"),
+        ({"workers": -3}, "data.workers=-3: must be at least 0"),
+        ({"broken": "skip"}, "data.broken=skip: only for .* data=imagenet and data=image_folder; digits is in memory"),
     ],
 )
 def test_illegal_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         DataConfig("digits", **settings)
+
+
+@pytest.mark.parametrize("name", ["mask_folder", "oxford_pet"])
+def test_masks_are_in_memory_so_none_is_skipped(name):
+    with pytest.raises(ValueError, match=f"{name} is in memory, and always refuses what it cannot read"):
+        DataConfig(name, crop=8, root="~/scans" if name == "mask_folder" else None, broken="skip")
 
 
 def test_places_decide_no_result_and_choices_do():

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from ablations.errors import UserError
 from ablations.networks.activation import ORDERS
-from ablations.networks.architecture import Layer, Match, Unit
+from ablations.networks.architecture import Layer, Match, Parallel, Unit
 from ablations.networks.families.resnet import ResNet
 from ablations.networks.network import Network
 from ablations.networks.scaling import Fixup, LayerScale, ReZero
@@ -98,3 +99,22 @@ def test_fixups_start():
     np.testing.assert_array_equal(ours.stem.kernel, usual.stem.kernel)
     assert Fixup().branch_start(2, 54) == (54**-0.5, 0) and Fixup().branch_start(1, 54) == (0,)
     assert Fixup().branch_start(0, 54) == () and ReZero().branch_start(2, 54) is None
+
+
+def test_an_f_of_parallel_branches_starts_as_usual_and_learns():
+    """A 0 before them would stay 0 for good: it passes through ReLUs, which let no gradient through at 0."""
+    fire = Unit((Layer(4, 1, bias=True), Parallel(((Layer(5, 1, bias=True),), (Layer(5, bias=True),)))))
+    settings = {"order": ORDERS["without_bn"], "init": "he_fan_in", "rngs": nnx.Rngs(0), "units": 8}
+    unit = ResidualUnit(fire, 10, shortcut=Fixup(), **settings)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 8, 10)), jnp.float32)
+    graphdef, params = nnx.split(unit, nnx.Param)
+    gradient = jax.grad(lambda params: jnp.sum(jnp.square(nnx.merge(graphdef, params)(x))))(params)
+    assert all(jnp.any(leaf) for leaf in jax.tree.leaves(gradient))
+    usual = ResidualUnit(fire, 10, shortcut=ReZero(), **(settings | {"rngs": nnx.Rngs(0)}))
+    np.testing.assert_array_equal(unit.convolutions[0].kernel, usual.convolutions[0].kernel)
+
+
+def test_fixup_is_refused_where_a_relu_ends_f():
+    with pytest.raises(UserError, match="shortcut=fixup: activation=relu_before_addition ends F in a ReLU"):
+        configure("shortcut=fixup", "activation=relu_before_addition")
+    assert [name for name, order in ORDERS.items() if Fixup().refusal(order)] == ["relu_before_addition"]

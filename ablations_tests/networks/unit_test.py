@@ -46,6 +46,16 @@ def test_shortcuts_transform_what_is_carried(shortcut):
         assert y.shape == (3, 8, 8, 10)
 
 
+@pytest.mark.parametrize("init", ["he_fan_in", "he_fan_out"])
+def test_a_gate_is_drawn_as_the_networks_other_convolutions_are(init):
+    """Std sqrt(2 / fan in) and sqrt(2 / fan out), which differ by a factor of 4 here."""
+    gate = ExclusiveGating(gate_convolutions=2)
+    settings = {"order": ORDERS["original"], "shortcut": gate, "init": init, "rngs": nnx.Rngs(0)}
+    made = ResidualUnit(Unit((Layer(256),), join="concatenate"), 16, **settings).shortcut.gate
+    fans = {"he_fan_in": 16, "he_fan_out": 272}
+    np.testing.assert_allclose(np.std(made.first.conv.kernel), (2 / fans[init]) ** 0.5, rtol=0.05)
+
+
 def test_zeros_cannot_narrow():
     with pytest.raises(UserError, match="a unit makes 4 channels of 6: channels of zeros cannot narrow x"):
         build(Unit((Layer(4),)), 6)

@@ -6,6 +6,7 @@ import optax
 import pytest
 from flax import nnx
 
+from ablations.errors import UserError
 from ablations.networks.network import Network
 from ablations.training.optimizer import decayed, learning_rates, optimizer
 from ablations_tests.conftest import configure
@@ -73,6 +74,36 @@ def test_total_steps_scale_the_schedule(total):
     warming = 0.005 + (0.05 - 0.005) * step / (total / 2)
     expected = np.select([step < total / 2, step < 3 * total / 4, step < 0.9 * total], [warming, 0.05, 0.005], 0.0005)
     np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "overrides,expected",
+    [
+        # A drop where the warm-up ends: from 0.01 to a tenth of 0.1.
+        (("recipe=paper", "recipe.warmup_fraction=0.5"), {499: 0.01, 500: 0.01, 749: 0.01, 750: 0.001}),
+        (("recipe=paper", "recipe.warmup_fraction=0", "recipe.drop_fractions=[0.5,0.5]"), {499: 0.1, 500: 0.001}),
+        (("recipe=digits", "recipe.warmup_fraction=0.1", "recipe.drop_fractions=[0.5,0.5004]"), {499: 0.05, 500: 0.0005}),
+    ],
+)  # fmt: skip
+def test_changes_of_the_same_step_all_count(overrides, expected):
+    rates, _ = curve(*overrides, "recipe.total_steps=1000")
+    np.testing.assert_allclose(rates[[*expected]], [*expected.values()], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "overrides,message",
+    [
+        (("recipe=paper", "recipe.warmup_factor=0"), r"recipe\.warmup_factor=0: a constant warm-up at a rate of 0"),
+        (("recipe=modern", "recipe.warmup_fraction=0.9", "recipe.total_steps=4"), "takes all 4 steps, and none is left"),
+    ],
+)  # fmt: skip
+def test_a_schedule_that_has_no_value_at_some_step_is_refused(overrides, message):
+    with pytest.raises(UserError, match=message):
+        configure(*overrides)
+
+
+def test_a_linear_warm_up_can_begin_at_0():
+    assert curve("recipe.warmup_factor=0")[0][0] == 0
 
 
 def test_cosine():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ablations.networks.architecture import Activate, Architecture, Drop, Layer, Pool, Row, Stage, Unit
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.family import ModelConfig, at_least, legal, rate
 
 
 @dataclass(kw_only=True)
@@ -28,8 +28,10 @@ class DenseNet(ModelConfig):
 
     def __post_init__(self):
         legal(self, stem=("cifar", "imagenet"))
-        if not self.blocks or min(*self.blocks, self.growth, self.stem_filters) < 1:
-            raise ValueError(f"model.blocks={self.blocks}, model.growth={self.growth}: must be at least 1")
+        at_least(self, 1, "growth", "stem_filters")
+        rate(self)
+        if not self.blocks or min(self.blocks) < 1:
+            raise ValueError(f"model.blocks={self.blocks}: give each block its number of units, at least 1")
         if not 0 < self.compression <= 1:
             raise ValueError(f"model.compression={self.compression}: must be above 0 and at most 1")
         super().__post_init__()

@@ -15,7 +15,7 @@ from ablations.networks.architecture import (
     Stage,
     Unit,
 )
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.family import ModelConfig, above_0, legal, rate, unread
 
 MODULES = (  # Table 1: 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5; pool proj
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
@@ -64,6 +64,12 @@ class GoogLeNet(ModelConfig):
     def __post_init__(self):
         legal(self, large_kernel=(3, 5), last_pool=(2, 3), stands=STANDS, form=("imagenet", "stages"))
         legal(self, auxiliary=("none", *AUXILIARY_POOLS))
+        rate(self)
+        above_0(self, "bn_epsilon")
+        if self.form == "imagenet":
+            unread(self, "model.form=stages", "widths", "modules")
+        else:
+            unread(self, "model.form=imagenet", "last_pool", "local_response")
         if self.form == "stages" and (not self.widths or min(self.widths) < 16 or self.modules < 1):
             raise ValueError(
                 f"model.widths={self.widths}, model.modules={self.modules}: a module has at least 16 channels, and a stage "
@@ -128,5 +134,6 @@ class GoogLeNet(ModelConfig):
 
 def _sizes(width: int) -> tuple[int, ...]:
     """The sizes of a module of this many channels, in the proportions of 3a."""
-    three, reduce5 = width // 2, max(1, width // 16)
-    return width - 3 * width // 4, 3 * width // 8, three, reduce5, width // 8, width // 4 - width // 8
+    three, five = width // 2, width // 8
+    projected = width // 4 - five
+    return width - three - five - projected, 3 * width // 8, three, max(1, width // 16), five, projected

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ablations.networks.architecture import FUNCTIONS, Architecture, Layer, Stage, Unit
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.family import ModelConfig, at_least, legal
 
 ROWS = [
     [64, 1, 1],
@@ -33,6 +33,7 @@ class MobileNetV1(ModelConfig):
 
     def __post_init__(self):
         legal(self, stem_stride=(1, 2), function=FUNCTIONS)
+        at_least(self, 1, "stem_filters")
         if not self.rows or any(len(row) != 3 or min(row) < 1 for row in self.rows):
             raise ValueError(
                 f"model.rows={self.rows}: each row is [channels, units, stride], all at least 1, as [128,2,2]"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ablations.networks.architecture import Architecture, Head, Layer, Match, Stage, Unit
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.family import ModelConfig, above_0, at_least, legal, rate
 
 ROWS = [  # Table 2: expansion t, channels c, units n, stride s of the first
     [1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1],
@@ -35,10 +35,12 @@ class MobileNetV2(ModelConfig):
 
     def __post_init__(self):
         legal(self, shortcuts=("equal", "same_stride", "always"), stem_stride=(1, 2))
+        at_least(self, 1, "stem_filters")
+        at_least(self, 0, "last")
+        rate(self)
         if not self.rows or any(len(row) != 4 or min(row) < 1 for row in self.rows):
             raise ValueError(f"model.rows={self.rows}: each row is [t, c, n, s], all at least 1, as [6,24,2,2]")
-        if self.width_factor <= 0:
-            raise ValueError(f"model.width_factor={self.width_factor}: must be above 0")
+        above_0(self, "width_factor")
         super().__post_init__()
 
     def architecture(self) -> Architecture:

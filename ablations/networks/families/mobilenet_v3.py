@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ablations.networks.architecture import Architecture, Head, Layer, Stage, Unit
 from ablations.networks.families.mobilenet_v2 import multiple_of_8
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.family import ModelConfig, legal, rate
 
 # Tables 1 and 2: kernel, widened channels, channels, squeeze-and-excitation, function, stride.
 R, H = "relu", "hardswish"
@@ -38,6 +38,7 @@ class MobileNetV3(ModelConfig):
 
     def __post_init__(self):
         legal(self, size=tuple(ROWS), stem_stride=(1, 2))
+        rate(self)
         super().__post_init__()
 
     def architecture(self) -> Architecture:

@@ -3,11 +3,12 @@
 A switch marked [?] is about something that the paper does not say; its default is our reading.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ablations.networks.architecture import INITS, Architecture, Layer, Match, Pool, Row, Stage, Unit
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.family import ModelConfig, above_0, legal, unread
 
 BRANCHES = {"one_layer": 1, "basic": 2, "bottleneck": 3}  # convolutions in F
 STEMS = ("cifar", "imagenet")
@@ -64,11 +65,18 @@ class ResNet(ModelConfig):
             bottleneck_stride=("first_1x1", "3x3"),
             init=INITS,
         )
+        above_0(self, "bn_epsilon")
+        if self.dimension_change == "projection":
+            unread(self, "model.dimension_change=zero_padding", "padding", "zero_padding_reads_activated")
+        else:
+            unread(self, "model.dimension_change=projection", "projection_kernel", "projection_reads_activated")
+        if self.branch != "bottleneck":
+            unread(self, "model.branch=bottleneck", "bottleneck_stride")
         super().__post_init__()
 
     @property
     def label(self) -> str:
-        return with_depth(self.name, self.depth)
+        return with_sizes(self.name, depth=self.depth)
 
     def architecture(self) -> Architecture:
         counts, projects = units_per_stage(self.stem, self.branch, self.depth), self.dimension_change == "projection"
@@ -131,10 +139,14 @@ def units_per_stage(stem: str, branch: str, depth: int) -> tuple[int, ...]:
     """
     if stem == "imagenet":
         depths = [known for known_branch, known in IMAGENET_UNITS if known_branch == branch]
+        if not depths:
+            raise ValueError(
+                f"model.branch={branch}: no ImageNet network with such units was published; choose basic or bottleneck"
+            )
         if depth not in depths:
             raise ValueError(
                 f"model.depth={depth}: an ImageNet network with {branch} units has one of the depths "
-                f"{', '.join(map(str, depths)) or '(none)'}"
+                f"{', '.join(map(str, depths))}"
             )
         return IMAGENET_UNITS[branch, depth]
     n = repeats(depth, 9 if branch == "bottleneck" else 6, 2, f"a network with {branch} units")
@@ -156,6 +168,12 @@ def repeats(depth: int, period: int, others: int, what: str) -> int:
     return n
 
 
-def with_depth(name: str, depth: int) -> str:
-    """The name of a network, and its depth if the name does not have it."""
-    return name if str(depth) in name else f"{name}, depth {depth}"
+def with_sizes(name: str, **sizes: int) -> str:
+    """The name of a network, and these sizes if the numbers in the name are not those, one after another.
+
+    resnet1202 with a depth of 20 is "resnet1202, depth 20".
+    """
+    numbers, wanted = re.findall(r"\d+", name), [str(size) for size in sizes.values()]
+    if any(numbers[i : i + len(wanted)] == wanted for i in range(len(numbers))):
+        return name
+    return ", ".join([name, *(f"{what} {size}" for what, size in sizes.items())])

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ablations.networks.architecture import Architecture, Layer, Match
-from ablations.networks.families.resnet import STEMS, stages, stem, units_per_stage, with_depth
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.families.resnet import STEMS, stages, stem, units_per_stage, with_sizes
+from ablations.networks.family import ModelConfig, at_least, legal
 
 
 @dataclass(kw_only=True)
@@ -26,9 +26,7 @@ class ResNeXt(ModelConfig):
 
     def __post_init__(self):
         legal(self, stem=STEMS, dimension_change=("zero_padding", "projection"))
-        for name in ("cardinality", "base_width", "width"):
-            if (value := getattr(self, name)) < 1:
-                raise ValueError(f"model.{name}={value}: must be at least 1")
+        at_least(self, 1, "cardinality", "base_width", "width")
         if self.width * self.base_width < 64:
             raise ValueError(
                 f"model.base_width={self.base_width}: with model.width={self.width} a group of the first stage has "
@@ -38,7 +36,7 @@ class ResNeXt(ModelConfig):
 
     @property
     def label(self) -> str:
-        return with_depth(self.name, self.depth)
+        return with_sizes(self.name, depth=self.depth)
 
     def architecture(self) -> Architecture:
         counts = units_per_stage(self.stem, "bottleneck", self.depth)

@@ -7,7 +7,7 @@ convolutions have none.
 from dataclasses import dataclass, field
 
 from ablations.networks.architecture import JOINS, Architecture, Bilinear, Head, Layer, Pool, Stage, Unit, Up
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.family import ModelConfig, legal, unread
 
 KERNEL = 3
 
@@ -35,6 +35,8 @@ class UNet(ModelConfig):
 
     def __post_init__(self):
         legal(self, join=JOINS, up=("transposed", "bilinear"))
+        if self.up == "bilinear":
+            unread(self, "model.up=transposed", "up_bias")
         if len(self.widths) < 2 or min(self.widths) < 1:
             raise ValueError(f"model.widths={self.widths}: give two or more, each at least 1, as [16,32,64,128]")
         super().__post_init__()

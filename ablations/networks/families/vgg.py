@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ablations.networks.architecture import STANDS, Architecture, Head, Layer, Pool, Stage, Unit
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.family import ModelConfig, at_least, legal, rate
 
 POOL = Pool("max", 2, 2)
 
@@ -32,7 +32,13 @@ class VGG(ModelConfig):
 
     def __post_init__(self):
         legal(self, stands=STANDS)
-        if len(self.layers) != len(self.widths) or min(*self.layers, *self.widths, self.unit_layers) < 1:
+        rate(self)
+        at_least(self, 1, "cells")
+        if (
+            not self.layers
+            or len(self.layers) != len(self.widths)
+            or min(*self.layers, *self.widths, self.unit_layers) < 1
+        ):
             raise ValueError(
                 f"model.layers={self.layers}, model.widths={self.widths}: give each stage its number of convolutions, at "
                 "least 1, and their channels"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ablations.networks.architecture import Architecture, Drop, Layer, Match
-from ablations.networks.families.resnet import repeats, stages, stem
-from ablations.networks.family import ModelConfig
+from ablations.networks.families.resnet import repeats, stages, stem, with_sizes
+from ablations.networks.family import ModelConfig, at_least, rate
 
 
 @dataclass(kw_only=True)
@@ -20,9 +20,13 @@ class WideResNet(ModelConfig):
     dropout: float = 0.0
 
     def __post_init__(self):
-        if self.width_factor < 1:
-            raise ValueError(f"model.width_factor={self.width_factor}: must be at least 1")
+        at_least(self, 1, "width_factor")
+        rate(self)
         super().__post_init__()
+
+    @property
+    def label(self) -> str:
+        return with_sizes(self.name, depth=self.depth, k=self.width_factor)
 
     def architecture(self) -> Architecture:
         widths = [16 * 2**i * self.width_factor for i in range(3)]

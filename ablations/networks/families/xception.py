@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from ablations.networks.architecture import Architecture, Head, Layer, Match, Pool, Row, Stage, Unit
-from ablations.networks.family import ModelConfig, legal
+from ablations.networks.family import ModelConfig, legal, rate, unread
 
 POOL = Pool("max", 3, 2)
 
@@ -26,6 +26,9 @@ class Xception(ModelConfig):
 
     def __post_init__(self):
         legal(self, form=("imagenet", "stages"), dimension_change=("zero_padding", "projection"))
+        rate(self)
+        if self.form == "imagenet":
+            unread(self, "model.form=stages", "widths")
         if self.modules < 1 or (self.form == "stages" and (not self.widths or min(self.widths) < 1)):
             raise ValueError(f"model.widths={self.widths}, model.modules={self.modules}: must be at least 1")
         super().__post_init__()

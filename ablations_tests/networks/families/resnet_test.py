@@ -24,6 +24,7 @@ def test_depth_makes_units():
         (2, "basic", "cifar", "the nearest valid: 8"),
         (-5, "basic", "cifar", "the nearest valid: 8"),
         (51, "bottleneck", "imagenet", "one of the depths 50, 101, 152, 200"),
+        (18, "one_layer", "imagenet", "model.branch=one_layer: no ImageNet network .* choose basic or bottleneck"),
         (18, "bottleneck", "imagenet", "one of the depths 50, 101, 152, 200"),
     ],
 )
