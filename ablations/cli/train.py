@@ -72,7 +72,8 @@ What to train:
 Where and how to run:
 
     runs_dir=runs               where the runs are kept
-    force=true                  train again what is already done
+    force=true                  train again what is already done; the old result
+                                stays until the new run is finished
     threads=1                   threads of a run on a CPU
     packing=auto                how runs share a device: single, processes,
                                 interleaved, vmap, or auto for the fastest here

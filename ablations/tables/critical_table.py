@@ -19,7 +19,11 @@ def cells(critical: Critical) -> list[dict[str, str]]:
         {FIRST: line.choice}
         | {str(depth): "/".join(map(str, line.outcomes.get(depth, "-"))) for depth in critical.depths}
         | {"half fail at": _half(line), "95 % interval": _interval(line)}
-        | ({f"p against {critical.baseline}": "" if line.p is None else p_in_words(line.p)} if critical.baseline else {})
+        | (
+            {f"p against {critical.baseline}": "" if line.p is None else p_in_words(line.p)}
+            if critical.baseline
+            else {}
+        )
         | ({f"paper, {critical.paper_depth}": _paper(line) or "-"} if critical.paper_depth else {})
         | {"factor": "-" if line.scale is None else f"{line.scale:.4g}", "Eqn. 8": _predicted(line)}
         | {MEASURED[at]: _nearest(line, at) for at in measured}
