@@ -34,7 +34,7 @@ results: .venv/installed
 	    $(BIN)/ablations figure study=$$study $(DIGITS) out=results/figures || exit 1; \
 	done
 	@for study in $(filter depth%,$(STUDIES)); do \
-	    $(BIN)/ablations critical study=$$study $(DIGITS) format=markdown out=results/$$study-critical.md || exit 1; \
+	    $(BIN)/ablations critical study=$$study $(DIGITS) probes=results/why format=markdown out=results/$$study-critical.md || exit 1; \
 	done
 	$(BIN)/ablations report runs_dir=results/digits out=results/report.html
 	$(BIN)/ablations table $(SHORT) format=markdown out=results/shortcuts-resnet20-cifar10.md
@@ -52,9 +52,12 @@ results-train: .venv/installed
 
 # results/why/: what the networks of the rows are like inside. Measured where the runs have weights (ablations train
 # ... runs_dir=results/digits force=true makes them), some two minutes a row; else drawn from what was measured before.
+# Of the studies of depth only what there is before training, a quarter of a minute a row.
 results-why: .venv/installed
 	@for table in table1 table2; do for look in "probe" "probe at=start" "lesion draws=10" "landscape directions=3"; do \
 	    $(BIN)/ablations $$look study=$$table runs_dir=results/digits out=results/why format=svg || exit; done; done
+	@for study in depth depth_orders; do \
+	    $(BIN)/ablations probe at=start study=$$study runs_dir=results/digits out=results/why || exit; done
 
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.compare --device cpu --minutes 9 --out benchmarks/cpu.json

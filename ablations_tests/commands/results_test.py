@@ -23,8 +23,8 @@ def command_of(name: str) -> list[str]:
     if name.startswith("table1-short-cifar10"):
         return ["table", "study=table1", "recipe=short", "precision=bf16", "runs_dir=results/cifar10", form]
     study, kind = stem.split("-")
-    command = "critical" if kind == "critical" else "table"
-    return [command, f"study={study}", "runs_dir=results/digits", form]
+    command = ["critical", "probes=results/why"] if kind == "critical" else ["table"]
+    return [*command, f"study={study}", "runs_dir=results/digits", form]
 
 
 WRITTEN = sorted(path.name for pattern in ("*-*.md", "*-*.csv") for path in RESULTS.glob(pattern))
