@@ -85,6 +85,15 @@ class Critical:
         ]
         return tau_b([paper for paper, _ in compared], [ours for _, ours in compared]), len(compared)
 
+    def tau_of_products(self, at: str) -> tuple[float | None, int]:
+        """Kendall's tau-b between the products measured at `paper_depth` and the critical depths, and the number of choices."""
+        compared = [
+            (line.measured[at][self.paper_depth], line.crossing.x)
+            for line in self.lines
+            if self.paper_depth in line.measured.get(at, {}) and not math.isnan(line.crossing.x)
+        ]
+        return tau_b([product for product, _ in compared], [depth for _, depth in compared]), len(compared)
+
 
 def make(
     study: Study, records: list[dict], measurements: Sequence[dict] = (), unreadable: Sequence[UnreadableRecord] = ()

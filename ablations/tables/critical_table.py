@@ -65,7 +65,7 @@ def _paper(line: Line) -> str:
 
 def notes(critical: Critical) -> list[str]:
     """The lines below the table."""
-    made, (tau, count) = critical.made, critical.tau
+    made = critical.made
     lines = [
         f"Fails of runs at each depth: test error above {FAIL_PERCENT:g} % or diverged.",
         "Half fail at: the depth at which half of the seeds fail, by logistic regression of fail on log(depth), each row "
@@ -89,8 +89,16 @@ def notes(critical: Critical) -> list[str]:
     )
     if any(line.measured for line in critical.lines):
         lines.append("Measured: the same by ablations probe, with f, at the nearest depth that was measured.")
+    for at in AT:
+        tau, count = critical.tau_of_products(at)
+        if tau is not None:
+            lines.append(
+                f"Kendall's tau between the products {MEASURED[at]} at {critical.paper_depth} layers and the critical depths: "
+                f"{tau:.2f} over {count} rows."
+            )
     if critical.paper_depth and made.study.paper_note:
         lines.append(f"The column paper: {made.study.paper_note}.")
+    tau, count = critical.tau
     if tau is not None:
         lines.append(
             f"Kendall's tau between the paper's order at {critical.paper_depth} layers and that of the critical depths: "

@@ -137,6 +137,17 @@ def test_measured_products_stand_beside_it_if_there_are_any(tmp_path):
     assert rows["plain"]["measured after training"] == "0.5 at 44"
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_order_of_the_products_is_compared_at_the_papers_depth(sign, tmp_path):
+    lines = made(tmp_path).lines
+    records, _ = read_records(tmp_path, "depth")
+    at_110 = [probe(f"{line.choice}_110", sign * min(line.crossing.x, 1e4)) for line in lines]
+    table = critical.make(STUDY, records, [*at_110, *(probe(f"{line.choice}_20", 0.5) for line in lines)])
+    assert table.tau_of_products("start") == (pytest.approx(sign), len(lines))
+    assert any(f"at 110 layers and the critical depths: {sign:.2f}" in note for note in critical_table.notes(table))
+    assert critical.make(STUDY, records, at_110[:2]).tau_of_products("start") == (None, 2)
+
+
 def test_every_form_has_the_same(tmp_path, capsys):
     table = made(tmp_path)
     critical_table.show(table)
