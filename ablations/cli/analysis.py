@@ -18,7 +18,7 @@ from ablations.terminal import grid
 def command(kind: str, arguments: list[str]) -> int:
     """Measure what is not measured yet, print a table, and draw a figure if format=... asks for one."""
     settings = key_values(arguments, kind)
-    given = [key for key in (*ASKED[kind], "format", "out", "force") if key in settings]
+    options_typed = [key for key in (*ASKED[kind], "format", "out", "force") if key in settings]
     force = yes_or_no("force", settings.pop("force", "false"))
     form, out = settings.pop("format", None), settings.pop("out", None)
     if form is not None:
@@ -36,9 +36,9 @@ def command(kind: str, arguments: list[str]) -> int:
             raise UserError(f"{next(iter(settings))}: not a setting of {kind} run=...; see ablations {kind} --help")
         subject, target = of_run(folder, trained=kind != "probe"), out or folder.path
         if units:
-            if given:
+            if options_typed:
                 raise UserError(
-                    f"{given[0]}: not a setting of lesion run=... unit=..., which prints two errors and writes nothing"
+                    f"{options_typed[0]}: not a setting of lesion run=... unit=..., which prints two errors and writes nothing"
                 )
             return _without(subject, units)
         if at == "start":

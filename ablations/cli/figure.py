@@ -64,10 +64,7 @@ def command(arguments: list[str]) -> int:
         if not legal:
             raise UserError(f"study={name}: its file lists no figures")
         raise UserError(f"figure={only}: study {study.name} has no such figure; legal are {legal}")
-    suffix = out.suffix.removeprefix(".") if not out.is_dir() else ""
-    form = form or suffix or "svg"
-    check_choice("format", form, PICTURES)
-    _check_suffix(out, suffix, form)
+    form, suffix = _form(form, out)
     if suffix == form and len(chosen) > 1:
         names = ", ".join(figure.name for figure in chosen)
         raise UserError(f"out={out} is one file, but study {study.name} has several figures ({names}): add figure=...")
@@ -90,18 +87,20 @@ def _of_run(folder: RunFolder, out: Path, form: str | None) -> int:
     from ablations.reports import masks
 
     record, _ = folder.finished()
-    suffix = out.suffix.removeprefix(".") if not out.is_dir() else ""
-    form = form or suffix or "svg"
-    check_choice("format", form, PICTURES)
-    _check_suffix(out, suffix, form)
+    form, suffix = _form(form, out)
     path = out if suffix else out / f"{folder.study}-masks.{form}"
     _write(path, masks.of_run(record | {"folder": folder}, form), out)
     return 0
 
 
-def _check_suffix(out: Path, suffix: str, form: str) -> None:
+def _form(form: str | None, out: Path) -> tuple[str, str]:
+    """The format to write, and the suffix of `out`; "" if that is a folder. Raises UserError if the two are not the same."""
+    suffix = out.suffix.removeprefix(".") if not out.is_dir() else ""
+    form = form or suffix or "svg"
+    check_choice("format", form, PICTURES)
     if suffix not in ("", form):
         raise UserError(f"out={out} is not a file of format={form}; leave out one of the two")
+    return form, suffix
 
 
 def _write(path: Path, content: bytes, out: Path) -> None:

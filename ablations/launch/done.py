@@ -45,10 +45,10 @@ def not_replaced(error: UnreadableRecord) -> UserError:
 def version(config: Config) -> Version:
     """What tells the record that is there from one that replaces it; None if there is none."""
     try:
-        found = os.stat(RunFolder.of(config).record_file)
+        status = os.stat(RunFolder.of(config).record_file)
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns
 
 
 def is_done(config: Config, before: Version) -> bool:

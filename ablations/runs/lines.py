@@ -16,7 +16,7 @@ class Lines:
     """Such a file, begun with what is known already. Raises OSError if it cannot be written, as `add` does."""
 
     def __init__(self, path: Path, known: list[dict]):
-        _beside(path).unlink(missing_ok=True)  # of a run that was to replace this one and was stopped
+        _replacement(path).unlink(missing_ok=True)  # of a run that was to replace this one and was stopped
         self.path = _growing(path)
         write_whole(self.path, "".join(json.dumps(line) + "\n" for line in known))
 
@@ -27,32 +27,32 @@ class Lines:
 
 def leave_out(path: Path) -> None:
     """The run has no such lines; those of a finished run that it replaces go at the end."""
-    _beside(path).unlink(missing_ok=True)
+    _replacement(path).unlink(missing_ok=True)
     if _growing(path) == path:
         path.unlink(missing_ok=True)
     else:
-        write_whole(_beside(path), "")
+        write_whole(_replacement(path), "")
 
 
 def settle(path: Path) -> None:
     """Put the file that has grown beside a finished run's, if there is one, in its place."""
-    beside = _beside(path)
-    if beside.exists() and beside.stat().st_size:
-        os.replace(beside, path)
-    elif beside.exists():
+    replacement = _replacement(path)
+    if replacement.exists() and replacement.stat().st_size:
+        os.replace(replacement, path)
+    elif replacement.exists():
         path.unlink(missing_ok=True)
-        beside.unlink()
+        replacement.unlink()
 
 
 def metrics_so_far(folder: Path) -> list[dict]:
     """The evaluations of the run that trains now, or that was stopped last; else those of the finished one."""
-    beside = _beside(folder / METRICS)
-    return read_metrics(folder, beside.name if beside.exists() else METRICS)
+    replacement = _replacement(folder / METRICS)
+    return read_metrics(folder, replacement.name if replacement.exists() else METRICS)
 
 
-def _beside(path: Path) -> Path:
+def _replacement(path: Path) -> Path:
     return path.with_suffix(f".new{path.suffix}")
 
 
 def _growing(path: Path) -> Path:
-    return _beside(path) if (path.parent / RECORD).exists() else path
+    return _replacement(path) if (path.parent / RECORD).exists() else path

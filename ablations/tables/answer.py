@@ -91,8 +91,8 @@ def _how_sure(group: Group, compared: Pairwise) -> str:
     """Whether the seeds can tell the best row from the others that learn."""
     best = group.learning[0]
     behind = [line for line in group.learning if line.median > best.median]
-    found = [compared.comparison(line, best) for line in behind]
-    unsure = [line for line, of_line in zip(behind, found, strict=True) if not (of_line and of_line.resolved)]
+    comparisons = [compared.comparison(line, best) for line in behind]
+    unsure = [line for line, of_line in zip(behind, comparisons, strict=True) if not (of_line and of_line.resolved)]
     if not behind:
         return ""
     if not unsure:
